@@ -1,0 +1,165 @@
+"""Protobuf's wire format, as far as reading and writing weights in place needs it.
+
+protobuf's own library holds a whole message in memory and then a second time as Python's numbers.
+Weights are most of a `.caffemodel`, so they are read from their place in the file instead, and
+only the few bytes around them are given to protobuf.
+"""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnvis.errors import UserError
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+# Openings of files that are mistaken for Caffe's, and what to say.
+_OPENINGS = {
+    b"\x89HDF\r\n\x1a\n": "is an HDF5 file: save the weights as a binary .caffemodel "
+    "(snapshot_format: BINARYPROTO in the solver, or net.save(...) in pycaffe)",
+    b"\x93NUMPY": "is a NumPy array",
+    b"PK\x03\x04": "is a zip archive: unpack it first",
+    b"\x1f\x8b": "is compressed by gzip: unpack it first",
+    b"version https://git-lfs": "is a Git LFS pointer: fetch the file itself (git lfs pull)",
+    b"<": "is a web page: the download failed, repeat it",
+}
+
+
+class Field(NamedTuple):
+    """One field of a message: number, wire type, and where tag and content lie in the file."""
+
+    number: int
+    wire: int
+    tag: int
+    start: int
+    stop: int
+
+
+class Reader:
+    """Walks through the fields of a file and fails in one line when they make no sense.
+
+    Parameters
+    ----------
+    file : BufferedReader
+    path : str or Path
+    what : str
+        The kind of file expected, for messages.
+    """
+
+    def __init__(self, file, path, what):
+        self.file = file
+        self.path = path
+        self.what = what
+        self.size = os.fstat(file.fileno()).st_size
+        self.where = ""
+
+    def fail(self, reason):
+        """Raise a UserError that names the file, the place and the reason."""
+        raise UserError(f"{self.path}: {self.where}{reason}")
+
+    def damaged(self, reason):
+        """Raise a UserError for bytes that cannot be what was expected."""
+        self.fail(f"{reason}: the file is damaged or no {self.what}; copy or download it again")
+
+    def fields(self, start, stop):
+        """Yield each `Field` between two positions; contents are skipped unless they are read."""
+        position = start
+        while position < stop:
+            self.file.seek(position)
+            key, content = self._varint(position, stop)
+            number, wire = key >> 3, key & 7
+            if not 0 < number < 1 << 29:
+                self.damaged(f"no valid field at byte {position}")
+            field = self._extent(number, wire, position, content, stop)
+            yield field
+            position = field.stop
+
+    def _extent(self, number, wire, tag, start, stop):
+        if wire == VARINT:
+            end = self._varint(start, stop)[1]
+        elif wire == BYTES:
+            length, start = self._varint(start, stop)
+            end = start + length
+        elif wire in (FIXED32, FIXED64):
+            end = start + (4 if wire == FIXED32 else 8)
+        else:
+            # Groups (3 and 4) exist in the wire format, but no version of Caffe wrote any.
+            self.damaged(f"no valid field at byte {tag}")
+        if end > stop:
+            have = f"the file has {self.size}" if stop == self.size else f"its entry ends at {stop}"
+            self.damaged(f"is cut off: bytes {start} to {end} expected, {have}")
+        return Field(number, wire, tag, start, end)
+
+    def _varint(self, position, stop):
+        """Read a number of variable length; return it and the position after it."""
+        value = 0
+        for index in range(10):
+            byte = self.file.read(1) if position + index < stop else b""
+            if not byte:
+                self.damaged(f"is cut off at byte {position + index}")
+            value |= (byte[0] & 0x7F) << (7 * index)
+            if byte[0] < 0x80:
+                return value, position + index + 1
+        self.damaged(f"no valid number at byte {position}")
+
+    def bytes(self, start, stop, limit=1 << 16):
+        """Return the bytes between two positions, which names and shapes fill, not weights."""
+        if stop - start > limit:
+            self.damaged(f"{stop - start} bytes at byte {start}, expected at most {limit}")
+        self.file.seek(start)
+        return self.file.read(stop - start)
+
+    def fill(self, array, start):
+        """Read numbers from the file into a contiguous array."""
+        self.file.seek(start)
+        if array.size and self.file.readinto(memoryview(array).cast("B")) != array.nbytes:
+            self.damaged(f"is cut off at byte {start}")
+
+
+@contextmanager
+def open_reader(path, what):
+    """Open a file of Caffe's for reading; what is plainly something else is refused at once.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        The kind of file expected, for messages.
+
+    Yields
+    ------
+    Reader
+    """
+    try:
+        with Path(path).open("rb") as file:
+            _check_opening(file.read(256), path, what)
+            yield Reader(file, path, what)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _check_opening(opening, path, what):
+    if not opening:
+        raise UserError(f"{path}: is empty, expected a {what}")
+    for start, reason in _OPENINGS.items():
+        if opening.startswith(start):
+            raise UserError(f"{path}: {reason} (expected a {what})")
+    # Lengths and keys of a binary message are control characters or above 127 sooner or later.
+    if len(opening) > 16 and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in opening):
+        raise UserError(f"{path}: is text (a prototxt?), expected a {what}, which is binary")
+
+
+def varint(value):
+    """Return a number in the wire format's variable length."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def opening(number, length):
+    """Return what precedes the content of a length-delimited field."""
+    return varint(number << 3 | BYTES) + varint(length)

@@ -75,7 +75,7 @@ def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
         In [0, 1], RGB or grey.
     shape : tuple of int
         (channels, height, width).
-    mean : ndarray
+    mean : ndarray of float64
         Broadcasts to `shape`; in BGR, 0 to 255.
     input_scale : float
     channel_order : {"BGR", "RGB"}
@@ -92,7 +92,9 @@ def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
     if channel_order not in ("BGR", "RGB"):
         raise UserError(f"channel_order: '{channel_order}' is unknown, expected BGR or RGB")
     values = resize(image, shape[1:]).transpose(2, 0, 1)[::-1]
-    values = values * np.float32(255) - np.asarray(mean, np.float32)
+    # The mean stays in double precision until it is subtracted, as in caffe.io.Transformer: real
+    # Caffe's inputs are met to the last bit.
+    values = (values * np.float32(255) - mean).astype(np.float32)
     values *= np.float32(input_scale)
     return np.ascontiguousarray(values if channel_order == "BGR" else values[::-1])
 
@@ -278,7 +280,7 @@ def read_mean(mean, shape):
 
     Returns
     -------
-    ndarray of float32
+    ndarray of float64
         (channels, 1, 1), or `shape` for a whole mean: one that is larger than the input is
         cropped at its centre, as Caffe's data layer does.
 
@@ -306,7 +308,7 @@ def _pixel(values, shape, what):
             f"{shape[0]} input channels"
         )
     check_finite(values, str(what))
-    return values.astype(np.float32)[:, np.newaxis, np.newaxis]
+    return values[:, np.newaxis, np.newaxis]
 
 
 def _centre(values, shape, path):
@@ -317,7 +319,7 @@ def _centre(values, shape, path):
             f"{tuple(shape)}; use its pixel instead (use: pixel)"
         )
     top, left = (values.shape[1] - shape[1]) // 2, (values.shape[2] - shape[2]) // 2
-    return values[:, top : top + shape[1], left : left + shape[2]].astype(np.float32)
+    return values[:, top : top + shape[1], left : left + shape[2]]
 
 
 def _read_mean_file(path):

@@ -1,0 +1,183 @@
+"""A network as nodes and values: what a prototxt says, before any number is computed.
+
+A *value* is what one layer writes. A blob that a layer changes in place is one blob but two
+values, and the blob's name stands for the last of them, as it does in Caffe after a forward pass.
+"""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from cnnvis.caffe import read_prototxt
+from cnnvis.engines.numpy.layers import LAYERS, Layer
+from cnnvis.engines.numpy.splits import insert_splits
+from cnnvis.errors import UserError
+
+
+@dataclass
+class Value:
+    """What one layer writes (or, without a producer, what the user gives)."""
+
+    blob: str
+    producer: int | None
+
+
+@dataclass
+class Node:
+    """A layer with the numbers of the values it reads and writes."""
+
+    layer: Layer
+    bottoms: list
+    tops: list
+    in_place: bool = False
+
+
+@dataclass
+class Graph:
+    """A network's nodes in the order of the prototxt, its values, and its blobs.
+
+    Attributes
+    ----------
+    inputs : dict
+        ``{blob: shape}`` of the network's inputs, as the prototxt gives them.
+    blobs : dict
+        ``{blob: number of its last value}``.
+    """
+
+    source: str
+    nodes: list = field(default_factory=list)
+    values: list = field(default_factory=list)
+    blobs: dict = field(default_factory=dict)
+    inputs: dict = field(default_factory=dict)
+
+    def add(self, param):
+        """Add a layer from its message."""
+        if param.type == "Input":
+            shapes = [tuple(shape.dim) for shape in param.input_param.shape]
+            if len(shapes) not in (1, len(param.top)):
+                raise UserError(
+                    f"{self.source}: layer {param.name}: {len(shapes)} shapes for its "
+                    f"{len(param.top)} tops, expected one, or one for each"
+                )
+            for number, blob in enumerate(param.top):
+                self.inputs[blob] = shapes[min(number, len(shapes) - 1)]
+                self._new_value(blob, None, param.name)
+            return
+        bottoms = [self._read(blob, param) for blob in param.bottom]
+        number = len(self.nodes)
+        in_place = bool(param.top) and param.top[0] in param.bottom
+        tops = [
+            self._new_value(blob, number, param.name, in_place=blob in param.bottom)
+            for blob in param.top
+        ]
+        self.nodes.append(Node(self._layer(param), bottoms, tops, in_place))
+
+    def _layer(self, param):
+        if param.type not in LAYERS:
+            raise UserError(
+                f"{self.source}: layer {param.name}: type {param.type!r} is not known to the "
+                f"embedded engine, which knows {', '.join(sorted(LAYERS))}; use engine: pycaffe"
+            )
+        try:
+            return LAYERS[param.type](param)
+        except UserError as error:
+            raise UserError(f"{self.source}: {error}") from None
+
+    def _read(self, blob, param):
+        if blob not in self.blobs:
+            raise UserError(
+                f"{self.source}: layer {param.name}: bottom {blob!r} is not the top of any layer "
+                f"before it{suggestion(blob, self.blobs)}"
+            )
+        return self.blobs[blob]
+
+    def _new_value(self, blob, producer, layer, in_place=False):
+        if blob in self.blobs and not in_place:
+            raise UserError(f"{self.source}: layer {layer}: blob {blob!r} has another producer")
+        self.values.append(Value(blob, producer))
+        self.blobs[blob] = len(self.values) - 1
+        return self.blobs[blob]
+
+    def shapes(self, inputs):
+        """Return the shape of every value, and of every layer's weights, for `inputs`.
+
+        Parameters
+        ----------
+        inputs : dict
+            ``{blob: shape}``, leading axis included.
+
+        Returns
+        -------
+        list of tuple, dict
+            Shapes by value; ``{layer: [shapes]}`` for layers with weights.
+        """
+        shapes = [None] * len(self.values)
+        for number, value in enumerate(self.values):
+            if value.producer is None:
+                shapes[number] = tuple(inputs[value.blob])
+        weights = {}
+        for node in self.nodes:
+            bottoms = [shapes[value] for value in node.bottoms]
+            try:
+                tops = node.layer.shapes(bottoms)
+                of_weights = node.layer.weight_shapes(bottoms)
+            except UserError as error:
+                raise UserError(f"{self.source}: {error}") from None
+            for value, shape in zip(node.tops, tops, strict=True):
+                shapes[value] = tuple(shape)
+            if of_weights:
+                weights[node.layer.name] = [tuple(shape) for shape in of_weights]
+        return shapes, weights
+
+    def value(self, blob):
+        """Return the number of a blob's last value."""
+        if blob not in self.blobs:
+            raise UserError(
+                f"{self.source}: there is no blob {blob!r}{suggestion(blob, self.blobs)}"
+            )
+        return self.blobs[blob]
+
+    def node(self, layer):
+        """Return the number of a layer's node."""
+        names = [node.layer.name for node in self.nodes]
+        if layer not in names:
+            raise UserError(f"{self.source}: there is no layer {layer!r}{suggestion(layer, names)}")
+        return names.index(layer)
+
+    def ancestors(self, values):
+        """Return the numbers of the nodes that `values` are computed by, in order."""
+        wanted, nodes = set(values), []
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if wanted.intersection(self.nodes[number].tops):
+                nodes.append(number)
+                wanted.update(self.nodes[number].bottoms)
+        return nodes[::-1]
+
+
+def read_graph(prototxt):
+    """Read a network's graph.
+
+    Parameters
+    ----------
+    prototxt : str or Path
+        Its ``deploy.prototxt``; layers of the TEST phase are taken.
+
+    Raises
+    ------
+    UserError
+        For what is wrong in the file, naming it and the layer.
+    """
+    net = read_prototxt(prototxt)
+    graph = Graph(str(prototxt))
+    for param in insert_splits(net.layer, graph.source):
+        graph.add(param)
+    if not graph.nodes:
+        raise UserError(f"{prototxt}: has no layers that compute anything")
+    return graph
+
+
+def suggestion(name, names):
+    """Return ``, did you mean ...?`` for a name that is not among `names`."""
+    close = get_close_matches(name, list(names), n=2)
+    if close:
+        return f", did you mean {' or '.join(close)}?"
+    return f", expected one of {', '.join(list(names)[:12])}{', ...' if len(names) > 12 else ''}"

@@ -1,0 +1,220 @@
+"""Convolution and its transpose, as matrix products on the patches of one image.
+
+The patches of an image are the columns of a matrix (Caffe's im2col): row (c, i, j) holds, for
+every output position (y, x), the input at channel c, row y * stride + i * dilation - pad.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from cnnvis.engines.numpy.layers.base import Layer
+
+
+class Window:
+    """Kernel, stride, pad and dilation of a 2D layer, each as (vertical, horizontal)."""
+
+    def __init__(self, layer, param):
+        self.kernel = _pair(layer, param, "kernel_size", "kernel_h", "kernel_w", None)
+        self.stride = _pair(layer, param, "stride", "stride_h", "stride_w", 1)
+        self.pad = _pair(layer, param, "pad", "pad_h", "pad_w", 0)
+        self.dilation = _pair(layer, param, "dilation", None, None, 1)
+        if min(*self.kernel, *self.stride, *self.dilation) < 1:
+            layer.fail("kernel, stride and dilation must be at least 1")
+
+    @property
+    def extent(self):
+        """Rows and columns that a dilated kernel spans."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def is_pointwise(self):
+        """Whether the patches are the image itself (1x1, stride 1, no pad)."""
+        return self.kernel == (1, 1) and self.stride == (1, 1) and self.pad == (0, 0)
+
+    def patches(self, framed, size):
+        """Return a view (C, kh, kw, oh, ow) of a padded image (C, H, W)."""
+        plane, row, pixel = framed.strides
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
+        return as_strided(
+            framed,
+            (framed.shape[0], kh, kw, *size),
+            (plane, row * dh, pixel * dw, row * sh, pixel * sw),
+        )
+
+    def columns(self, work, key, image, size):
+        """Return the patches of `image` (C, H, W) as a matrix (C * kh * kw, oh * ow)."""
+        if self.is_pointwise:
+            return image.reshape(image.shape[0], -1)
+        (ph, pw), (kh, kw) = self.pad, self.kernel
+        framed = work.framed(key, image, (ph, ph, pw, pw))
+        patches = self.patches(framed, size)
+        matrix = work.buffer("columns", (image.shape[0], kh, kw, *size), image.dtype)
+        work.split(lambda a, b: np.copyto(matrix[a:b], patches[a:b]), len(matrix))
+        return matrix.reshape(-1, size[0] * size[1])
+
+    def add_columns(self, work, columns, image):
+        """Add every entry of a matrix of patches to the pixel of `image` it came from."""
+        channels, height, width = image.shape
+        (ph, pw), (kh, kw), (sh, sw), (dh, dw) = self.pad, self.kernel, self.stride, self.dilation
+        oh, ow = columns.shape[-2:]
+        framed = work.buffer("framed", (channels, height + 2 * ph, width + 2 * pw), image.dtype)
+
+        def add(first, last):
+            framed[first:last] = 0
+            for i, j in np.ndindex(kh, kw):
+                rows = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
+                cells = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
+                framed[first:last, rows, cells] += columns[first:last, i, j]
+
+        work.split(add, channels)
+        image += framed[:, ph : ph + height, pw : pw + width]
+
+
+def _pair(layer, param, name, vertical, horizontal, default):
+    if vertical and (param.HasField(vertical) or param.HasField(horizontal)):
+        return getattr(param, vertical), getattr(param, horizontal)
+    values = list(getattr(param, name))
+    if not values and default is not None:
+        values = [default]
+    if len(values) not in (1, 2):
+        layer.fail(f"{name} {values}: expected one number, or one per spatial axis (two)")
+    return values[0], values[-1]
+
+
+class _Convolutional(Layer):
+    """What Convolution and Deconvolution share: parameters, weights, groups and bias."""
+
+    needs_top = False
+    transposed = False
+
+    def __init__(self, param):
+        super().__init__(param)
+        convolution = param.convolution_param
+        if convolution.axis not in (1, -3):
+            self.fail(f"axis {convolution.axis}: only 2D convolution over axis 1 is known here")
+        self.window = Window(self, convolution)
+        self.outputs, self.group = convolution.num_output, convolution.group
+        self.bias = convolution.bias_term
+
+    def shapes(self, bottoms):
+        if len({tuple(shape) for shape in bottoms}) != 1 or len(bottoms[0]) != 4:
+            self.fail(f"bottoms of shape {bottoms}: expected (images, channels, height, width)")
+        images, channels, *size = bottoms[0]
+        if channels % self.group or self.outputs % self.group or not self.outputs:
+            self.fail(f"{channels} channels, {self.outputs} outputs: not multiples of {self.group}")
+        size = tuple(self._output(*of_axis) for of_axis in self._axes(size))
+        if min(size) < 1:
+            self.fail(f"the kernel is larger than its padded bottom {tuple(bottoms[0])}")
+        return [(images, self.outputs, *size)] * len(bottoms)
+
+    def _axes(self, size):
+        window = self.window
+        return zip(size, window.extent, window.stride, window.pad, strict=True)
+
+    def weight_shapes(self, bottoms):
+        across = (bottoms[0][1], self.outputs)
+        rows, depth = across if self.transposed else reversed(across)
+        weights = (rows, depth // self.group, *self.window.kernel)
+        return [weights, (self.outputs,)] if self.bias else [weights]
+
+    def forward(self, work, weights, bottoms, tops):
+        for bottom, top in zip(bottoms, tops, strict=True):
+            for image, out in zip(bottom, top, strict=True):
+                self._forward(work, weights, image, out)
+
+    def backward(self, work, weights, bottoms, tops, dtops, wanted):
+        gradients = [np.zeros_like(bottom) for bottom in bottoms]
+        for gradient, dtop in zip(gradients, dtops, strict=True):
+            for image, out in zip(gradient, dtop, strict=True):
+                self._backward(work, weights[0], out, image)
+        return gradients
+
+    def weight_gradients(self, work, weights, bottoms, tops, dtops):
+        total = [np.zeros_like(array) for array in weights]
+        for bottom, dtop in zip(bottoms, dtops, strict=True):
+            for image, out in zip(bottom, dtop, strict=True):
+                self._add_weight_gradient(work, total[0], image, out)
+            if self.bias:
+                total[1] += dtop.sum(axis=(0, 2, 3))
+        return total
+
+    def _groups(self, weights, *matrices):
+        """Yield, for each group, its rows of the (rows, depth) weights and of the matrices."""
+        parts = [np.split(array, self.group) for array in matrices]
+        yield from zip(np.split(weights.reshape(len(weights), -1), self.group), *parts, strict=True)
+
+
+class Convolution(_Convolutional):
+    """y[o] = sum over (c, i, j) of w[o, c, i, j] * patch[c, i, j] + b[o], group by group."""
+
+    @staticmethod
+    def _output(size, extent, stride, pad):
+        return (size + 2 * pad - extent) // stride + 1
+
+    def _forward(self, work, weights, image, out):
+        columns = self.window.columns(work, self.name, image, out.shape[1:])
+        out = out.reshape(len(out), -1)
+        rows = len(out) // self.group
+        matrix = weights[0].reshape(len(out), -1)
+        depth = matrix.shape[1]
+
+        def product(first, last):
+            for group in range(first // rows, (last - 1) // rows + 1):
+                part = slice(max(first, group * rows), min(last, (group + 1) * rows))
+                patches = columns[group * depth : (group + 1) * depth]
+                np.matmul(matrix[part], patches, out=out[part])
+            if self.bias:
+                out[first:last] += weights[1][first:last, None]
+
+        work.split(product, len(out))
+
+    def _backward(self, work, weights, dout, dimage):
+        dout_rows = dout.reshape(len(dout), -1)
+        depth = weights[0].size
+        columns = work.buffer("columns", (self.group * depth, dout_rows.shape[1]), dout.dtype)
+        for rows, part, target in self._groups(weights, dout_rows, columns):
+            np.matmul(rows.T, part, out=target)
+        shape = (len(dimage), *self.window.kernel, *dout.shape[1:])
+        if self.window.is_pointwise:
+            dimage += columns.reshape(dimage.shape)
+        else:
+            self.window.add_columns(work, columns.reshape(shape), dimage)
+
+    def _add_weight_gradient(self, work, total, image, dout):
+        columns = self.window.columns(work, self.name, image, dout.shape[1:])
+        for rows, patches, part in self._groups(total, columns, dout.reshape(len(dout), -1)):
+            rows += part @ patches.T
+
+
+class Deconvolution(_Convolutional):
+    """The transpose of Convolution: its forward is the other's backward, and vice versa."""
+
+    transposed = True
+
+    @staticmethod
+    def _output(size, extent, stride, pad):
+        return stride * (size - 1) + extent - 2 * pad
+
+    def _forward(self, work, weights, image, out):
+        flat = image.reshape(len(image), -1)
+        depth = weights[0][0].size
+        columns = work.buffer("columns", (self.group * depth, flat.shape[1]), image.dtype)
+        for rows, part, target in self._groups(weights[0], flat, columns):
+            np.matmul(rows.T, part, out=target)
+        out[...] = weights[1][:, None, None] if self.bias else 0
+        shape = (len(out), *self.window.kernel, *image.shape[1:])
+        self.window.add_columns(work, columns.reshape(shape), out)
+
+    def _backward(self, work, weights, dout, dimage):
+        columns = self.window.columns(work, self.name, dout, dimage.shape[1:])
+        parts = dimage.reshape(len(dimage), -1)
+        for rows, patches, part in self._groups(weights, columns, parts):
+            part += rows @ patches
+
+    def _add_weight_gradient(self, work, total, image, dout):
+        columns = self.window.columns(work, self.name, dout, image.shape[1:])
+        for rows, patches, part in self._groups(total, columns, image.reshape(len(image), -1)):
+            rows += part @ patches.T
+
+
+CONVOLUTIONS = {"Convolution": Convolution, "Deconvolution": Deconvolution}

@@ -1,0 +1,180 @@
+"""Pooling, with Caffe's output size: windows are counted upwards and clipped."""
+
+import numpy as np
+
+from cnnvis.engines.numpy.layers.base import Layer
+
+MAX, AVE = 0, 1
+ROUND_DOWN = 1
+
+
+class Pooling(Layer):
+    """The maximum or the average of each window.
+
+    An axis of length n gives ceil((n + 2 pad - kernel) / stride) + 1 windows; where there is
+    padding, a last window that would start in it is dropped. Windows are clipped to the image
+    (MAX) or to the padded image (AVE, which divides by that many pixels). A window left with no
+    pixel, possible where kernel < stride, stays: its maximum is the lowest float.
+    """
+
+    def __init__(self, param):
+        super().__init__(param)
+        pooling = self.pooling = param.pooling_param
+        if pooling.pool not in (MAX, AVE):
+            self.fail("STOCHASTIC pooling: Caffe itself computes it only on a GPU")
+        self.floor = pooling.round_mode == ROUND_DOWN
+        if pooling.HasField("ceil_mode"):
+            self.floor = not pooling.ceil_mode
+        sides = ("h", "w")
+        self.kernel = tuple(self._side("kernel", "kernel_size", side) for side in sides)
+        self.stride = tuple(self._side("stride", "stride", side) for side in sides)
+        self.pad = tuple(self._side("pad", "pad", side) for side in sides)
+        self._check()
+
+    def _side(self, name, whole, side):
+        one = f"{name}_{side}"
+        return getattr(self.pooling, one if self.pooling.HasField(one) else whole)
+
+    def _check(self):
+        plain = self.pad == (0, 0) and self.stride == (1, 1)
+        if self.pooling.global_pooling:
+            if any(self.kernel) or not plain:
+                self.fail("global_pooling goes without kernel_size, pad 0 and stride 1")
+        elif min(self.kernel) < 1 or min(self.stride) < 1:
+            self.fail(f"kernel {self.kernel}, stride {self.stride}: must be at least 1")
+        elif self.pad[0] >= self.kernel[0] or self.pad[1] >= self.kernel[1]:
+            self.fail(f"pad {self.pad} must be smaller than kernel {self.kernel}")
+
+    def shapes(self, bottoms):
+        if len(bottoms[0]) != 4:
+            self.fail(f"bottom of shape {bottoms[0]}: expected (images, channels, height, width)")
+        images, channels, *size = bottoms[0]
+        counts = [len(starts) for starts, _ in self._windows(size)]
+        if min(counts) < 1:
+            self.fail(f"the kernel is larger than its padded bottom {tuple(bottoms[0])}")
+        return [(images, channels, *counts)] * len(self.param.top)
+
+    def _windows(self, size):
+        """Return, per axis, where each window starts in the padded image, and the kernel."""
+        kernel = tuple(size) if self.pooling.global_pooling else self.kernel
+        axes = []
+        for length, k, stride, pad in zip(size, kernel, self.stride, self.pad, strict=True):
+            room = length + 2 * pad - k
+            count = (room // stride if self.floor else -(-room // stride)) + 1
+            if pad and (count - 1) * stride >= length + pad:
+                count -= 1
+            axes.append((np.arange(count) * stride, k))
+        return axes
+
+    def _framed(self, work, image, value):
+        """Return the image in a frame wide enough for every window."""
+        frame = []
+        for length, (starts, k), pad in zip(
+            image.shape[1:], self._windows(image.shape[1:]), self.pad, strict=True
+        ):
+            frame += [pad, max(0, starts[-1] + k - pad - length)]
+        return work.framed((self.name, value), image, tuple(map(int, frame)), value)
+
+    def _shifts(self, framed, size):
+        """Yield views of `framed`: the first pixel of each window, the second, ..."""
+        (rows, kh), (cells, kw) = self._windows(size)
+        sh, sw = self.stride
+        for i, j in np.ndindex(kh, kw):
+            down = slice(i, i + rows[-1] + 1, sh)
+            yield framed[:, down, j : j + cells[-1] + 1 : sw]
+
+    def _areas(self, size):
+        """Return how many pixels of the padded image each window has (the divisor of AVE)."""
+        lengths = [
+            np.minimum(starts + k, length + 2 * pad) - starts
+            for length, (starts, k), pad in zip(size, self._windows(size), self.pad, strict=True)
+        ]
+        return lengths[0][:, None] * lengths[1][None, :]
+
+    def forward(self, work, weights, bottoms, tops):
+        for number, image in enumerate(bottoms[0]):
+            if self.pooling.pool == MAX:
+                self._maximum(work, image, tops[0][number])
+                if len(tops) > 1:
+                    self._write_mask(work, image, tops[0][number], tops[1][number])
+            else:
+                self._average(work, image, tops[0][number])
+
+    def _maximum(self, work, image, out):
+        lowest = np.finfo(image.dtype).min
+        framed = self._framed(work, image, lowest)
+        (rows, kh), (cells, kw) = self._windows(image.shape[1:])
+        sh, sw = self.stride
+        height = rows[-1] + kh
+        across = work.buffer("across", (len(image), height, len(cells)), image.dtype)
+        _extreme(framed[:, :height], across, 2, kw, sw)
+        _extreme(across, out, 1, kh, sh)
+
+    def _average(self, work, image, out):
+        framed = self._framed(work, image, 0.0)
+        out[...] = 0
+        for view in self._shifts(framed, image.shape[1:]):
+            out += view
+        # Caffe divides 0 by 0 where a window is empty; so do we.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out /= self._areas(image.shape[1:]).astype(out.dtype)
+
+    def _write_mask(self, work, image, out, mask):
+        """Write where in its plane (y * width + x) each window's maximum is, -1 for nowhere."""
+        places = np.arange(image[0].size, dtype=mask.dtype).reshape(image.shape[1:])
+        framed = self._framed(work, np.broadcast_to(places, image.shape), -1.0)
+        mask[...] = -1
+        shifts = self._shifts(framed, image.shape[1:])
+        for chosen, view in zip(self._first_maxima(work, image, out), shifts, strict=True):
+            np.copyto(mask, view, where=chosen)
+
+    def _first_maxima(self, work, image, out):
+        """Yield, shift by shift, where the window's first maximum in scan order is."""
+        framed = self._framed(work, image, np.finfo(image.dtype).min)
+        left = out > np.finfo(image.dtype).min
+        for view in self._shifts(framed, image.shape[1:]):
+            chosen = view == out
+            chosen &= left
+            left &= ~chosen
+            yield chosen
+
+    def backward(self, work, weights, bottoms, tops, dtops, wanted):
+        gradient = np.empty_like(bottoms[0])
+        for number, image in enumerate(bottoms[0]):
+            if self.pooling.pool == MAX:
+                shares = self._first_maxima(work, image, tops[0][number])
+                self._spread(work, gradient[number], dtops[0][number], shares)
+            else:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    areas = self._areas(image.shape[1:]).astype(image.dtype)
+                    self._spread(work, gradient[number], dtops[0][number] / areas)
+        return [gradient]
+
+    def _spread(self, work, dimage, dout, shares=None):
+        """Write to `dimage` the sum of `dout` (times its share) over each pixel's windows."""
+        size = dimage.shape[1:]
+        (rows, kh), (cells, kw) = self._windows(size)
+        ph, pw = self.pad
+        shape = (max(rows[-1] + kh, ph + size[0]), max(cells[-1] + kw, pw + size[1]))
+        framed = work.buffer("framed", (len(dimage), *shape), dimage.dtype)
+        framed[...] = 0
+        for view in self._shifts(framed, size):
+            view += dout if shares is None else dout * next(shares)
+        dimage[...] = framed[:, ph : ph + size[0], pw : pw + size[1]]
+
+
+def _extreme(source, out, axis, kernel, stride):
+    """Write to `out` the maximum of `kernel` neighbours along `axis`, every `stride`."""
+    reach = (out.shape[axis] - 1) * stride + 1
+
+    def view(shift):
+        index = [slice(None)] * source.ndim
+        index[axis] = slice(shift, shift + reach, stride)
+        return source[tuple(index)]
+
+    np.copyto(out, view(0))
+    for shift in range(1, kernel):
+        np.maximum(out, view(shift), out=out)
+
+
+POOLINGS = {"Pooling": Pooling}

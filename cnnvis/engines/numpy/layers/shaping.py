@@ -1,0 +1,187 @@
+"""Layers that move numbers without changing them."""
+
+import math
+
+import numpy as np
+
+from cnnvis.engines.numpy.layers.base import Layer
+
+
+class Split(Layer):
+    """The same blob under several names."""
+
+    is_view = True
+
+    def shapes(self, bottoms):
+        return [bottoms[0]] * len(self.param.top)
+
+
+class Flatten(Layer):
+    """Axes `axis` to `end_axis` become one."""
+
+    is_view = True
+
+    def shapes(self, bottoms):
+        shape, flatten = bottoms[0], self.param.flatten_param
+        first, last = self.axis(flatten.axis, shape), self.axis(flatten.end_axis, shape)
+        if last < first:
+            self.fail(f"end_axis {flatten.end_axis} comes before axis {flatten.axis}")
+        self.scope = "mixed" if first == 0 and last > 0 else "image"
+        return [(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])]
+
+
+class Reshape(Layer):
+    """Axes `axis` to `axis + num_axes` get the dimensions given: 0 copies, -1 is inferred."""
+
+    is_view = True
+
+    def shapes(self, bottoms):
+        shape, reshape = tuple(bottoms[0]), self.param.reshape_param
+        start = reshape.axis if reshape.axis >= 0 else len(shape) + 1 + reshape.axis
+        stop = len(shape) if reshape.num_axes == -1 else start + reshape.num_axes
+        if not 0 <= start <= stop <= len(shape):
+            self.fail(f"axis {reshape.axis}, num_axes {reshape.num_axes}: outside {shape}")
+        top = list(shape[:start]) + self._dimensions(shape, start) + list(shape[stop:])
+        if -1 in top:
+            known = -math.prod(top)
+            if known == 0 or math.prod(shape) % known:
+                self.fail(f"{top} does not divide a blob of shape {shape}")
+            top[top.index(-1)] = math.prod(shape) // known
+        if math.prod(top) != math.prod(shape):
+            self.fail(f"a blob of shape {shape} cannot become {tuple(top)}")
+        self.scope = "image" if top and top[0] == shape[0] else "mixed"
+        return [tuple(top)]
+
+    def _dimensions(self, shape, start):
+        dimensions = list(self.param.reshape_param.shape.dim)
+        if dimensions.count(-1) > 1:
+            self.fail(f"dimensions {dimensions}: at most one may be -1")
+        for number, dimension in enumerate(dimensions):
+            if dimension == 0:
+                if start + number >= len(shape):
+                    self.fail(f"dimensions {dimensions}: no axis to copy for 0 number {number}")
+                dimensions[number] = shape[start + number]
+        return dimensions
+
+
+class Concat(Layer):
+    """Blobs one after the other along one axis."""
+
+    needs_top = False
+
+    def _axis(self, shape):
+        concat = self.param.concat_param
+        return self.axis(concat.concat_dim if concat.HasField("concat_dim") else concat.axis, shape)
+
+    def shapes(self, bottoms):
+        axis = self._axis(bottoms[0])
+        self.scope = "mixed" if axis == 0 and len(bottoms) > 1 else "image"
+        rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in bottoms}
+        if len(rests) != 1:
+            self.fail(f"bottoms of shapes {bottoms}: expected the same but for axis {axis}")
+        length = sum(shape[axis] for shape in bottoms)
+        return [(*bottoms[0][:axis], length, *bottoms[0][axis + 1 :])]
+
+    def forward(self, work, weights, bottoms, tops):
+        np.concatenate(bottoms, axis=self._axis(bottoms[0].shape), out=tops[0])
+
+    def backward(self, work, weights, bottoms, tops, dtops, wanted):
+        axis = self._axis(bottoms[0].shape)
+        edges = np.cumsum([bottom.shape[axis] for bottom in bottoms])[:-1]
+        return [part.copy() for part in np.split(dtops[0], edges, axis=axis)]
+
+
+class Slice(Layer):
+    """One blob cut into several along one axis, evenly or at `slice_point`."""
+
+    needs_top = False
+
+    def _axis(self, shape):
+        cut = self.param.slice_param
+        return self.axis(cut.slice_dim if cut.HasField("slice_dim") else cut.axis, shape)
+
+    def _edges(self, shape):
+        length, points = shape[self._axis(shape)], list(self.param.slice_param.slice_point)
+        tops = len(self.param.top)
+        if not points:
+            if length % tops:
+                self.fail(f"{tops} tops do not divide an axis of {length} evenly")
+            points = [length // tops * number for number in range(1, tops)]
+        edges = [0, *points, length]
+        if len(points) != tops - 1 or any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+            self.fail(f"slice_point {points}: expected {tops - 1} rising numbers below {length}")
+        return edges
+
+    def shapes(self, bottoms):
+        shape = bottoms[0]
+        axis, edges = self._axis(shape), self._edges(shape)
+        self.scope = "mixed" if axis == 0 and len(self.param.top) > 1 else "image"
+        lengths = np.diff(edges).tolist()
+        return [(*shape[:axis], length, *shape[axis + 1 :]) for length in lengths]
+
+    def forward(self, work, weights, bottoms, tops):
+        edges = self._edges(bottoms[0].shape)[1:-1]
+        parts = np.split(bottoms[0], edges, axis=self._axis(bottoms[0].shape))
+        for part, top in zip(parts, tops, strict=True):
+            np.copyto(top, part)
+
+    def backward(self, work, weights, bottoms, tops, dtops, wanted):
+        return [np.concatenate(dtops, axis=self._axis(bottoms[0].shape))]
+
+
+class Crop(Layer):
+    """The first blob cut to the size of the second, from `axis` on, at `offset`."""
+
+    needs_top = False
+
+    def _place(self, shape, like):
+        crop = self.param.crop_param
+        start, offsets = self.axis(crop.axis, shape), list(crop.offset)
+        if len(offsets) <= 1:
+            offsets = (offsets or [0]) * (len(shape) - start)
+        if start + len(offsets) != len(shape):
+            self.fail(f"{len(offsets)} offsets for {len(shape) - start} axes")
+        place = [slice(None)] * start
+        for axis, offset in enumerate(offsets, start=start):
+            if offset + like[axis] > shape[axis]:
+                self.fail(f"offset {offset} and size {like[axis]} reach past axis {axis}: {shape}")
+            place.append(slice(offset, offset + like[axis]))
+        return tuple(place), start
+
+    def shapes(self, bottoms):
+        if len(bottoms) != 2 or len(bottoms[0]) != len(bottoms[1]):
+            self.fail(f"bottoms of shapes {bottoms}: expected two with as many axes")
+        _, start = self._place(*bottoms)
+        self.scope = "mixed" if start == 0 else "image"
+        return [(*bottoms[0][:start], *bottoms[1][start:])]
+
+    def forward(self, work, weights, bottoms, tops):
+        place, _ = self._place(bottoms[0].shape, bottoms[1].shape)
+        np.copyto(tops[0], bottoms[0][place])
+
+    def backward(self, work, weights, bottoms, tops, dtops, wanted):
+        place, _ = self._place(bottoms[0].shape, bottoms[1].shape)
+        gradient = np.zeros_like(bottoms[0])
+        gradient[place] = dtops[0]
+        return [gradient, np.zeros_like(bottoms[1])]
+
+
+class Silence(Layer):
+    """Takes blobs so that nobody prints them; makes none."""
+
+    def shapes(self, bottoms):
+        return []
+
+    def forward(self, work, weights, bottoms, tops):
+        pass
+
+
+SHAPINGS = {
+    "Concat": Concat,
+    "Crop": Crop,
+    "Flatten": Flatten,
+    "Reshape": Reshape,
+    "Silence": Silence,
+    "Slice": Slice,
+    "Split": Split,
+}

@@ -1,0 +1,175 @@
+"""The forward and the backward pass of a plan."""
+
+import numpy as np
+
+
+class Values:
+    """The numbers of every value of a plan: for the whole batch, or for one image at a time."""
+
+    def __init__(self, plan, inputs, dtype):
+        self.plan, self.dtype = plan, dtype
+        self._kept = {}
+        for number, value in enumerate(plan.graph.values):
+            if value.producer is None:
+                self._kept[number] = inputs[value.blob]
+        for storage in plan.kept:
+            if storage not in self._kept:
+                self._kept[storage] = np.empty(plan.shapes[storage], dtype)
+
+    def whole(self, value):
+        """Return a kept value, all images."""
+        return self._kept[self.plan.storage[value]].reshape(self.plan.shapes[value])
+
+    def one(self, work, value, image):
+        """Return one image of a value, shape (1, ...): kept, or in the thread's own memory."""
+        storage = self.plan.storage[value]
+        shape = (1, *self.plan.shapes[value][1:])
+        if storage in self._kept:
+            return self._kept[storage][image].reshape(shape)
+        return work.buffer(("value", storage), shape, self.dtype)
+
+    def of(self, node, work, image):
+        """Return the bottoms and the tops of a node, of one image or (None) of all."""
+        if image is None:
+            read = self.whole
+        else:
+
+            def read(value):
+                return self.one(work, value, image)
+
+        return [read(value) for value in node.bottoms], [read(value) for value in node.tops]
+
+
+def forward(plan, params, inputs, workers, dtype):
+    """Run the plan's nodes and return their `Values`."""
+    values = Values(plan, inputs, dtype)
+
+    def run(stage, work, image):
+        for number in stage.nodes:
+            node = plan.graph.nodes[number]
+            if not node.layer.is_view:
+                bottoms, tops = values.of(node, work, image)
+                node.layer.forward(work, params.get(node.layer.name, []), bottoms, tops)
+
+    _run_stages(plan.stages, workers, run)
+    return values
+
+
+def backward(plan, params, values, neurons, workers):
+    """Walk the gradient of one element per image down the plan's path.
+
+    Returns
+    -------
+    dict, ndarray or None
+        ``{layer: [array (N, ...) per weight]}``; the gradient of the input where wanted.
+    """
+    walk = _Walk(plan, params, values)
+    walk.seed(plan.targets[0], neurons)
+    _run_stages(reversed(plan.stages), workers, walk.run)
+    inputs = [n for n, value in enumerate(plan.graph.values) if value.producer is None]
+    return walk.weights, walk.whole.get(inputs[0])
+
+
+def _run_stages(stages, workers, run):
+    for stage in stages:
+        if stage.images is None:
+            run(stage, workers.shared, None)
+        else:
+            workers.over_images(
+                lambda work, image, stage=stage: run(stage, work, image), stage.images
+            )
+
+
+class _Walk:
+    """A backward pass: gradients between stages, and of weights, for the whole batch."""
+
+    def __init__(self, plan, params, values):
+        self.plan, self.params, self.values = plan, params, values
+        images = plan.shapes[plan.targets[0]][0]
+        self.weights = {
+            plan.graph.nodes[number].layer.name: [
+                np.empty((images, *array.shape), values.dtype)
+                for array in params[plan.graph.nodes[number].layer.name]
+            ]
+            for number in sorted(plan.layers)
+        }
+        self.whole = {
+            value: np.zeros(plan.shapes[value], values.dtype) for value in self._crossing()
+        }
+
+    def _crossing(self):
+        """Return the values whose gradient passes from one stage to another."""
+        crossing = {self.plan.targets[0]}
+        for stage in self.plan.stages:
+            made = set()
+            for number in stage.nodes:
+                node = self.plan.graph.nodes[number]
+                if number in self.plan.path:
+                    crossing.update(self.plan.wants.intersection(node.bottoms) - made)
+                if stage.images is not None:
+                    made.update(node.tops)
+        return crossing
+
+    def seed(self, target, neurons):
+        flat = self.whole[target].reshape(len(neurons), -1)
+        flat[np.arange(len(neurons)), neurons] = 1
+
+    def run(self, stage, work, image):
+        """Walk one stage, of one image or (None) of all."""
+        local = {}
+        for number in reversed(stage.nodes):
+            if number in self.plan.path:
+                node = self.plan.graph.nodes[number]
+                self._weights(node, number, work, image, local)
+                self._bottoms(node, work, image, local)
+
+    def _read(self, value, image, local):
+        """Return the gradient of a node's top; zeros where nothing above asked for it."""
+        if value not in local:
+            shape = self.plan.shapes[value]
+            if value in self.whole:
+                whole = self.whole[value]
+                local[value] = whole if image is None else whole[image : image + 1]
+            else:
+                shape = shape if image is None else (1, *shape[1:])
+                local[value] = np.zeros(shape, self.values.dtype)
+        return local[value]
+
+    def _weights(self, node, number, work, image, local):
+        if number not in self.plan.layers:
+            return
+        layer, weights = node.layer, self.params[node.layer.name]
+        bottoms, tops = self.values.of(node, work, image)
+        dtops = [self._read(value, image, local) for value in node.tops]
+        first = 0 if image is None else image
+        for one in range(len(dtops[0])):
+            parts = [
+                [array[one : one + 1] for array in arrays] for arrays in (bottoms, tops, dtops)
+            ]
+            found = layer.weight_gradients(work, weights, *parts)
+            for target, gradient in zip(self.weights[layer.name], found, strict=True):
+                target[first + one] = gradient
+
+    def _bottoms(self, node, work, image, local):
+        wanted = [value in self.plan.wants for value in node.bottoms]
+        if not any(wanted):
+            return
+        dtops = [self._read(value, image, local) for value in node.tops]
+        bottoms, tops = self.values.of(node, work, image)
+        if node.layer.is_view:
+            found = [sum(dtops[1:], start=dtops[0]).reshape(bottoms[0].shape)]
+        else:
+            weights = self.params.get(node.layer.name, [])
+            found = node.layer.backward(work, weights, bottoms, tops, dtops, wanted)
+        for value, gradient, is_wanted in zip(node.bottoms, found, wanted, strict=True):
+            if is_wanted:
+                self._add(value, gradient, image, local)
+
+    def _add(self, value, gradient, image, local):
+        if value in self.whole:
+            target = self.whole[value] if image is None else self.whole[value][image : image + 1]
+            target += gradient
+        elif value in local:
+            local[value] += gradient
+        else:
+            local[value] = gradient

@@ -1,0 +1,131 @@
+"""What must be computed, kept and walked back for one question to a network."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Stage:
+    """Nodes that run together: for one image after the other, or each for the whole batch."""
+
+    nodes: list
+    images: int | None
+
+
+class Plan:
+    """Which nodes run for a forward pass to `targets`, and where their values are kept.
+
+    Parameters
+    ----------
+    graph : Graph
+    shapes : list of tuple
+        The shape of every value.
+    targets : list of int
+        The values that are asked for.
+    layers : list of int
+        Nodes whose weights a gradient is wanted for. Empty for a forward pass alone.
+    inputs : bool
+        Whether a gradient with respect to the input is wanted.
+
+    Attributes
+    ----------
+    stages : list of Stage
+        Consecutive layers that treat each image alone run image by image, so that what they
+        pass on is still in the processor's cache; others run on the whole batch.
+    storage : dict
+        The memory of each value: layers in place and layers that only rename share it.
+    kept : set
+        The storages with room for the batch; all others have room for one image per thread.
+    path : set
+        The nodes that the gradient passes through.
+    wants : set
+        The values a gradient is computed for.
+    """
+
+    def __init__(self, graph, shapes, targets, layers=(), inputs=False):
+        self.graph, self.shapes = graph, shapes
+        self.targets, self.layers = list(targets), set(layers)
+        self.nodes = graph.ancestors(targets)
+        self.wants, self.path = self._gradient_path(inputs)
+        self.storage = self._share_memory()
+        self.stages = self._make_stages()
+        self.kept = self._keep()
+
+    @property
+    def mixes_images(self):
+        """Whether a layer makes one image's values depend on another's."""
+        return any(self.graph.nodes[number].layer.scope == "mixed" for number in self.nodes)
+
+    def _gradient_path(self, inputs):
+        if not self.layers and not inputs:
+            return set(), set()
+        wants = {n for n, value in enumerate(self.graph.values) if inputs and not _made(value)}
+        path = set()
+        for number in self.nodes:
+            node = self.graph.nodes[number]
+            if number in self.layers or wants.intersection(node.bottoms):
+                path.add(number)
+                wants.update(node.tops)
+        return wants, path
+
+    def _share_memory(self):
+        readers = {}
+        for number in self.nodes:
+            for value in self.graph.nodes[number].bottoms:
+                readers.setdefault(value, set()).add(number)
+        storage = {}
+        for number in self.nodes:
+            node = self.graph.nodes[number]
+            shares = node.layer.is_view or self._may_overwrite(number, node, readers)
+            for value in node.bottoms:
+                storage.setdefault(value, value)
+            for value in node.tops:
+                storage[value] = storage[node.bottoms[0]] if shares else value
+        for target in self.targets:
+            storage.setdefault(target, target)
+        return storage
+
+    def _may_overwrite(self, number, node, readers):
+        if not (node.in_place and node.layer.overwrites):
+            return False
+        bottom = node.bottoms[0]
+        producer = self.graph.values[bottom].producer
+        if producer is None or readers[bottom] != {number}:
+            return False
+        maker = self.graph.nodes[producer].layer
+        return not maker.is_view and not (maker.needs_top and producer in self.path)
+
+    def _make_stages(self):
+        stages = []
+        for number in self.nodes:
+            images = self._images(self.graph.nodes[number])
+            if not stages or images is None or stages[-1].images != images:
+                stages.append(Stage([], images))
+            stages[-1].nodes.append(number)
+        return stages
+
+    def _images(self, node):
+        """Return how many images a node may take one by one, or None for all at once."""
+        counts = {self.shapes[value][:1] for value in (*node.bottoms, *node.tops)}
+        if node.layer.scope != "image" or len(counts) != 1:
+            return None
+        return counts.pop()[0]
+
+    def _keep(self):
+        kept = {self.storage[value] for value in self.targets}
+        where = {}
+        for position, stage in enumerate(self.stages):
+            for number in stage.nodes:
+                node = self.graph.nodes[number]
+                for value in node.tops:
+                    where[value] = position
+                    if stage.images is None or number in self.path:
+                        kept.add(self.storage[value])
+                for value in node.bottoms:
+                    crosses = where.get(value) != position
+                    if crosses or stage.images is None or number in self.path:
+                        kept.add(self.storage[value])
+        return kept
+
+
+def _made(value):
+    return value.producer is not None

@@ -1,0 +1,87 @@
+"""Caffe's own Split layers: one for every blob that more than one layer reads.
+
+Caffe inserts them so that each reader has a gradient of its own to write, which are then added;
+they and their blobs are visible in pycaffe, so they are made here with the same names.
+"""
+
+from collections import Counter
+
+from cnnvis.caffe.schema import messages
+from cnnvis.errors import UserError
+
+
+def insert_splits(layers, source):
+    """Return `layers` with Caffe's Split layers between them.
+
+    Parameters
+    ----------
+    layers : sequence of LayerParameter
+    source : str
+        The file, for error messages.
+
+    Raises
+    ------
+    UserError
+        If a layer changes a blob in place that another layer reads as it was before: Caffe
+        refuses that too.
+    """
+    readers = _readers(layers)
+    produced, given, result = {}, Counter(), []
+    for number, layer in enumerate(layers):
+        _refuse_shared_in_place(layer, produced, readers, layers, source)
+        layer = _copy(layer)
+        for position, blob in enumerate(layer.bottom):
+            producer = produced.get(blob)
+            if len(readers.get(producer, [])) > 1:
+                layer.bottom[position] = _split_blob(layers, producer, blob, given[producer])
+                given[producer] += 1
+        result.append(layer)
+        for position, blob in enumerate(layer.top):
+            produced[blob] = (number, position)
+            count = len(readers.get((number, position), []))
+            if count > 1:
+                result.append(_split_layer(layers, (number, position), blob, count))
+    return result
+
+
+def _copy(layer):
+    # Messages hold no weights here, so copying one is cheap.
+    copy = type(layer)()
+    copy.CopyFrom(layer)
+    return copy
+
+
+def _readers(layers):
+    """Return ``{(layer number, top number): [numbers of the layers that read it]}``."""
+    produced, readers = {}, {}
+    for number, layer in enumerate(layers):
+        for blob in layer.bottom:
+            readers.setdefault(produced.get(blob), []).append(number)
+        produced.update({blob: (number, position) for position, blob in enumerate(layer.top)})
+    readers.pop(None, None)
+    return readers
+
+
+def _refuse_shared_in_place(layer, produced, readers, layers, source):
+    for blob in set(layer.bottom).intersection(layer.top):
+        others = [layers[n].name for n in readers.get(produced.get(blob), [])]
+        others = [name for name in others if name != layer.name]
+        if others:
+            raise UserError(
+                f"{source}: layer {layer.name}: changes blob {blob!r} in place, which layer "
+                f"{others[0]} reads as it was; Caffe refuses that too, give its top another name"
+            )
+
+
+def _split_blob(layers, producer, blob, number):
+    layer, position = producer
+    return f"{blob}_{layers[layer].name}_{position}_split_{number}"
+
+
+def _split_layer(layers, producer, blob, count):
+    layer, position = producer
+    split = messages.LayerParameter(
+        name=f"{blob}_{layers[layer].name}_{position}_split", type="Split", bottom=[blob]
+    )
+    split.top.extend(_split_blob(layers, producer, blob, number) for number in range(count))
+    return split

@@ -1,0 +1,96 @@
+"""Threads over images, and memory that each thread reuses.
+
+BLAS is held to one thread while a network runs, and a pool of Python threads takes an image
+each: on the sizes of AlexNet's layers that beats BLAS's own threads, because everything between
+the matrix products runs in parallel too. A batch smaller than the pool is split inside each
+layer instead.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import threadpoolctl
+
+
+class Workers:
+    """A pool of `count` threads, by default one per processor this process may run on."""
+
+    def __init__(self, count=None):
+        self.count = count or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
+        self._memory = threading.local()
+        self._blas = threadpoolctl.ThreadpoolController()
+        self.shared = Work(self.split)
+
+    def single_threaded_blas(self):
+        """Return a context in which BLAS uses one thread."""
+        return self._blas.limit(limits=1, user_api="blas")
+
+    def over_images(self, function, images):
+        """Call ``function(work, image)`` for each image, in parallel where there are enough."""
+        if self._pool is None or images < self.count:
+            for image in range(images):
+                function(self.shared, image)
+        else:
+            list(self._pool.map(lambda image: function(self._own(), image), range(images)))
+
+    def split(self, function, length):
+        """Call ``function(start, stop)`` for one part of ``range(length)`` per thread."""
+        parts = min(self.count, length)
+        if self._pool is None or parts < 2:
+            function(0, length)
+        else:
+            edges = [length * part // parts for part in range(parts + 1)]
+            list(self._pool.map(function, edges[:-1], edges[1:]))
+
+    def close(self):
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _own(self):
+        if not hasattr(self._memory, "work"):
+            self._memory.work = Work()
+        return self._memory.work
+
+
+class Work:
+    """What a layer is given to work with: memory to reuse, and a way to share its work.
+
+    Parameters
+    ----------
+    split : callable, optional
+        ``split(function, length)``; by default the calling thread does everything.
+    """
+
+    def __init__(self, split=None):
+        self.split = split or (lambda function, length: function(0, length))
+        self._buffers = {}
+
+    def buffer(self, key, shape, dtype):
+        """Return memory for `key`; its content is what the last user of `key` left."""
+        size = math.prod(shape)
+        key = (key, np.dtype(dtype))
+        if key not in self._buffers or self._buffers[key].size < size:
+            self._buffers[key] = np.empty(size, dtype)
+        return self._buffers[key][:size].reshape(shape)
+
+    def framed(self, key, image, frame, value=0.0):
+        """Return `image` (C, H, W) in a frame of `value`, ``frame = (top, bottom, left, right)``.
+
+        `key` must be one layer's own: only the inside is written again at later calls.
+        """
+        top, bottom, left, right = frame
+        if not any(frame):
+            return image
+        channels, height, width = image.shape
+        key = (key, image.shape, frame, image.dtype)
+        if key not in self._buffers:
+            shape = (channels, top + height + bottom, left + width + right)
+            self._buffers[key] = np.full(shape, value, image.dtype)
+        framed = self._buffers[key]
+        framed[:, top : top + height, left : left + width] = image
+        return framed

@@ -1,0 +1,72 @@
+"""What a network is like, from its prototxt alone: quick enough for every workflow start."""
+
+from dataclasses import dataclass
+
+CONVOLUTIONS = ("Convolution", "Deconvolution")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution layer.
+
+    Attributes
+    ----------
+    blob : str
+        The blob its output is in (after a ReLU in place, as the study shows it).
+    shape : tuple of int
+        (filters, height, width) of that output.
+    weight_shape : tuple of int
+        (filters, channels / group, kernel height, kernel width).
+    """
+
+    blob: str
+    shape: tuple
+    weight_shape: tuple
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A network's sizes.
+
+    Attributes
+    ----------
+    input_shape : tuple of int
+        (C, H, W).
+    convolutions : dict
+        ``{layer: Convolution}`` in the order of the prototxt.
+    layers_with_weights : dict
+        ``{layer: shape of its weights}``.
+    blobs : dict
+        ``{blob: shape without the images' axis}``.
+    """
+
+    input_shape: tuple
+    convolutions: dict
+    layers_with_weights: dict
+    blobs: dict
+
+
+def inspect(prototxt):
+    """Return the `NetworkInfo` of a ``deploy.prototxt``.
+
+    Raises
+    ------
+    UserError
+        For what is wrong in the file, naming it and the layer.
+    """
+    from cnnvis.engines.numpy.graph import read_graph
+
+    graph = read_graph(prototxt)
+    shapes, weights = graph.shapes(graph.inputs)
+    convolutions = {}
+    for node in graph.nodes:
+        if node.layer.param.type in CONVOLUTIONS:
+            blob = graph.values[node.tops[0]].blob
+            shape = shapes[graph.blobs[blob]][1:]
+            convolutions[node.layer.name] = Convolution(blob, shape, weights[node.layer.name][0])
+    return NetworkInfo(
+        input_shape=tuple(next(iter(graph.inputs.values()))[1:]) if graph.inputs else (),
+        convolutions=convolutions,
+        layers_with_weights={layer: arrays[0] for layer, arrays in weights.items()},
+        blobs={blob: shapes[value][1:] for blob, value in graph.blobs.items()},
+    )

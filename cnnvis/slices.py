@@ -1,0 +1,213 @@
+"""The study's analysis of one slice: one row of every filter's output, put in order.
+
+The slice of row ``r`` is the matrix (filters, width) of ``outputs[:, r, :]``: horizontally the
+image's columns, vertically the filters. K-means and PCA order its rows; a picture shows the slice
+before and after.
+"""
+
+import numpy as np
+
+from cnnvis.arrays import check_maps, read_array
+from cnnvis.errors import UserError
+from cnnvis.figures import (
+    BAR_ROOM,
+    GREY,
+    MARGIN,
+    TITLE_ROOM,
+    add_colour_bar,
+    add_image,
+    new_page,
+    save_figure,
+)
+from cnnvis.files import write_json
+from cnnvis.grids import grey_limits
+from cnnvis.orderings import neighbour_distance, order
+
+PANEL_WIDTH = 440
+PANEL_HEIGHT = 780
+PANEL_GAP = 120
+HEAD = 40
+
+
+def make_slice(blobs, outputs, *, layer, blob, row, clusters=(7, 10), seed=0):
+    """Cluster and order the rows of one slice; write a picture of each and the numbers.
+
+    Parameters
+    ----------
+    blobs : str or Path
+        The image's ``blobs.npz``.
+    outputs : dict
+        ``{"kmeans": {k: png}, "pca": png, "table": json}``, a picture for each of `clusters`.
+    layer, blob : str
+        The convolution and its blob, (filters, height, width).
+    row : int
+        Which row of the outputs, from 0 at the top.
+    clusters : sequence of int
+        Numbers of clusters.
+    seed : int
+        Of k-means.
+
+    Raises
+    ------
+    UserError
+        If the blob has no such row, or a number of clusters is above the number of filters.
+    """
+    values = read_slice(blobs, blob, row)
+    numbers = {
+        "layer": layer,
+        "blob": blob,
+        "row": row,
+        "filters": values.shape[0],
+        "width": values.shape[1],
+        "seed": seed,
+        "neighbour_distance": round_number(neighbour_distance(values)),
+        "kmeans": {},
+    }
+    where = f"row {row} of {layer}"
+    for k in clusters:
+        found = _order(values, where, "kmeans", k=k, seed=seed)
+        numbers["kmeans"][str(k)] = found
+        draw_clusters(outputs["kmeans"][k], values, found, where, k)
+    numbers["pca"] = _order(values, where, "pca")
+    draw_pca(outputs["pca"], values, numbers["pca"], where)
+    write_json(outputs["table"], numbers)
+
+
+def read_slice(blobs, blob, row):
+    """Return row `row` of every filter's output, float64 (filters, width)."""
+    outputs = read_array(blobs, blob)
+    check_maps(outputs, f"{blobs}: blob '{blob}'")
+    if not 0 <= row < outputs.shape[1]:
+        raise UserError(
+            f"{blobs}: blob '{blob}' has rows 0 to {outputs.shape[1] - 1}, there is no row {row}"
+        )
+    return outputs[:, row, :].astype(np.float64)
+
+
+def _order(values, where, method, **parameters):
+    try:
+        permutation, numbers = order(values, method, **parameters)
+    except UserError as error:
+        raise UserError(f"slice at {where}: {error}") from None
+    distance = round_number(neighbour_distance(values[permutation]))
+    return {"permutation": permutation.tolist(), "neighbour_distance": distance, **numbers}
+
+
+def round_number(value):
+    """Return six significant digits, which is what differs from machine to machine hides."""
+    return float(f"{value:.6g}")
+
+
+def separate(values, labels, bar):
+    """Put `bar` rows of NaN between rows of different clusters.
+
+    Parameters
+    ----------
+    values : ndarray, (filters, width)
+        In the order of the clusters.
+    labels : sequence of int, (filters,)
+        Cluster of each row, ascending.
+    bar : int
+
+    Returns
+    -------
+    ndarray, (filters + bar * (clusters - 1), width)
+
+    Examples
+    --------
+    >>> separate(np.array([[1.0], [2.0]]), [0, 1], 1)
+    array([[ 1.],
+           [nan],
+           [ 2.]])
+    """
+    gap = np.full((bar, values.shape[1]), np.nan)
+    starts = np.flatnonzero(np.diff(labels)) + 1
+    parts = np.split(values, starts)
+    return np.concatenate([piece for part in parts for piece in (gap, part)][1:])
+
+
+def draw_clusters(picture, values, found, where, k):
+    """Draw a slice as it is, and clustered, with white bars between the clusters."""
+    sizes = found["sizes"]
+    bar = max(1, len(values) // 60)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    after = separate(values[found["permutation"]], labels, bar)
+    starts = np.cumsum([0, *sizes[:-1]]) + bar * np.arange(len(sizes))
+    names = [f"{i} ({size})" for i, size in enumerate(sizes)]
+    ticks = _thin(starts + (np.array(sizes) - 1) / 2, names, len(after))
+    count = len(sizes)
+    fewer = "" if count == k else f" ({k} were asked for, but fewer rows are distinct)"
+    _draw_pair(
+        picture,
+        values,
+        after,
+        ticks,
+        title=f"{where}: {count} clusters",
+        labels=("filter", "cluster (its filters)"),
+        heads=("as in the network", f"clustered by k-means, k = {k}"),
+        caption=f"One row of every filter's output: {where}. Left as the network has the filters, "
+        f"right in {count} clusters{fewer} from weak to strong, white bars between them.",
+    )
+
+
+def draw_pca(picture, values, found, where):
+    """Draw a slice as it is, and ordered along its first principal direction."""
+    share = found["explained_variance"][0]
+    permutation = found["permutation"]
+    places = _places(len(values))
+    _draw_pair(
+        picture,
+        values,
+        values[permutation],
+        (places, [permutation[place] for place in places]),
+        title=f"{where}: ordered by PCA",
+        labels=("filter", "filter"),
+        heads=("as in the network", "ordered by PCA"),
+        caption=f"One row of every filter's output: {where}. Left as the network has the filters, "
+        f"right along the first principal direction, which explains {100 * share:.0f} % of the "
+        "variance.",
+    )
+
+
+def _draw_pair(picture, before, after, ticks, *, title, labels, heads, caption):
+    low, high, extend = grey_limits(before)
+    across = max(1, PANEL_WIDTH // before.shape[1]) * before.shape[1]
+    lefts = (MARGIN + 44, MARGIN + 44 + across + PANEL_GAP)
+    # Both panels get the same whole number of pixels per row; the bars make the right one taller.
+    per_row = max(1, PANEL_HEIGHT // len(after))
+    width = lefts[1] + across + MARGIN + BAR_ROOM
+    figure = new_page(width, TITLE_ROOM + HEAD + per_row * len(after) + 44, title)
+    places = _places(len(before))
+    marks = ((places, [str(place) for place in places]), ticks)
+    for left, values, mark, label, head in zip(
+        lefts, (before, after), marks, labels, heads, strict=True
+    ):
+        size = (across, per_row * len(values))
+        axes, image = add_image(
+            figure, values, left, TITLE_ROOM + HEAD, size, cmap="gray", vmin=low, vmax=high
+        )
+        axes.set_title(head, fontsize=9, color="0.1", loc="left")
+        axes.set_yticks(*mark)
+        axes.set_xticks(_places(values.shape[1]))
+        axes.set_xlabel("column of the output", fontsize=8, color=GREY)
+        axes.set_ylabel(label, fontsize=8, color=GREY)
+        axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
+    left = lefts[1] + across + MARGIN
+    tall = min(420, per_row * len(before))
+    add_colour_bar(figure, image, left, TITLE_ROOM + HEAD, tall, "output of the filter", extend)
+    save_figure(figure, picture, f"{caption} One grey scale: black {low:.3g}, white {high:.3g}.")
+
+
+def _places(count):
+    """Return about ten evenly spaced whole numbers below `count`."""
+    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    return list(range(0, count, next((step for step in steps if count / step <= 12), 2000)))
+
+
+def _thin(places, names, height):
+    """Leave out labels that would touch the one above."""
+    kept = [0]
+    for index in range(1, len(places)):
+        if places[index] - places[kept[-1]] >= height * 12 / PANEL_HEIGHT:
+            kept.append(index)
+    return [places[index] for index in kept], [names[index] for index in kept]

@@ -1,0 +1,14 @@
+"""Write one layer's gradient as a volume and draw it."""
+
+from cnnvis.gradients import make_gradient_volume
+from cnnvis.jobs import job
+
+with job(snakemake):
+    make_gradient_volume(
+        snakemake.input[0],
+        snakemake.output.vox,
+        snakemake.output.picture,
+        layer=snakemake.params.layer,
+        title=f"Gradient of neuron {snakemake.wildcards.cls} by {snakemake.params.layer} of "
+        f"{snakemake.wildcards.network} on {snakemake.wildcards.image}",
+    )

@@ -1,0 +1,14 @@
+"""Weigh the filters of one layer."""
+
+from cnnvis.importance import make_importance
+from cnnvis.jobs import job
+
+with job(snakemake):
+    make_importance(
+        snakemake.input[0],
+        snakemake.output.table,
+        snakemake.output.picture,
+        layer=snakemake.params.layer,
+        title=f"Importance of {snakemake.params.layer} of {snakemake.wildcards.network} for neuron "
+        f"{snakemake.wildcards.cls} on {snakemake.wildcards.image}",
+    )

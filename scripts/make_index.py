@@ -1,0 +1,7 @@
+"""Make the page that leads to all others."""
+
+from cnnvis.jobs import job
+from cnnvis.pages import make_index
+
+with job(snakemake):
+    make_index(snakemake.output[0], artefacts=snakemake.input)

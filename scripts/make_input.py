@@ -1,0 +1,15 @@
+"""Preprocess one image."""
+
+from cnnvis.images import make_input
+from cnnvis.jobs import job
+
+with job(snakemake):
+    make_input(
+        snakemake.params.source,
+        snakemake.output[0],
+        shape=snakemake.params.shape,
+        mean=snakemake.params.mean,
+        input_scale=snakemake.params.input_scale,
+        channel_order=snakemake.params.channel_order,
+        crop=snakemake.params.crop,
+    )

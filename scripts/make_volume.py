@@ -1,0 +1,15 @@
+"""Write one layer's outputs as volumes."""
+
+from cnnvis.jobs import job
+from cnnvis.volumes import make_volume
+
+with job(snakemake):
+    make_volume(
+        snakemake.input.blobs,
+        snakemake.input.ordering,
+        snakemake.output.vox,
+        snakemake.output.binary_vox,
+        blob=snakemake.params.blob,
+        binarise=snakemake.params.binarise,
+        percentile=snakemake.params.percentile,
+    )

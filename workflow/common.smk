@@ -1,0 +1,44 @@
+"""The checked configuration, and what the stages share.
+
+Input: the configuration, and the prototxt of each network (for its layers).
+Output: `study`, which the stages look things up in (see cnnvis/config_tables.py).
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from cnnvis.config import load_config
+from cnnvis.errors import UserError
+from cnnvis.provenance import digest
+
+# Scripts import the package beside this Snakefile, the one whose code is in their params.
+os.environ.update(PYTHONPATH=str(workflow.basedir), CNNVIS_HOME=str(workflow.basedir))
+
+try:
+    study = load_config(config, workflow.configfiles)
+except UserError as mistakes:
+    # Snakemake would add the place in this file, where there is nothing to repair.
+    print(mistakes, file=sys.stderr)
+    sys.exit(1)
+
+
+def code(script):
+    """Return the digest of the code a script runs: a param, so that changed code runs again."""
+    return digest(Path(workflow.basedir) / "scripts" / script)
+
+
+def any_of(names):
+    """Return the pattern that matches just these names."""
+    return "|".join(map(re.escape, sorted(names)))
+
+
+wildcard_constraints:
+    network=any_of(study["networks"]),
+    image=any_of(study["images"]),
+    ordering=any_of(study["orderings"]),
+    layer=any_of({layer for layers in study["layers"].values() for layer in layers}),
+    comparison=any_of({name for names in study["comparisons"].values() for name in names} | {""}),
+    cls=r"\d+",
+    row=r"\d+",

@@ -1,0 +1,57 @@
+"""Gradients of one neuron with respect to the weights of layers.
+
+Input: results/{network}/{image}/input.npy; the network's prototxt and weights.
+Output: results/{network}/{image}/gradients/{cls}.npz, by layer, as Caffe shapes its weights;
+results/{network}/{image}/gradients/{cls}/{layer}.vox with headers, and {layer}.png.
+"""
+
+
+rule gradients:
+    input:
+        array="results/{network}/{image}/input.npy",
+        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
+        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+    output:
+        "results/{network}/{image}/gradients/{cls}.npz",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/{cls}.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        engine=study["engine"],
+        engine_options=study["engine_options"],
+        score=lookup(dpath="{network}/score", within=study["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        layers=lookup(dpath="{network}", within=study["differentiated"]),
+        code=code("make_gradients.py"),
+    message:
+        "Differentiate neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
+    script:
+        "../scripts/make_gradients.py"
+
+
+rule gradient_volume:
+    input:
+        "results/{network}/{image}/gradients/{cls}.npz",
+    output:
+        multiext(
+            "results/{network}/{image}/gradients/{cls}/{layer}",
+            vox=".vox",
+            hd=".hd",
+            nhdr=".nhdr",
+            mhd=".mhd",
+            picture=".png",
+        ),
+    log:
+        "logs/{network}/{image}/gradients/{cls}/{layer}.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        code=code("make_gradient_volume.py"),
+    message:
+        "Write the gradient of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."
+    script:
+        "../scripts/make_gradient_volume.py"

@@ -11,8 +11,8 @@ from cnnvis.files import atomic
 
 # Rows per column of the study's map of 96 filters.
 STUDY_ASPECT = 16 / 6
-# How many of the largest bars carry their filter's number.
-BAR_NAMES = 8
+# How many of the most and of the least important filters are named.
+NAMED = 8
 
 
 def make_importance(gradients_npz, csv, picture, *, layer, title):
@@ -138,19 +138,17 @@ def _draw_map(figure, norms, shape, size):
 
 def _draw_bars(axes, norms):
     order = np.argsort(-norms, kind="stable")
-    axes.bar(np.arange(len(norms)), norms[order], width=0.85, color="#3b6fa0")
-    axes.set_xlim(-0.6, len(norms) - 0.4)
+    edges = np.arange(len(norms) + 1) + 0.5
+    axes.stairs(norms[order], edges, fill=True, color="#3b6fa0")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("rank of the filter", fontsize=8, color=GREY)
     axes.set_ylabel("norm of the gradient", fontsize=8, color=GREY)
     axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
     axes.spines[["top", "right"]].set_visible(False)
-    for rank, index in enumerate(order[:BAR_NAMES]):
-        axes.annotate(
-            str(index),
-            (rank, norms[index]),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=6,
-            color=GREY,
+    if len(norms) >= 2 * NAMED:
+        names = (
+            f"most important: {', '.join(map(str, order[:NAMED]))}\n"
+            f"least important: {', '.join(map(str, order[: -NAMED - 1 : -1]))}"
         )
+        axes.text(0.98, 0.97, names, transform=axes.transAxes, ha="right", va="top", fontsize=8)

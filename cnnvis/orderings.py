@@ -56,8 +56,8 @@ def make_ordering(blobs, output, *, blob, method, **parameters):
             "blob": blob,
             "permutation": permutation.tolist(),
             "neighbour_distance": {
-                "ordered": _significant(neighbour_distance(matrix[permutation])),
-                "natural": _significant(neighbour_distance(matrix)),
+                "ordered": significant(neighbour_distance(matrix[permutation])),
+                "natural": significant(neighbour_distance(matrix)),
             },
             **numbers,
         },
@@ -125,8 +125,8 @@ def order_by_pca(matrix):
     direction, ratios = principal_direction(matrix)
     projections = matrix @ direction
     return np.argsort(projections, kind="stable"), {
-        "projections": [_significant(value) for value in projections],
-        "explained_variance": [_significant(value) for value in ratios[:5]],
+        "projections": [significant(value) for value in projections],
+        "explained_variance": [significant(value) for value in ratios[:5]],
     }
 
 
@@ -191,7 +191,7 @@ def order_by_kmeans(matrix, k=10, seed=0):
     return np.argsort(labels, kind="stable"), {
         "labels": labels.tolist(),
         "sizes": np.bincount(labels).tolist(),
-        "inertia": _significant(inertia),
+        "inertia": significant(inertia),
     }
 
 
@@ -266,8 +266,8 @@ def read_permutation(path, filters):
     return np.array(permutation, int)
 
 
-def _significant(value):
-    # Six digits: what differs between BLAS libraries does not show in the file.
+def significant(value):
+    """Return six significant digits: what differs from machine to machine lies behind them."""
     return float(f"{value:.6g}")
 
 

@@ -21,7 +21,7 @@ from cnnvis.figures import (
 )
 from cnnvis.files import write_json
 from cnnvis.grids import grey_limits
-from cnnvis.orderings import neighbour_distance, order
+from cnnvis.orderings import neighbour_distance, order, significant
 
 PANEL_WIDTH = 440
 PANEL_HEIGHT = 780
@@ -29,23 +29,25 @@ PANEL_GAP = 120
 HEAD = 40
 
 
-def make_slice(blobs, outputs, *, layer, blob, row, clusters=(7, 10), seed=0):
+def make_slice(blobs, kmeans, pca, table, *, layer, blob, row, seed=0, title=None):
     """Cluster and order the rows of one slice; write a picture of each and the numbers.
 
     Parameters
     ----------
     blobs : str or Path
         The image's ``blobs.npz``.
-    outputs : dict
-        ``{"kmeans": {k: png}, "pca": png, "table": json}``, a picture for each of `clusters`.
+    kmeans : dict
+        ``{k: png}``: for each number of clusters, its picture.
+    pca, table : str or Path
+        The picture ordered by PCA, and the JSON with every permutation and its numbers.
     layer, blob : str
         The convolution and its blob, (filters, height, width).
     row : int
         Which row of the outputs, from 0 at the top.
-    clusters : sequence of int
-        Numbers of clusters.
     seed : int
         Of k-means.
+    title : str, optional
+        What the pictures' titles begin with.
 
     Raises
     ------
@@ -53,6 +55,13 @@ def make_slice(blobs, outputs, *, layer, blob, row, clusters=(7, 10), seed=0):
         If the blob has no such row, or a number of clusters is above the number of filters.
     """
     values = read_slice(blobs, blob, row)
+    where = f"row {row} of {layer}"
+    begin = f"{title}: {where}" if title else where
+    clustered = {k: _order(values, where, "kmeans", k=k, seed=seed) for k in kmeans}
+    ordered = _order(values, where, "pca")
+    for k, picture in kmeans.items():
+        draw_clusters(picture, values, clustered[k], begin, k)
+    draw_pca(pca, values, ordered, begin)
     numbers = {
         "layer": layer,
         "blob": blob,
@@ -60,17 +69,11 @@ def make_slice(blobs, outputs, *, layer, blob, row, clusters=(7, 10), seed=0):
         "filters": values.shape[0],
         "width": values.shape[1],
         "seed": seed,
-        "neighbour_distance": round_number(neighbour_distance(values)),
-        "kmeans": {},
+        "neighbour_distance": significant(neighbour_distance(values)),
+        "kmeans": {str(k): found for k, found in clustered.items()},
+        "pca": ordered,
     }
-    where = f"row {row} of {layer}"
-    for k in clusters:
-        found = _order(values, where, "kmeans", k=k, seed=seed)
-        numbers["kmeans"][str(k)] = found
-        draw_clusters(outputs["kmeans"][k], values, found, where, k)
-    numbers["pca"] = _order(values, where, "pca")
-    draw_pca(outputs["pca"], values, numbers["pca"], where)
-    write_json(outputs["table"], numbers)
+    write_json(table, numbers)
 
 
 def read_slice(blobs, blob, row):
@@ -89,13 +92,8 @@ def _order(values, where, method, **parameters):
         permutation, numbers = order(values, method, **parameters)
     except UserError as error:
         raise UserError(f"slice at {where}: {error}") from None
-    distance = round_number(neighbour_distance(values[permutation]))
+    distance = significant(neighbour_distance(values[permutation]))
     return {"permutation": permutation.tolist(), "neighbour_distance": distance, **numbers}
-
-
-def round_number(value):
-    """Return six significant digits, which is what differs from machine to machine hides."""
-    return float(f"{value:.6g}")
 
 
 def separate(values, labels, bar):
@@ -126,7 +124,7 @@ def separate(values, labels, bar):
     return np.concatenate([piece for part in parts for piece in (gap, part)][1:])
 
 
-def draw_clusters(picture, values, found, where, k):
+def draw_clusters(picture, values, found, title, k):
     """Draw a slice as it is, and clustered, with white bars between the clusters."""
     sizes = found["sizes"]
     bar = max(1, len(values) // 60)
@@ -134,7 +132,7 @@ def draw_clusters(picture, values, found, where, k):
     after = separate(values[found["permutation"]], labels, bar)
     starts = np.cumsum([0, *sizes[:-1]]) + bar * np.arange(len(sizes))
     names = [f"{i} ({size})" for i, size in enumerate(sizes)]
-    ticks = _thin(starts + (np.array(sizes) - 1) / 2, names, len(after))
+    ticks = _thin(starts + (np.array(sizes) - 1) / 2, names, len(values))
     count = len(sizes)
     fewer = "" if count == k else f" ({k} were asked for, but fewer rows are distinct)"
     _draw_pair(
@@ -142,15 +140,15 @@ def draw_clusters(picture, values, found, where, k):
         values,
         after,
         ticks,
-        title=f"{where}: {count} clusters",
+        title=f"{title}: {count} clusters",
         labels=("filter", "cluster (its filters)"),
         heads=("as in the network", f"clustered by k-means, k = {k}"),
-        caption=f"One row of every filter's output: {where}. Left as the network has the filters, "
+        caption="One row of every filter's output, one below the other. Left as the network has the filters, "
         f"right in {count} clusters{fewer} from weak to strong, white bars between them.",
     )
 
 
-def draw_pca(picture, values, found, where):
+def draw_pca(picture, values, found, title):
     """Draw a slice as it is, and ordered along its first principal direction."""
     share = found["explained_variance"][0]
     permutation = found["permutation"]
@@ -160,10 +158,10 @@ def draw_pca(picture, values, found, where):
         values,
         values[permutation],
         (places, [permutation[place] for place in places]),
-        title=f"{where}: ordered by PCA",
+        title=f"{title}, ordered by PCA",
         labels=("filter", "filter"),
         heads=("as in the network", "ordered by PCA"),
-        caption=f"One row of every filter's output: {where}. Left as the network has the filters, "
+        caption="One row of every filter's output, one below the other. Left as the network has the filters, "
         f"right along the first principal direction, which explains {100 * share:.0f} % of the "
         "variance.",
     )
@@ -174,7 +172,7 @@ def _draw_pair(picture, before, after, ticks, *, title, labels, heads, caption):
     across = max(1, PANEL_WIDTH // before.shape[1]) * before.shape[1]
     lefts = (MARGIN + 44, MARGIN + 44 + across + PANEL_GAP)
     # Both panels get the same whole number of pixels per row; the bars make the right one taller.
-    per_row = max(1, PANEL_HEIGHT // len(after))
+    per_row = max(1, PANEL_HEIGHT // len(before))
     width = lefts[1] + across + MARGIN + BAR_ROOM
     figure = new_page(width, TITLE_ROOM + HEAD + per_row * len(after) + 44, title)
     places = _places(len(before))

@@ -6,15 +6,18 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from cnnvis.caffe.schema import messages
-from cnnvis.caffe.wire import BYTES, FIXED32, FIXED64, opening
+from cnnvis.caffe.wire import BYTES, FIXED32, FIXED64, VARINT, opening
 
 DATA, DOUBLE_DATA, SHAPE = 5, 8, 7
-MAX_AXES = 32
-"""Caffe's own limit (``kMaxBlobAxes``)."""
+MAX_AXES, MAX_COUNT = 32, 2**31 - 1
+"""Caffe's own limits (``kMaxBlobAxes``, and its counts are ``int``)."""
 
-_FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
-_TYPES = {DATA: _FLOAT, DOUBLE_DATA: _DOUBLE}
-_FIXED = {DATA: FIXED32, DOUBLE_DATA: FIXED64}
+_LEGACY_SHAPE = ("num", "channels", "height", "width")
+_TYPES = {DATA: np.dtype("<f4"), DOUBLE_DATA: np.dtype("<f8")}
+# What protobuf reads: the shape, legacy or not, and numbers that are not packed (no Caffe writes
+# such, but they are valid).
+_SMALL = {(number, VARINT) for number in range(1, 5)}
+_SMALL |= {(SHAPE, BYTES), (DATA, FIXED32), (DOUBLE_DATA, FIXED64)}
 
 
 def read_blob(reader, start, stop):
@@ -41,16 +44,14 @@ def read_blob(reader, start, stop):
     shape = _shape(reader, header)
     # As Caffe does: double_data counts where there is any.
     kind = DOUBLE_DATA if chunks[DOUBLE_DATA] or len(header.double_data) else DATA
-    dtype = _TYPES[kind]
     loose = header.double_data if kind == DOUBLE_DATA else header.data
-    packed = sum(size for _, size in chunks[kind])
-    count = packed // dtype.itemsize + len(loose)
-    if packed % dtype.itemsize or count != math.prod(shape):
-        reader.fail(
-            f"shape {shape} expects {math.prod(shape)} numbers, "
-            f"found {packed / dtype.itemsize + len(loose):g}"
-        )
-    return _load(reader, chunks[kind], loose, count, dtype).reshape(shape)
+    array = np.empty(_count(reader, chunks[kind], kind) + len(loose), _TYPES[kind])
+    if not shape and not array.size:
+        reader.damaged("holds neither a shape nor numbers")
+    if array.size != math.prod(shape):
+        reader.fail(f"shape {shape} expects {math.prod(shape)} numbers, found {array.size}")
+    _load(reader, chunks[kind], loose, array)
+    return array.reshape(shape).astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _scan(reader, start, stop):
@@ -61,7 +62,7 @@ def _scan(reader, start, stop):
         if field.number in chunks and field.wire == BYTES:
             if field.stop > field.start:
                 chunks[field.number].append((field.start, field.stop - field.start))
-        elif field.number == SHAPE or field.number < DATA or _is_loose(field):
+        elif (field.number, field.wire) in _SMALL:
             rest += reader.bytes(field.tag, field.stop)
     try:
         return chunks, messages.BlobProto.FromString(bytes(rest))
@@ -69,31 +70,34 @@ def _scan(reader, start, stop):
         reader.damaged(f"no valid blob at byte {start}")
 
 
-def _is_loose(field):
-    """Return whether it is one number of a list that was not packed, as no Caffe writes it."""
-    return field.number in _FIXED and field.wire == _FIXED[field.number]
-
-
 def _shape(reader, header):
-    legacy = ("num", "channels", "height", "width")
-    if any(header.HasField(name) for name in legacy):
-        shape = tuple(getattr(header, name) for name in legacy)
+    if any(header.HasField(name) for name in _LEGACY_SHAPE):
+        shape = tuple(getattr(header, name) for name in _LEGACY_SHAPE)
     else:
         shape = tuple(header.shape.dim)
     if len(shape) > MAX_AXES or any(size < 0 for size in shape):
         reader.damaged(f"no valid shape, {len(shape)} axes: {shape[:MAX_AXES]}")
+    if math.prod(size or 1 for size in shape) > MAX_COUNT:
+        reader.damaged(f"shape {shape}, expected at most {MAX_COUNT} numbers")
     return shape
 
 
-def _load(reader, chunks, loose, count, dtype):
-    array = np.empty(count, dtype)
+def _count(reader, chunks, kind):
+    """Return how many packed numbers there are; no more than the file has bytes for."""
+    size = _TYPES[kind].itemsize
+    for start, length in chunks:
+        if length % size:
+            reader.damaged(f"{length} bytes at byte {start}, expected a multiple of {size}")
+    return sum(length for _, length in chunks) // size
+
+
+def _load(reader, chunks, loose, array):
     position = 0
-    for start, size in chunks:
-        end = position + size // dtype.itemsize
+    for start, length in chunks:
+        end = position + length // array.itemsize
         reader.fill(array[position:end], start)
         position = end
     array[position:] = loose
-    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def blob_parts(array, number):

@@ -12,6 +12,8 @@ LAYER, LAYERS = 100, 2
 _NAME = {LAYER: 1, LAYERS: 4}
 _BLOBS = {LAYER: 7, LAYERS: 6}
 _V0_LAYER = 1
+# Characters of a name in messages; a damaged file may have any.
+_SHOWN = 80
 LIMIT = 2**31 - 1
 """Caffe and protobuf read no larger message."""
 
@@ -62,7 +64,7 @@ def _read_layer(reader, field):
             continue
         if part.number == _NAME[field.number]:
             name = _decode(reader.bytes(part.start, part.stop))
-            reader.where = f"layer '{name}': "
+            reader.where = f"layer {name[:_SHOWN]!r}: "
         elif part.number == _BLOBS[field.number]:
             places.append((part.start, part.stop))
         elif field.number == LAYERS and part.number == _V0_LAYER:
@@ -72,7 +74,7 @@ def _read_layer(reader, field):
             )
     blobs = []
     for index, place in enumerate(places):
-        reader.where = f"layer '{name}' blob {index}: "
+        reader.where = f"layer {name[:_SHOWN]!r} blob {index}: "
         blobs.append(read_blob(reader, *place))
     return name, blobs
 

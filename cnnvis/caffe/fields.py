@@ -268,9 +268,10 @@ V1LayerParameter
     enum LayerType: EUCLIDEAN_LOSS 7, FLATTEN 8, HDF5_DATA 9, HDF5_OUTPUT 10, IM2COL 11
     enum LayerType: IMAGE_DATA 12, INFOGAIN_LOSS 13, INNER_PRODUCT 14, LRN 15
     enum LayerType: MULTINOMIAL_LOGISTIC_LOSS 16, POOLING 17, RELU 18, SIGMOID 19, SOFTMAX 20
-    enum LayerType: SOFTMAX_LOSS 21, SPLIT 22, TANH 23, WINDOW_DATA 24, ELTWISE 25, POWER 26, SIGMOID_CROSS_ENTROPY_LOSS 27
-    enum LayerType: HINGE_LOSS 28, MEMORY_DATA 29, ARGMAX 30, THRESHOLD 31, DUMMY_DATA 32, SLICE 33
-    enum LayerType: MVN 34, ABSVAL 35, SILENCE 36, CONTRASTIVE_LOSS 37, EXP 38, DECONVOLUTION 39
+    enum LayerType: SOFTMAX_LOSS 21, SPLIT 22, TANH 23, WINDOW_DATA 24, ELTWISE 25, POWER 26
+    enum LayerType: SIGMOID_CROSS_ENTROPY_LOSS 27, HINGE_LOSS 28, MEMORY_DATA 29, ARGMAX 30
+    enum LayerType: THRESHOLD 31, DUMMY_DATA 32, SLICE 33, MVN 34, ABSVAL 35, SILENCE 36
+    enum LayerType: CONTRASTIVE_LOSS 37, EXP 38, DECONVOLUTION 39
     layer 1 V0LayerParameter; bottom 2 string[]; top 3 string[]; name 4 string; type 5 LayerType
     blobs 6 BlobProto[]; blobs_lr 7 float[]; weight_decay 8 float[]
     concat_param 9 ConcatParameter; convolution_param 10 ConvolutionParameter

@@ -1,5 +1,7 @@
 """Weights from a file, given to the layers of a network by name."""
 
+import numpy as np
+
 from cnnvis.errors import UserError
 
 _SHOWN = 4
@@ -44,7 +46,7 @@ def match_weights(source, expected, *, path, surplus="error"):
         problems += _compare(layer, source.get(layer, []), shapes)
     unknown = [layer for layer in source if layer not in expected]
     if unknown and surplus != "ignore":
-        names = ", ".join(f"'{layer}'" for layer in unknown[:_SHOWN])
+        names = ", ".join(map(repr, unknown[:_SHOWN]))
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         problems.append(
             f"the network has no layer with weights named {names}{more} "
@@ -54,7 +56,9 @@ def match_weights(source, expected, *, path, surplus="error"):
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise UserError(f"{path}: " + "; ".join(problems[:_SHOWN] + more))
     return {
-        layer: [array.reshape(shape) for array, shape in zip(source[layer], shapes, strict=True)]
+        layer: [
+            np.reshape(array, shape) for array, shape in zip(source[layer], shapes, strict=True)
+        ]
         for layer, shapes in expected.items()
         if shapes
     }
@@ -63,12 +67,12 @@ def match_weights(source, expected, *, path, surplus="error"):
 def _compare(layer, arrays, shapes):
     """Return what is wrong with one layer's blobs, as a list of phrases."""
     if len(arrays) != len(shapes):
-        found = _list(array.shape for array in arrays) if len(arrays) else "no weights"
-        return [f"layer '{layer}': expected {_list(shapes) or 'no weights'}, found {found}"]
+        found = _list(map(np.shape, arrays)) if len(arrays) else "no weights"
+        return [f"layer {layer!r}: expected {_list(shapes) or 'no weights'}, found {found}"]
     return [
-        f"layer '{layer}' blob {index}: expected {tuple(shape)}, found {array.shape}"
+        f"layer {layer!r} blob {index}: expected {tuple(shape)}, found {np.shape(array)}"
         for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True))
-        if not _fits(array.shape, tuple(shape))
+        if not _fits(np.shape(array), tuple(shape))
     ]
 
 

@@ -127,7 +127,7 @@ def keep_included(net, name):
 def _is_included(state, layer, name):
     if layer.include and layer.exclude:
         raise UserError(
-            f"{name}: layer '{layer.name}' has include and exclude rules, expected one kind only"
+            f"{name}: layer {layer.name!r} has include and exclude rules, expected one kind only"
         )
     if layer.include:
         return any(meets_rule(state, rule) for rule in layer.include)

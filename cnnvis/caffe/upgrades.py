@@ -161,7 +161,7 @@ def _input_shape(net, index, name):
         expected = f"{4 * len(net.input)} input_dim values, found {len(net.input_dim)}"
         shape = shape if len(shape) == 4 else []
     if not shape:
-        raise UserError(f"{name}: input '{net.input[index]}' has no shape: expected {expected}")
+        raise UserError(f"{name}: input {net.input[index]!r} has no shape: expected {expected}")
     return shape
 
 
@@ -179,6 +179,6 @@ def _upgrade_rounding(layer, name):
         return
     mode = pooling.CEIL if pooling.ceil_mode else pooling.FLOOR
     if pooling.HasField("round_mode") and pooling.round_mode != mode:
-        raise UserError(f"{name}: layer '{layer.name}': ceil_mode contradicts round_mode")
+        raise UserError(f"{name}: layer {layer.name!r}: ceil_mode contradicts round_mode")
     pooling.round_mode = mode
     pooling.ClearField("ceil_mode")

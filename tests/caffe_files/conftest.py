@@ -1,0 +1,37 @@
+"""Shared data, and messages written by hand."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test with `golden` once per network that real Caffe wrote."""
+    if "golden" in metafunc.fixturenames:
+        found = sorted(SHARED.glob("goldens/*.caffemodel"))
+        reason = "the project's shared data (../shared/goldens) is absent"
+        absent = pytest.param(None, marks=pytest.mark.skip(reason=reason))
+        metafunc.parametrize("golden", found or [absent], ids=lambda path: path and path.stem)
+
+
+@pytest.fixture
+def squeezenet():
+    """Return the folder of the trained SqueezeNet, or skip."""
+    folder = SHARED / "squeezenet"
+    if not folder.is_dir():
+        pytest.skip("the project's shared data (../shared/squeezenet) is absent")
+    return folder
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Return a function that writes bytes or text to a file and returns its path."""
+
+    def save(content, name="file.caffemodel"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return save

@@ -246,7 +246,7 @@ def _fit(tiles):
         scale += 1
     columns = columns_at(scale)
     step = math.ceil(columns * width * scale / LARGEST_SHEET)
-    return (_shrink(tiles, step) if step > 1 else tiles), scale, columns
+    return (shrink(tiles, step) if step > 1 else tiles), scale, columns
 
 
 def _columns(count, ideal):
@@ -258,8 +258,11 @@ def _columns(count, ideal):
     return min(count, max(1, round(ideal)))
 
 
-def _shrink(tiles, step):
-    """Average blocks of `step` x `step` values; what does not fill a block is repeated."""
+def shrink(tiles, step):
+    """Average blocks of `step` x `step` values of (count, height, width, ...).
+
+    The last row or column is repeated to fill a block.
+    """
     height, width = tiles.shape[1:3]
     pad = [(0, 0)] * tiles.ndim
     pad[1:3] = (0, -height % step), (0, -width % step)

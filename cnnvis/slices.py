@@ -143,8 +143,8 @@ def draw_clusters(picture, values, found, title, k):
         title=f"{title}: {count} clusters",
         labels=("filter", "cluster (its filters)"),
         heads=("as in the network", f"clustered by k-means, k = {k}"),
-        caption="One row of every filter's output, one below the other. Left as the network has the filters, "
-        f"right in {count} clusters{fewer} from weak to strong, white bars between them.",
+        caption="One row of every filter's output, below each other. Left as the network has the "
+        f"filters, right in {count} clusters{fewer} from weak to strong, white bars between them.",
     )
 
 
@@ -161,9 +161,9 @@ def draw_pca(picture, values, found, title):
         title=f"{title}, ordered by PCA",
         labels=("filter", "filter"),
         heads=("as in the network", "ordered by PCA"),
-        caption="One row of every filter's output, one below the other. Left as the network has the filters, "
-        f"right along the first principal direction, which explains {100 * share:.0f} % of the "
-        "variance.",
+        caption="One row of every filter's output, below each other. Left as the network has the "
+        f"filters, right along the first principal direction, which explains {100 * share:.0f} % of "
+        "the variance.",
     )
 
 

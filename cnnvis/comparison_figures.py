@@ -20,7 +20,7 @@ from cnnvis.gradients import tile_channels
 
 GROUP_COLOURS = {"reference": "#3b6fa0", "similar": "#7a9a4f", "dissimilar": "#b5743b"}
 VERDICTS = {True: ("correct", "#2e7d32"), False: ("wrong", "#b3261e")}
-NAMES = 260
+NAMES = 290
 TILES = 1000
 BARS = 190
 GAP = 8
@@ -48,9 +48,9 @@ def draw_comparison(picture, rows, gradients, norms, *, layer, neuron, title):
     across = len(shown) * (wide + GAP) - GAP
     strip = max(1, TILES // norms.shape[1])
     width = MARGIN + NAMES + max(across, strip * norms.shape[1]) + MARGIN
-    bottom = TITLE_ROOM + HEAD + pitch * len(rows) + 70
+    bottom = TITLE_ROOM + HEAD + pitch * len(rows) + 36
     height = bottom + HEAD + STRIP * len(rows) + 40
-    figure = new_page(width + max(BARS + 2 * MARGIN, 0) + BAR_ROOM, height, title)
+    figure = new_page(width + BARS + 2 * MARGIN + BAR_ROOM, height, title)
     tops = TITLE_ROOM + HEAD + pitch * np.arange(len(rows))
     image = _draw_tiles(figure, rows, tiles, shown, tops)
     bars = (MARGIN + NAMES + across + 2 * MARGIN, tops[0], BARS, pitch * len(rows) - GAP)
@@ -102,10 +102,10 @@ def _draw_name(figure, row, top, tall):
     axes.set(xlim=(0, NAMES - 20), ylim=(tall, 0))
     axes.fill_between([0, 5], 0, tall, color=GROUP_COLOURS[row["group"]], linewidth=0)
     verdict, colour = VERDICTS[row["correct"]]
-    name = shorten(row["image"], 24)
+    name = shorten(row["image"], 28)
     axes.text(14, 6, name, fontsize=9, weight="bold", va="top", color="0.1")
     axes.text(14, 22, f"{row['group']} class", fontsize=7, va="top", color=GREY)
-    said = f"{verdict}: {shorten(row['label'], 24)} ({100 * row['probability']:.0f} %)"
+    said = f"{verdict} ({100 * row['probability']:.0f} %): {shorten(row['label'], 21)}"
     axes.text(14, 35, said, fontsize=7, va="top", color=colour)
 
 

@@ -27,6 +27,8 @@ PANEL_WIDTH = 440
 PANEL_HEIGHT = 780
 PANEL_GAP = 120
 HEAD = 40
+# Pixels of white between clusters.
+BAR = 8
 
 
 def make_slice(blobs, kmeans, pca, table, *, layer, blob, row, seed=0, title=None):
@@ -126,25 +128,23 @@ def separate(values, labels, bar):
 
 def draw_clusters(picture, values, found, title, k):
     """Draw a slice as it is, and clustered, with white bars between the clusters."""
-    sizes = found["sizes"]
-    bar = max(1, len(values) // 60)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    after = separate(values[found["permutation"]], labels, bar)
-    starts = np.cumsum([0, *sizes[:-1]]) + bar * np.arange(len(sizes))
-    names = [f"{i} ({size})" for i, size in enumerate(sizes)]
-    ticks = _thin(starts + (np.array(sizes) - 1) / 2, names, len(values))
+    sizes = np.array(found["sizes"])
     count = len(sizes)
+    rows = enlarge_rows(values)
+    per_row = len(rows) // len(values)
+    labels = np.repeat(np.arange(count), sizes * per_row)
+    after = separate(enlarge_rows(values[found["permutation"]]), labels, BAR)
+    middles = (np.cumsum(sizes) - sizes / 2) * per_row + BAR * np.arange(count) - 0.5
     fewer = "" if count == k else f" ({k} were asked for, but fewer rows are distinct)"
     _draw_pair(
         picture,
         values,
         after,
-        ticks,
+        _thin(middles, [f"{i} ({size})" for i, size in enumerate(sizes)]),
         title=f"{title}: {count} clusters",
-        labels=("filter", "cluster (its filters)"),
-        heads=("as in the network", f"clustered by k-means, k = {k}"),
-        caption="One row of every filter's output, below each other. Left as the network has the "
-        f"filters, right in {count} clusters{fewer} from weak to strong, white bars between them.",
+        label="cluster (its filters)",
+        head=f"clustered by k-means, k = {k}",
+        caption=f"right in {count} clusters{fewer} from weak to strong, white bars between them.",
     )
 
 
@@ -152,48 +152,64 @@ def draw_pca(picture, values, found, title):
     """Draw a slice as it is, and ordered along its first principal direction."""
     share = found["explained_variance"][0]
     permutation = found["permutation"]
+    after = enlarge_rows(values[permutation])
     places = _places(len(values))
+    names = [permutation[place] for place in places]
     _draw_pair(
         picture,
         values,
-        values[permutation],
-        (places, [permutation[place] for place in places]),
+        after,
+        (_middles(places, len(after) // len(values)), names),
         title=f"{title}, ordered by PCA",
-        labels=("filter", "filter"),
-        heads=("as in the network", "ordered by PCA"),
-        caption="One row of every filter's output, below each other. Left as the network has the "
-        f"filters, right along the first principal direction, which explains {100 * share:.0f} % of "
-        "the variance.",
+        label="filter",
+        head="ordered by PCA",
+        caption="right along the first principal direction, which explains "
+        f"{100 * share:.0f} % of the variance.",
     )
 
 
-def _draw_pair(picture, before, after, ticks, *, title, labels, heads, caption):
-    low, high, extend = grey_limits(before)
-    across = max(1, PANEL_WIDTH // before.shape[1]) * before.shape[1]
+def _draw_pair(picture, values, after, ticks, *, title, label, head, caption):
+    """Draw `values` and `after`, whose rows are in pixels already, side by side."""
+    low, high, extend = grey_limits(values)
+    before = enlarge_rows(values)
+    across = max(1, PANEL_WIDTH // values.shape[1]) * values.shape[1]
     lefts = (MARGIN + 44, MARGIN + 44 + across + PANEL_GAP)
-    # Both panels get the same whole number of pixels per row; the bars make the right one taller.
-    per_row = max(1, PANEL_HEIGHT // len(before))
     width = lefts[1] + across + MARGIN + BAR_ROOM
-    figure = new_page(width, TITLE_ROOM + HEAD + per_row * len(after) + 44, title)
-    places = _places(len(before))
-    marks = ((places, [str(place) for place in places]), ticks)
-    for left, values, mark, label, head in zip(
-        lefts, (before, after), marks, labels, heads, strict=True
-    ):
-        size = (across, per_row * len(values))
+    figure = new_page(width, TITLE_ROOM + HEAD + len(after) + 44, title)
+    places = _places(len(values))
+    first = (_middles(places, len(before) // len(values)), places)
+    panels = (
+        (lefts[0], before, first, "filter", "as in the network"),
+        (lefts[1], after, ticks, label, head),
+    )
+    for left, rows, marks, name, above in panels:
+        size = (across, len(rows))
         axes, image = add_image(
-            figure, values, left, TITLE_ROOM + HEAD, size, cmap="gray", vmin=low, vmax=high
+            figure, rows, left, TITLE_ROOM + HEAD, size, cmap="gray", vmin=low, vmax=high
         )
-        axes.set_title(head, fontsize=9, color="0.1", loc="left")
-        axes.set_yticks(*mark)
+        axes.set_title(above, fontsize=9, color="0.1", loc="left")
+        axes.set_yticks(*marks)
         axes.set_xticks(_places(values.shape[1]))
         axes.set_xlabel("column of the output", fontsize=8, color=GREY)
-        axes.set_ylabel(label, fontsize=8, color=GREY)
+        axes.set_ylabel(name, fontsize=8, color=GREY)
         axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
-    left = lefts[1] + across + MARGIN
-    tall = min(420, per_row * len(before))
-    add_colour_bar(figure, image, left, TITLE_ROOM + HEAD, tall, "output of the filter", extend)
-    save_figure(figure, picture, f"{caption} One grey scale: black {low:.3g}, white {high:.3g}.")
+    place = (lefts[1] + across + MARGIN, TITLE_ROOM + HEAD, min(420, len(before)))
+    add_colour_bar(figure, image, *place, "output of the filter", extend)
+    save_figure(
+        figure,
+        picture,
+        "One row of every filter's output, below each other. Left as the network has the filters, "
+        f"{caption} One grey scale: black {low:.3g}, white {high:.3g}.",
+    )
+
+
+def enlarge_rows(values):
+    """Repeat each row so that the whole is about `PANEL_HEIGHT` pixels, a row at most 24."""
+    return values.repeat(min(24, max(1, PANEL_HEIGHT // len(values))), axis=0)
+
+
+def _middles(places, per_row):
+    return [(place + 0.5) * per_row - 0.5 for place in places]
 
 
 def _places(count):
@@ -202,10 +218,10 @@ def _places(count):
     return list(range(0, count, next((step for step in steps if count / step <= 12), 2000)))
 
 
-def _thin(places, names, height):
+def _thin(places, names):
     """Leave out labels that would touch the one above."""
     kept = [0]
     for index in range(1, len(places)):
-        if places[index] - places[kept[-1]] >= height * 12 / PANEL_HEIGHT:
+        if places[index] - places[kept[-1]] >= 12:
             kept.append(index)
     return [places[index] for index in kept], [names[index] for index in kept]

@@ -168,7 +168,8 @@ def _expected(error, schema):
     """Return the innermost ``expected`` on the way through the schema to the broken rule."""
     node, expected = schema, ""
     for step in error.absolute_schema_path:
-        node = resolved({"$ref": node[step]}, schema) if step == "$ref" else node[step]
+        node = node[step]
         if isinstance(node, dict):
+            node = resolved(node, schema)  # jsonschema leaves $ref out of the way it tells
             expected = node.get("expected", expected)
     return expected

@@ -1,0 +1,42 @@
+# make         set everything up and run the study
+# make test    run the tests          make lint    check style, sizes and the workflow
+# make bench   measure the engine     make setup   make .venv only
+#
+# PYTHON=python3.12 chooses the Python that .venv is made with; CORES=4 limits the run.
+
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+
+.DEFAULT_GOAL := run
+.PHONY: run setup test lint bench
+
+run: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@echo "Look at $(CURDIR)/results/index.html in a browser."
+
+setup: .venv/.complete
+
+.venv/.complete: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is missing or older than 3.11; try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make a .venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv (about a minute)"
+	@test -x $(BIN)/python && $(BIN)/python -c 'import pip' 2>/dev/null || \
+	  $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+test: setup
+	@$(BIN)/python -m pytest -n auto
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakemake --lint
+	@scripts/check_file_sizes.sh
+
+bench: setup
+	@$(BIN)/python benchmarks/run.py

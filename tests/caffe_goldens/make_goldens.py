@@ -42,7 +42,7 @@ def make_golden(name):
     net = open_forced(base + ".prototxt")
     net.copy_from(base + ".caffemodel")
     np.savez_compressed(base + ".npz", **run(net, random))
-    print("%s: %d bytes" % (name, os.path.getsize(base + ".npz")))
+    print(f"{name}: {os.path.getsize(base + '.npz')} bytes")
 
 
 def open_forced(prototxt):
@@ -59,7 +59,7 @@ def open_forced(prototxt):
 
 def fill(net, random):
     """Give every parameter random values of a size that keeps the blobs near one."""
-    kinds = dict(zip(net._layer_names, (layer.type for layer in net.layers)))
+    kinds = {name: layer.type for name, layer in zip(net._layer_names, net.layers)}  # noqa: B905
     for name, blobs in net.params.items():
         for index, blob in enumerate(blobs):
             blob.data[...] = parameter(kinds[name], index, blob.data.shape, random)
@@ -115,9 +115,9 @@ def run(net, random):
         backward(net, "score", neuron)
         for layer, blobs in net.params.items():
             for j, blob in enumerate(blobs):
-                arrays["grad/%d/%s/%d" % (i, layer, j)] = blob.diff.copy()
-        arrays["grad/%d/data" % i] = net.blobs[image_blob].diff.copy()
-        arrays["class/%d" % i] = np.array(neuron)
+                arrays[f"grad/{i}/{layer}/{j}"] = blob.diff.copy()
+        arrays[f"grad/{i}/data"] = net.blobs[image_blob].diff.copy()
+        arrays[f"class/{i}"] = np.array(neuron)
     return arrays
 
 

@@ -1,0 +1,240 @@
+"""BVLC Caffe itself, behind the interface of the embedded engine.
+
+Caffe aborts its process on a failed check and usually lives in an older interpreter than this one,
+so it always runs in a process of its own, also where this interpreter imports it: one per opened
+network, which it loads once (`cnnvis.engines.pycaffe_worker`).
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.caffe import match_weights, read_caffemodel
+from cnnvis.engines.numpy.graph import suggestion
+from cnnvis.engines.pycaffe_process import start_caffe
+from cnnvis.errors import UserError
+
+
+class Network:
+    """A Caffe network, run by Caffe; see `cnnvis.open_network` for the parameters.
+
+    Parameters
+    ----------
+    python : str or Path, optional
+        The interpreter that imports caffe, or the PREFIX of ``scripts/install_caffe.sh``. Without
+        it: this interpreter where it imports caffe, then that of the active conda environment.
+
+    Attributes
+    ----------
+    input_shape : tuple of int
+        (C, H, W) of the first input.
+    weight_shapes : dict
+        ``{layer: [shape, ...]}``.
+
+    Raises
+    ------
+    UserError
+        Where no Caffe is found, and with Caffe's own words where it fails.
+    """
+
+    def __init__(
+        self, prototxt, weights, dtype="float32", threads=None, surplus="error", python=None
+    ):
+        if np.dtype(dtype) != np.float32:
+            raise UserError(
+                f"dtype {dtype}: Caffe's Python interface computes in float32 only; "
+                "use engine: numpy for float64"
+            )
+        self.dtype = np.dtype(np.float32)
+        self.source = str(prototxt)
+        self._params = None
+        text = _with_gradients(_read_text(prototxt))
+        self._caffe = start_caffe(python, threads)
+        try:
+            self._open(text)
+            self._load(weights, surplus)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """End Caffe's process."""
+        self._caffe.close()
+
+    def _open(self, text):
+        copy = self._caffe.folder / "network.prototxt"
+        copy.write_bytes(text)
+        self._caffe.names[str(copy)] = self.source
+        answer = self._caffe.ask("open", self.source, prototxt=str(copy))
+        self.inputs = {blob: tuple(shape) for blob, shape in answer["inputs"].items()}
+        if not self.inputs:
+            raise UserError(
+                f"{self.source}: has no input: expected an Input layer or `input:` field"
+            )
+        self.input_shape = next(iter(self.inputs.values()))[1:]
+        self.blobs = answer["blobs"]
+        self.layers = answer["layers"]
+        self.weight_shapes = {
+            layer: [tuple(shape) for shape in shapes] for layer, shapes in answer["weights"].items()
+        }
+
+    def _load(self, weights, surplus):
+        """Check the weights as every engine does (Caffe keeps silent on most), and hand them on."""
+        if isinstance(weights, dict):
+            matched = match_weights(weights, self.weight_shapes, path="weights", surplus=surplus)
+            self._send_weights(matched)
+            return
+        match_weights(read_caffemodel(weights), self.weight_shapes, path=weights, surplus=surplus)
+        self._caffe.ask("load", str(weights), caffemodel=str(weights))
+
+    @property
+    def params(self):
+        """``{layer: [weights, bias, ...]}``, float32, fetched from Caffe when first asked for."""
+        if self._params is None:
+            answer = self._caffe.ask("params", self.source, layers=list(self.weight_shapes))
+            self._params = {
+                layer: [self._caffe.take(path) for path in paths] for layer, paths in answer.items()
+            }
+        return self._params
+
+    def set_weights(self, weights):
+        """Replace the weights of some layers: ``{layer: [weights, bias, ...]}``."""
+        self._layers_with_weights(weights)
+        expected = {layer: self.weight_shapes[layer] for layer in weights}
+        self._send_weights(match_weights(weights, expected, path="weights"))
+
+    def _send_weights(self, weights):
+        self._params = None
+        with self._caffe.arrays() as given:
+            files = {layer: [given(a) for a in arrays] for layer, arrays in weights.items()}
+            self._caffe.ask("set_weights", self.source, files=files)
+
+    def forward(self, batch, blobs=None):
+        """Return blobs after one forward pass of a batch.
+
+        Parameters
+        ----------
+        batch : ndarray, shape (N, C, H, W), or dict of them
+            The input; ``{blob: array}`` for a network of several.
+        blobs : list of str, optional
+            Which; all of them where None.
+
+        Returns
+        -------
+        dict
+            ``{blob: float32 array (N, ...)}``. A blob changed in place is as Caffe leaves it.
+        """
+        names = list(self.blobs) if blobs is None else list(blobs)
+        for blob in names:
+            self._check_blob(blob)
+        with self._caffe.arrays() as given:
+            inputs = {blob: given(array) for blob, array in self._inputs(batch).items()}
+            answer = self._caffe.ask("forward", self.source, inputs=inputs, blobs=names)
+        return {blob: self._caffe.take(path) for blob, path in answer.items()}
+
+    def weight_gradient(self, batch, blob, neuron, layers):
+        """Return the gradient of one element of a blob with respect to weights, per image.
+
+        Parameters
+        ----------
+        batch : ndarray, shape (N, C, H, W)
+        blob : str
+            A blob; the score for a neuron of the last layer.
+        neuron : int or sequence of N int
+            Its element, counted over the blob of one image in C order.
+        layers : list of str
+            The layers; each must lie below the blob.
+
+        Returns
+        -------
+        dict
+            ``{layer: float32 array (N, *shape of its weights)}``.
+        """
+        gradients, _ = self.gradients(batch, blob, neuron, layers)
+        return {layer: arrays[0] for layer, arrays in gradients.items()}
+
+    def data_gradient(self, batch, blob, neuron):
+        """Return the gradient of one element of a blob with respect to the input (N, C, H, W)."""
+        return self.gradients(batch, blob, neuron, [], data=True)[1]
+
+    def gradients(self, batch, blob, neuron, layers, data=False):
+        """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.
+
+        Each array has a leading axis of N. The second is None unless `data`. Caffe sums the
+        gradients of a batch, so it is given one image after the other.
+        """
+        self._check_blob(blob)
+        self._layers_with_weights(layers)
+        arrays = self._inputs(batch)
+        images = len(next(iter(arrays.values())))
+        neurons = [int(value) for value in np.broadcast_to(neuron, images)]
+        with self._caffe.arrays() as given:
+            answer = self._caffe.ask(
+                "gradient",
+                self.source,
+                inputs={name: given(array) for name, array in arrays.items()},
+                blob=blob,
+                neurons=neurons,
+                layers=list(layers),
+                data=data,
+            )
+        weights = {
+            layer: [self._caffe.take(path) for path in paths]
+            for layer, paths in answer["weights"].items()
+        }
+        return weights, self._caffe.take(answer["data"]) if data else None
+
+    def _inputs(self, batch):
+        given = batch if isinstance(batch, dict) else {next(iter(self.inputs)): batch}
+        inputs = {}
+        for blob, shape in self.inputs.items():
+            if blob not in given:
+                raise UserError(f"{self.source}: input {blob!r} is missing from the batch")
+            array = np.ascontiguousarray(given[blob], self.dtype)
+            if array.ndim != len(shape) or array.shape[1:2] != shape[1:2] or not array.size:
+                wanted = ", ".join(map(str, ["images", *shape[1:]]))
+                raise UserError(
+                    f"{self.source}: batch of shape {array.shape} for input {blob!r}, "
+                    f"expected ({wanted})"
+                )
+            inputs[blob] = array
+        return inputs
+
+    def _check_blob(self, blob):
+        if blob not in self.blobs:
+            raise UserError(
+                f"{self.source}: there is no blob {blob!r}{suggestion(blob, self.blobs)}"
+            )
+
+    def _layers_with_weights(self, layers):
+        for layer in layers:
+            if layer not in self.layers:
+                hint = suggestion(layer, self.weight_shapes)
+                raise UserError(f"{self.source}: there is no layer {layer!r}{hint}")
+            if layer not in self.weight_shapes:
+                hint = suggestion(layer, self.weight_shapes)
+                raise UserError(f"{self.source}: layer {layer} has no weights{hint}")
+
+
+def _read_text(prototxt):
+    try:
+        return Path(prototxt).read_bytes()
+    except OSError as error:
+        raise UserError(f"{prototxt}: cannot be read ({error.strerror})") from error
+
+
+def _with_gradients(text):
+    """Return a prototxt with ``force_backward: true``, on the same lines.
+
+    Without it Caffe skips the gradients of what it believes not to be trained, and leaves zeros.
+    """
+    setting = re.compile(rb"\bforce_backward\s*:\s*\w+")
+    kept = setting.sub(lambda found: b"\n" * found.group().count(b"\n"), text)
+    return kept + b"\nforce_backward: true\n"

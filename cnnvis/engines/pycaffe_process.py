@@ -1,0 +1,220 @@
+"""A process that runs Caffe: finding its interpreter, talking to it, and its last words."""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.errors import UserError
+
+WORKER = Path(__file__).with_name("pycaffe_worker.py")
+
+THREE_WAYS = (
+    "engine pycaffe: no Python that imports caffe was found; three ways to get one: "
+    "conda (snakemake --profile profiles/pycaffe), Debian (scripts/install_caffe.sh PREFIX), "
+    "or any other installation, named in the config (pycaffe: {python: PATH})"
+)
+
+_CHECK = re.compile(r"^F\d{4,8} \S+ +\d+ \S+:\d+\] (.*?)(?=^\*\*\* |^@|\Z)", re.M | re.S)
+_PROTOBUF = re.compile(r"^\[libprotobuf (?:ERROR|FATAL) [^\]]*\] (.*)$", re.M)
+
+
+def start_caffe(python=None, threads=None):
+    """Start a process in which Caffe waits for commands.
+
+    Parameters
+    ----------
+    python : str or Path, optional
+        The interpreter, or a PREFIX of ``scripts/install_caffe.sh``.
+    threads : int, optional
+        How many the process may use.
+
+    Returns
+    -------
+    CaffeProcess
+
+    Raises
+    ------
+    UserError
+        If the interpreter cannot be run or does not import caffe.
+    """
+    if python is not None:
+        python = Path(python).expanduser()
+        inside = python / "bin" / "python"
+        return CaffeProcess(str(inside if python.is_dir() else python), threads)
+    reasons = ""
+    for candidate in _candidates():
+        try:
+            return CaffeProcess(candidate, threads)
+        except UserError as error:
+            reasons += f" ({error})"
+    raise UserError(THREE_WAYS + reasons)
+
+
+def _candidates():
+    """Return the interpreters to try where the user names none."""
+    found = [sys.executable] if importlib.util.find_spec("caffe") else []
+    # Snakemake runs the script of a rule whose conda environment has a Python older than its own
+    # by its own Python, with that environment activated.
+    conda = Path(os.environ.get("CONDA_PREFIX", "/nowhere")) / "bin" / "python"
+    if conda.exists() and not conda.samefile(sys.executable):
+        found.append(str(conda))
+    return found
+
+
+class CaffeProcess:
+    """A process that runs Caffe, and the folder through which arrays go to and fro.
+
+    Attributes
+    ----------
+    folder : Path
+    names : dict
+        Paths in `folder` and the user's files they stand for in messages.
+    version : str
+        Caffe's own.
+    """
+
+    def __init__(self, python, threads=None):
+        self._temporary = tempfile.TemporaryDirectory(prefix="cnnvis-caffe-")
+        self.folder = Path(self._temporary.name)
+        self.names = {}
+        self._log = self.folder / "log"
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [python, str(WORKER), str(self.folder)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=_environment(threads),
+                )
+        except OSError as error:
+            raise UserError(
+                f"pycaffe.python: {python} cannot be run ({error.strerror}): expected the path of "
+                "a Python that imports caffe"
+            ) from error
+        self._finalizer = weakref.finalize(self, _end, self._process, self._temporary)
+        try:
+            self.version = self._answer(python)["caffe"]
+        except UserError as error:
+            self.close()
+            raise UserError(f"pycaffe.python: {error}") from error
+
+    def ask(self, command, about, **arguments):
+        """Run a command in the process and return what it answers.
+
+        Parameters
+        ----------
+        command : str
+            A method of the worker.
+        about : str
+            The file to name when Caffe fails.
+
+        Raises
+        ------
+        UserError
+            With Caffe's message where it refuses, and where its process dies.
+        """
+        line = json.dumps({"command": command, **arguments}) + "\n"
+        try:
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            pass  # the process has ended: reading its answer says why
+        return self._answer(about)
+
+    def _answer(self, about):
+        line = b"" if self._process.stdout.closed else self._process.stdout.readline()
+        if not line:
+            raise UserError(f"{about}: {self._named(self._last_words())}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise UserError(f"{about}: {self._named(answer['error'])}")
+        return answer["ok"]
+
+    def _named(self, text):
+        for path, name in self.names.items():
+            text = text.replace(path, name)
+        return text
+
+    def _last_words(self):
+        """Say in one line how the process ended: in Caffe's words where it left some."""
+        if not self._log.exists():
+            return "Caffe's process was closed before"
+        code = self._process.wait()
+        log = self._log.read_text(errors="replace")
+        said = _PROTOBUF.findall(log) + _CHECK.findall(log)
+        if said:
+            return "Caffe says: " + "; ".join(" ".join(part.split()) for part in said)
+        if code < 0:
+            hint = ", perhaps out of memory" if -code == signal.SIGKILL else ""
+            return f"Caffe's process was ended by {signal.Signals(-code).name}{hint}"
+        last = log.strip().splitlines()[-1:] or ["it said nothing"]
+        return f"the process ended with status {code}: {last[0].strip()}"
+
+    def arrays(self):
+        """Return a context manager giving a function that stores an array and returns its path."""
+        return _Arrays(self.folder)
+
+    def take(self, path):
+        """Read an array that the process stored, and remove it."""
+        array = np.load(path)
+        os.unlink(path)
+        return array
+
+    def close(self):
+        """End the process and remove its folder."""
+        self._finalizer()
+
+
+class _Arrays:
+    """Arrays stored for one command, removed after it."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._paths = []
+
+    def __enter__(self):
+        return self._store
+
+    def __exit__(self, *error):
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+
+    def _store(self, array):
+        path = self._folder / f"given-{len(self._paths)}.npy"
+        np.save(path, np.asarray(array, np.float32))
+        self._paths.append(path)
+        return str(path)
+
+
+def _environment(threads):
+    """Return the process's environment: its threads, and silence but for what is fatal."""
+    count = str(threads or len(os.sched_getaffinity(0)))
+    libraries = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+    return {
+        **os.environ,
+        **dict.fromkeys(libraries, count),
+        "GLOG_minloglevel": "2",
+        "GLOG_logtostderr": "1",
+    }
+
+
+def _end(process, temporary):
+    """End a process that waits for commands: without its input it leaves by itself."""
+    process.stdin.close()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+    temporary.cleanup()

@@ -15,10 +15,14 @@ from cnnvis.errors import UserError
 
 @dataclass
 class Value:
-    """What one layer writes (or, without a producer, what the user gives)."""
+    """What one layer writes (or, without a producer, what the user gives).
+
+    Values of one `memory` are in one place in Caffe, where the last of them is what remains.
+    """
 
     blob: str
     producer: int | None
+    memory: int
 
 
 @dataclass
@@ -63,13 +67,19 @@ class Graph:
                 self._new_value(blob, None, param.name)
             return
         bottoms = [self._read(blob, param) for blob in param.bottom]
-        number = len(self.nodes)
-        in_place = bool(param.top) and param.top[0] in param.bottom
+        layer, number = self._layer(param), len(self.nodes)
         tops = [
-            self._new_value(blob, number, param.name, in_place=blob in param.bottom)
+            self._new_value(blob, number, param.name, self._written_over(blob, bottoms, layer))
             for blob in param.top
         ]
-        self.nodes.append(Node(self._layer(param), bottoms, tops, in_place))
+        in_place = bool(param.top) and param.top[0] in param.bottom
+        self.nodes.append(Node(layer, bottoms, tops, in_place))
+
+    def _written_over(self, blob, bottoms, layer):
+        """Return the bottom whose memory in Caffe the top `blob` of `layer` takes, or None."""
+        if layer.shares_memory:
+            return bottoms[0]
+        return next((value for value in bottoms if self.values[value].blob == blob), None)
 
     def _layer(self, param):
         if param.type not in LAYERS:
@@ -90,10 +100,11 @@ class Graph:
             )
         return self.blobs[blob]
 
-    def _new_value(self, blob, producer, layer, in_place=False):
-        if blob in self.blobs and not in_place:
+    def _new_value(self, blob, producer, layer, over=None):
+        if blob in self.blobs and (over is None or self.values[over].blob != blob):
             raise UserError(f"{self.source}: layer {layer}: blob {blob!r} has another producer")
-        self.values.append(Value(blob, producer))
+        memory = len(self.values) if over is None else self.values[over].memory
+        self.values.append(Value(blob, producer, memory))
         self.blobs[blob] = len(self.values) - 1
         return self.blobs[blob]
 
@@ -135,6 +146,11 @@ class Graph:
                 f"{self.source}: there is no blob {blob!r}{suggestion(blob, self.blobs)}"
             )
         return self.blobs[blob]
+
+    def remaining(self, value):
+        """Return the value that Caffe leaves where `value` was: the last one written there."""
+        memory = self.values[value].memory
+        return max(number for number, other in enumerate(self.values) if other.memory == memory)
 
     def node(self, layer):
         """Return the number of a layer's node."""

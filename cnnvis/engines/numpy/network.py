@@ -6,6 +6,7 @@ from cnnvis.caffe import match_weights, read_caffemodel
 from cnnvis.engines.numpy.graph import read_graph, suggestion
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.plans import Plan
+from cnnvis.engines.numpy.sharing import add_partners, partners, share, shared_groups
 from cnnvis.engines.numpy.workers import Workers
 from cnnvis.errors import UserError
 
@@ -38,11 +39,13 @@ class Network:
             source, self.weight_shapes, path=self.weights_source, surplus=surplus
         )
         self.params = {layer: self._cast(arrays) for layer, arrays in matched.items()}
+        self._shared = shared_groups(self.graph, self.weight_shapes)
+        share(self._shared, self.params)
         self.workers = Workers(threads)
         self._plans = {}
 
     def _cast(self, arrays):
-        return [np.ascontiguousarray(array, self.dtype) for array in arrays]
+        return [np.asarray(array, self.dtype, order="C") for array in arrays]
 
     def __enter__(self):
         return self
@@ -61,6 +64,7 @@ class Network:
             expected = {layer: self.weight_shapes[layer]}
             matched = match_weights({layer: arrays}, expected, path="weights")
             self.params[layer] = self._cast(matched[layer])
+        share(self._shared, self.params, changed=weights)
 
     def forward(self, batch, blobs=None):
         """Return blobs after one forward pass of a batch.
@@ -79,10 +83,16 @@ class Network:
         """
         inputs = self._inputs(batch)
         names = list(self.graph.blobs) if blobs is None else list(blobs)
-        plan = self._plan(inputs, [self.graph.value(blob) for blob in names])
+        asked = [self.graph.value(blob) for blob in names]
+        left = [self.graph.remaining(value) for value in asked]
+        plan = self._plan(inputs, left)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
-        return {blob: values.whole(self.graph.value(blob)) for blob in names}
+        shapes = [plan.shapes[value] for value in asked]
+        return {
+            blob: values.whole(value).reshape(shape)
+            for blob, value, shape in zip(names, left, shapes, strict=True)
+        }
 
     def weight_gradient(self, batch, blob, neuron, layers):
         """Return the gradient of one element of a blob with respect to weights, per image.
@@ -117,18 +127,22 @@ class Network:
         inputs = self._inputs(batch)
         self._layers_with_weights(layers)
         target = self.graph.value(blob)
-        nodes = [self.graph.node(layer) for layer in layers]
-        plan = self._plan(inputs, [target], nodes, data)
-        for layer, node in zip(layers, nodes, strict=True):
-            if node not in plan.path:
+        below = self.graph.ancestors([target])
+        for layer in layers:
+            if self.graph.node(layer) not in below:
                 raise UserError(f"layer {layer} does not lie below blob {blob}: it has no effect")
+        partner = [n for n in partners(self._shared, layers) if self.graph.node(n) in below]
+        nodes = [self.graph.node(layer) for layer in (*layers, *partner)]
+        plan = self._plan(inputs, [target], nodes, data)
         images = len(next(iter(inputs.values())))
         if plan.mixes_images and images > 1:
             return self._one_by_one(inputs, blob, neuron, layers, data)
         neurons = self._neurons(neuron, images, plan.shapes[target], blob)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
-            return backward(plan, self.params, values, neurons, self.workers)
+            found, of_data = backward(plan, self.params, values, neurons, self.workers)
+        add_partners(self._shared, found)
+        return {layer: found[layer] for layer in layers}, of_data
 
     def _one_by_one(self, inputs, blob, neuron, layers, data):
         images = len(next(iter(inputs.values())))

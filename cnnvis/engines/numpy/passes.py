@@ -25,7 +25,7 @@ class Values:
         storage = self.plan.storage[value]
         shape = (1, *self.plan.shapes[value][1:])
         if storage in self._kept:
-            return self._kept[storage][image].reshape(shape)
+            return self._kept[storage][image : image + 1].reshape(shape)
         return work.buffer(("value", storage), shape, self.dtype)
 
     def of(self, node, work, image):

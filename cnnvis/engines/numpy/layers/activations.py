@@ -51,7 +51,8 @@ class PReLU(Layer):
 
     def weight_gradients(self, work, weights, bottoms, tops, dtops):
         products = dtops[0] * np.minimum(bottoms[0], 0)
-        axes = tuple(axis for axis in range(products.ndim) if axis != 1 or not weights[0].ndim)
+        shared = self.param.prelu_param.channel_shared
+        axes = tuple(axis for axis in range(products.ndim) if shared or axis != 1)
         return [products.sum(axis=axes).reshape(weights[0].shape)]
 
 

@@ -21,7 +21,9 @@ class Layer:
         "batch": each alone, but best all at once (one matrix product);
         "mixed": images depend on each other or the leading axis is not the images'.
     is_view : bool
-        The first top is the first bottom in another shape; nothing is computed.
+        The tops are the first bottom, perhaps in another shape; nothing is computed.
+    shares_memory : bool
+        In Caffe the tops are the bottom's own memory: what changes one in place changes both.
     overwrites : bool
         ``forward`` may write its top over its bottom: ``backward`` can do without the latter.
         Elsewhere a layer that is in place in the prototxt gets memory of its own, so that the
@@ -32,6 +34,7 @@ class Layer:
 
     scope = "image"
     is_view = False
+    shares_memory = False
     overwrites = False
     needs_top = True
 
@@ -77,4 +80,4 @@ class Layer:
 
 def column(vector, axes=4):
     """Return a vector over channels shaped to be added to (N, C, ...) blobs of `axes` axes."""
-    return vector.reshape((1, -1) + (1,) * (axes - 2))
+    return vector.reshape((1, vector.size) + (1,) * (axes - 2))

@@ -11,6 +11,7 @@ class Split(Layer):
     """The same blob under several names."""
 
     is_view = True
+    shares_memory = True
 
     def shapes(self, bottoms):
         return [bottoms[0]] * len(self.param.top)
@@ -20,6 +21,7 @@ class Flatten(Layer):
     """Axes `axis` to `end_axis` become one."""
 
     is_view = True
+    shares_memory = True
 
     def shapes(self, bottoms):
         shape, flatten = bottoms[0], self.param.flatten_param
@@ -34,6 +36,7 @@ class Reshape(Layer):
     """Axes `axis` to `axis + num_axes` get the dimensions given: 0 copies, -1 is inferred."""
 
     is_view = True
+    shares_memory = True
 
     def shapes(self, bottoms):
         shape, reshape = tuple(bottoms[0]), self.param.reshape_param

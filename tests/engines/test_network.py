@@ -1,0 +1,175 @@
+"""What a user of the engine asks, and what she is told where she asks for nonsense."""
+
+import numpy as np
+import pytest
+
+import cnnvis
+from cnnvis.errors import UserError
+from cnnvis.networks import inspect
+from tests.engines.goldens import GOLDENS, difference
+
+THIN = GOLDENS / "caffenet_thin.prototxt"
+DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }\n'
+
+
+def network_of(tmp_path, text, weights=None, size=(1, 1, 4, 4), **options):
+    prototxt = tmp_path / "net.prototxt"
+    prototxt.write_text(DATA % " ".join(f"dim: {n}" for n in size) + text)
+    return cnnvis.open_network(prototxt, weights or {}, **options)
+
+
+@pytest.fixture
+def thin():
+    with cnnvis.open_network(THIN, THIN.with_suffix(".caffemodel")) as network:
+        yield network
+
+
+@pytest.fixture
+def batch():
+    return np.load(THIN.with_suffix(".npz"))["data"]
+
+
+def test_convolution_by_hand(tmp_path):
+    text = """layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+        convolution_param { num_output: 1 kernel_size: 2 stride: 2 } }"""
+    weights = {"c": [np.array([[[[1, 2], [3, 4]]]]), np.array([10])]}
+    network = network_of(tmp_path, text, weights)
+    found = network.forward(np.arange(16.0).reshape(1, 1, 4, 4))["c"]
+    # The first window is 0 1 / 4 5: 0*1 + 1*2 + 4*3 + 5*4 + 10.
+    assert found.tolist() == [[[[44, 64], [124, 144]]]]
+
+
+def test_maximum_pooling_counts_windows_upwards_and_gives_ties_to_the_first(tmp_path):
+    text = """layer { name: "p" type: "Pooling" bottom: "data" top: "p"
+        pooling_param { kernel_size: 3 stride: 2 } }"""
+    network = network_of(tmp_path, text)
+    image = np.array([[1, 5, 5, 2], [0, 5, 1, 2], [9, 3, 4, 4], [9, 0, 4, 7.0]])[None, None]
+    assert network.forward(image)["p"].tolist() == [[[[9, 5], [9, 7]]]]
+    gradient = network.data_gradient(image, "p", 1)[0, 0]
+    assert np.argwhere(gradient).tolist() == [[0, 2]]
+
+
+def test_average_pooling_divides_by_the_window_in_the_padded_image(tmp_path):
+    text = """layer { name: "p" type: "Pooling" bottom: "data" top: "p"
+        pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }"""
+    found = network_of(tmp_path, text).forward(np.ones((1, 1, 4, 4)))["p"][0, 0]
+    # The last windows reach one pixel past the padding, which is not counted.
+    expected = [[4 / 9, 6 / 9, 2 / 6], [6 / 9, 1, 3 / 6], [2 / 6, 3 / 6, 1 / 4]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_blob_in_place_is_what_the_last_layer_left(thin, batch):
+    blobs = thin.forward(batch, ["conv1", "fc6"])
+    assert set(blobs) == {"conv1", "fc6"}
+    assert blobs["conv1"].min() == 0
+
+
+def test_asking_for_few_blobs_changes_none(thin, batch):
+    everything = thin.forward(batch)
+    for blob in ("conv1", "norm2", "pool5", "prob"):
+        np.testing.assert_array_equal(thin.forward(batch, [blob])[blob], everything[blob])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_do_not_change_results(batch, threads):
+    many = np.concatenate([batch] * 3)
+    weights = THIN.with_suffix(".caffemodel")
+    with cnnvis.open_network(THIN, weights, threads=threads) as network:
+        scores = network.forward(many, ["fc8"])["fc8"]
+        gradient = network.weight_gradient(many, "fc8", 3, ["conv1"])["conv1"]
+    assert difference(scores[:2], scores[4:]) <= 1e-5
+    assert difference(gradient[:2], gradient[4:]) <= 1e-5
+
+
+def test_a_neuron_for_each_image(thin, batch):
+    both = thin.weight_gradient(batch, "fc8", [2, 7], ["conv2"])["conv2"]
+    for image, neuron in enumerate((2, 7)):
+        alone = thin.weight_gradient(batch[image : image + 1], "fc8", neuron, ["conv2"])
+        assert difference(both[image], alone["conv2"][0]) <= 1e-5
+
+
+def test_weights_can_be_replaced(thin, batch):
+    before = thin.forward(batch, ["fc8"])["fc8"]
+    weights, bias = (array.copy() for array in thin.params["conv1"])
+    weights[3], bias[3] = 0, 0
+    thin.set_weights({"conv1": [weights, bias]})
+    blobs = thin.forward(batch, ["conv1", "fc8"])
+    assert not blobs["conv1"][:, 3].any()
+    assert np.abs(blobs["fc8"] - before).max() > 0
+
+
+def test_inspection_names_what_the_study_shows():
+    info = inspect(THIN)
+    assert info.input_shape == (3, 115, 115)
+    assert list(info.convolutions) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    conv2 = info.convolutions["conv2"]
+    assert (conv2.blob, conv2.shape, conv2.weight_shape) == ("conv2", (24, 13, 13), (24, 8, 5, 5))
+    assert info.blobs["fc8"] == (10,)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda n, b: n.forward(b, ["conv9"]), ["conv9", "did you mean"]),
+        (lambda n, b: n.forward(b[:, :1]), ["(2, 1, 115, 115)", "images, 3, 115, 115"]),
+        (lambda n, b: n.forward(b[0]), ["(3, 115, 115)", "images, 3, 115, 115"]),
+        (lambda n, b: n.forward(b[:0]), ["(0, 3, 115, 115)"]),
+        (lambda n, b: n.forward(b[:, :, :99, :99]), ["(2, 3, 99, 99)", "fc6"]),
+        (lambda n, b: n.weight_gradient(b, "fc8", 10, ["conv1"]), ["neuron 10", "0 to 9"]),
+        (lambda n, b: n.weight_gradient(b, "fc8", -1, ["conv1"]), ["neuron -1", "0 to 9"]),
+        (lambda n, b: n.weight_gradient(b, "fc8", 0, ["pool1"]), ["pool1", "no weights"]),
+        (lambda n, b: n.weight_gradient(b, "fc8", 0, ["con1"]), ["con1", "conv1"]),
+        (lambda n, b: n.weight_gradient(b, "conv1", 0, ["conv2"]), ["conv2", "conv1", "below"]),
+        (lambda n, b: n.set_weights({"conv1": [np.zeros((1, 2))]}), ["conv1"]),
+    ],
+)
+def test_nonsense_is_named(thin, batch, ask, words):
+    with pytest.raises(UserError) as error:
+        ask(thin, batch)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('layer { name: "x" type: "Warp" bottom: "data" top: "x" }', ["x", "Warp", "pycaffe"]),
+        ('layer { name: "x" type: "ReLU" bottom: "dat" top: "x" }', ["x", "dat", "data"]),
+        (
+            'layer { name: "x" type: "Pooling" bottom: "data" top: "x" pooling_param '
+            "{ kernel_size: 2 pad: 2 } }",
+            ["x", "pad"],
+        ),
+        (
+            'layer { name: "x" type: "TanH" bottom: "data" top: "x" }'
+            'layer { name: "y" type: "TanH" bottom: "data" top: "x" }',
+            ["y", "x", "producer"],
+        ),
+        (
+            'layer { name: "c" type: "TanH" bottom: "data" top: "c" }'
+            'layer { name: "d" type: "TanH" bottom: "c" top: "d" }'
+            'layer { name: "r" type: "ReLU" bottom: "c" top: "c" }',
+            ["r", "'c'", "in place", "d"],
+        ),
+        (
+            'layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param '
+            "{ num_output: 3 kernel_size: 9 } }",
+            ["c", "kernel"],
+        ),
+        ("", ["no layers"]),
+    ],
+)
+def test_a_wrong_network_is_named(tmp_path, text, words):
+    with pytest.raises(UserError) as error:
+        network_of(tmp_path, text)
+    assert "\n" not in str(error.value)
+    for word in ["net.prototxt", *words]:
+        assert word in str(error.value)
+
+
+def test_unknown_engine_and_dtype():
+    with pytest.raises(UserError, match="tensorflow.*numpy, pycaffe"):
+        cnnvis.open_network(THIN, {}, engine="tensorflow")
+    with pytest.raises(UserError, match="float16.*float32 or float64"):
+        cnnvis.open_network(THIN, {}, dtype="float16")

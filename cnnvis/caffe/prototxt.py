@@ -9,6 +9,7 @@ from cnnvis.caffe.upgrades import upgrade
 from cnnvis.errors import UserError
 
 _TEXT_CONTROLS = b"\t\n\v\f\r\x1b"
+_LONGEST = 300  # characters of a message: protobuf quotes whole lines
 _BINARY = bytes(set(range(32)) - set(_TEXT_CONTROLS)) + b"\x7f"
 
 
@@ -103,9 +104,11 @@ def _describe(error, name):
     """Return protobuf's complaint as one line that starts with file, line and column."""
     line, column = error.GetLine(), error.GetColumn()
     reason = " ".join(str(error).split())
+    if "has no field named" in reason:
+        reason += " BVLC Caffe 1.0 has none either: is it a fork's, or misspelt?"
     if line is None:
-        return f"{name}: {reason}"
-    return f"{name}:{line}:{column}: {reason.removeprefix(f'{line}:{column} : ')}"
+        return f"{name}: {reason[:_LONGEST]}"
+    return f"{name}:{line}:{column}: {reason.removeprefix(f'{line}:{column} : ')[:_LONGEST]}"
 
 
 def _set_state(net, phase, level, stages):

@@ -145,7 +145,7 @@ def agrees_with_protobuf(weights, content):
     """Assert that protobuf, where it accepts the same bytes, finds the same numbers."""
     try:
         net = messages.NetParameter.FromString(content)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):
         return
     found = [layer.blobs for layer in [*net.layer, *net.layers] if layer.blobs]
     numbers = [np.array(blob.double_data or blob.data) for blobs in found for blob in blobs]

@@ -116,7 +116,7 @@ def test_comments_encodings_and_line_ends():
 
 
 def test_errors_name_line_and_column():
-    fails('layer {\n  name: "a"\n  kernel: 3\n}', "net.prototxt:3:3: ", '"kernel"')
+    fails('layer {\n  name: "a"\n  kernel: 3\n}', "net.prototxt:3:3: ", '"kernel"', "fork")
     fails('layer { type: "a" type: "b" }', "net.prototxt:1:", "multiple", "type")
     fails("layer { convolution_param { pad: -1 } }", "net.prototxt:1:34", "-1")
     fails('layer { name: "a"', "net.prototxt:1:")

@@ -47,6 +47,7 @@ def read_caffemodel(path):
                 name, blobs = _read_layer(reader, field)
                 if blobs:
                     weights[name] = blobs
+                reader.where = f"after layer {name[:_SHOWN]!r}: "
         reader.where = ""
         if not found:
             reader.damaged("has no layers")

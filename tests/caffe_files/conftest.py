@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+TESTS = Path(__file__).resolve().parents[1]
+SHARED = TESTS.parents[1] / "shared"
 
 
 def pytest_generate_tests(metafunc):
     """Run a test with `golden` once per network that real Caffe wrote."""
     if "golden" in metafunc.fixturenames:
-        found = sorted(SHARED.glob("goldens/*.caffemodel"))
-        reason = "the project's shared data (../shared/goldens) is absent"
-        absent = pytest.param(None, marks=pytest.mark.skip(reason=reason))
-        metafunc.parametrize("golden", found or [absent], ids=lambda path: path and path.stem)
+        found = sorted(
+            [*TESTS.glob("goldens/*.caffemodel"), *TESTS.glob("caffe_goldens/*.caffemodel")]
+        )
+        assert found
+        metafunc.parametrize("golden", found, ids=lambda path: path.stem)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def refusal(read, path):
         (b"<!DOCTYPE html>", "web page"),
         (b"PK\x03\x04\x14", "zip archive"),
         (b"\x0a\x03net", "has no layers"),
+        (b"\xa2\x06\x03\x0a\x01a\x00", "after layer 'a': no valid field at byte 6"),
         (b"\x00" * 99, "no valid field at byte 0"),
         (b"\x0a", "cut off at byte 1"),
         (b"\x0a" + b"\xff" * 20, "no valid number at byte 1"),

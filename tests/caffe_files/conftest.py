@@ -11,9 +11,7 @@ SHARED = TESTS.parents[1] / "shared"
 def pytest_generate_tests(metafunc):
     """Run a test with `golden` once per network that real Caffe wrote."""
     if "golden" in metafunc.fixturenames:
-        found = sorted(
-            [*TESTS.glob("goldens/*.caffemodel"), *TESTS.glob("caffe_goldens/*.caffemodel")]
-        )
+        found = sorted(TESTS.glob("*goldens/*.caffemodel"))
         assert found
         metafunc.parametrize("golden", found, ids=lambda path: path.stem)
 

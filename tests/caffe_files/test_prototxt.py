@@ -25,7 +25,7 @@ def test_goldens(golden):
     net = read_prototxt(golden.with_suffix(".prototxt"))
     assert net.layer[0].type == "Input"
     assert len(net.layer[0].input_param.shape[0].dim) == 4
-    assert all(layer.type and layer.name and layer.top for layer in net.layer)
+    assert all(layer.type and layer.name and (layer.top or layer.bottom) for layer in net.layer)
 
 
 def test_squeezenet(squeezenet):

@@ -1,0 +1,161 @@
+"""The page of one image in one network, layer by layer."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.activations import read_input, read_labels
+from cnnvis.errors import UserError
+from cnnvis.files import atomic, read_json, safe_name
+from cnnvis.images import read_mean
+from cnnvis.networks import inspect
+from cnnvis.pages.artefacts import Artefacts
+from cnnvis.pages.render import figure, link, write_page
+
+# How many of the most important filters are named in the text.
+NAMED = 5
+HEADERS = ("nhdr", "mhd", "hd", "vox")
+
+
+def image_page(page, picture, *, network, image, prototxt, input, prediction, artefacts, **options):
+    """See `cnnvis.pages.make_image_page`."""
+    info = inspect(prototxt)
+    ranking = read_prediction(prediction)
+    labels = read_labels(options["labels"], ranking["classes"])
+    write_picture(input, picture, info.input_shape, **options["preprocessing"])
+    files = Artefacts(artefacts, Path(page).parents[2])
+    layers = [describe_layer(layer, info, files, page, labels) for layer in shown(info, files)]
+    write_page(
+        page,
+        "image.html",
+        title=f"{image} in {network}",
+        network=network,
+        image=image,
+        picture=figure(picture, page),
+        ranking=ranking,
+        classes=labels,
+        input_shape=info.input_shape,
+        layers=layers,
+        open_layers=1 if len(layers) > 8 else 2,
+    )
+
+
+def read_prediction(path):
+    """Read ``prediction.json``.
+
+    Raises
+    ------
+    UserError
+        If it is not what `cnnvis.activations.predict` gives.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not found.get("top"):
+        raise UserError(f"{path}: is not a prediction: no classes under 'top'")
+    return found
+
+
+def write_picture(input, picture, shape, *, mean, scale, channel_order):
+    """Write a network's input as the picture it was: scale and mean undone, as PNG.
+
+    Parameters
+    ----------
+    input, picture : path
+        ``input.npy`` (channels, height, width) and the PNG.
+    shape : tuple of int
+        The network's.
+    mean, scale, channel_order
+        As given to `cnnvis.images.make_input`.
+    """
+    from PIL import Image
+
+    values = read_input(input, shape).astype(np.float64)
+    if channel_order == "RGB":
+        values = values[::-1]
+    pixels = values / scale + read_mean(mean, shape)
+    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+    with atomic(picture) as temporary:
+        Image.fromarray(pixels.squeeze()).save(temporary, "PNG", optimize=True)
+
+
+def shown(info, files):
+    """Return the layers with something to show: convolutions first, in the network's order."""
+    seen = set(files.values("layer"))
+    layers = dict.fromkeys([*info.convolutions, *info.layers_with_weights])
+    return [layer for layer in layers if safe_name(layer) in seen]
+
+
+def describe_layer(layer, info, files, page, labels):
+    """Return all there is to say and to show about one layer, for the template."""
+    name = safe_name(layer)
+    convolution = info.convolutions.get(layer)
+    return {
+        "name": layer,
+        "id": f"layer-{name}",
+        "outputs": convolution.shape if convolution else None,
+        "weights": info.layers_with_weights[layer],
+        "filters": figure(files.first("filters", layer=name), page),
+        "viewer": link(files.first("viewer", layer=name), page),
+        "orders": [_order(o, name, files, page) for o in files.values("ordering", layer=name)],
+        "slices": [_slice(row, name, files, page) for row in files.values("row", layer=name)],
+        "gradients": [
+            _gradient(c, name, files, page, labels) for c in files.values("cls", layer=name)
+        ],
+    }
+
+
+def _order(ordering, layer, files, page):
+    numbers = files.first("ordering", ordering=ordering, layer=layer)
+    parts = {"ordering": ordering, "layer": layer}
+    return {
+        "name": ordering,
+        "grid": figure(files.first("grid", **parts), page),
+        "numbers": read_json(numbers) if numbers else None,
+        "volumes": _volumes(files.find("volume", **parts), page),
+        "binary_volumes": _volumes(files.find("binary volume", **parts), page),
+    }
+
+
+def _volumes(artefacts, page):
+    return [
+        {"suffix": a.parts["volume"], "name": a.path.name, "href": link(a.path, page)}
+        for a in sorted(artefacts, key=lambda a: HEADERS.index(a.parts["volume"]))
+    ]
+
+
+def _slice(row, layer, files, page):
+    numbers = files.first("slice numbers", row=row, layer=layer)
+    return {
+        "row": int(row),
+        "numbers": read_json(numbers) if numbers else None,
+        "clusters": [
+            {"k": a.parts["k"], "picture": figure(a.path, page)}
+            for a in files.find("slice clusters", row=row, layer=layer)
+        ],
+        "pca": figure(files.first("slice pca", row=row, layer=layer), page),
+    }
+
+
+def _gradient(cls, layer, files, page, labels):
+    parts = {"cls": cls, "layer": layer}
+    table = files.first("importance table", **parts)
+    return {
+        "cls": int(cls),
+        "label": labels[int(cls)],
+        "picture": figure(files.first("gradient picture", **parts), page),
+        "viewer": link(files.first("gradient viewer", **parts), page),
+        "volumes": _volumes(files.find("gradient volume", **parts), page),
+        "importance": figure(files.first("importance picture", **parts), page),
+        "table": link(table, page),
+        "top": _most_important(table) if table else [],
+    }
+
+
+def _most_important(table):
+    """Return [(filter, share of all norms)] of the first rows of an importance table."""
+    try:
+        with open(table, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))[:NAMED]
+        return [(int(row["filter"]), float(row["share"])) for row in rows]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{table}: is not a table of importance ({error})") from error

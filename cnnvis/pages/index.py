@@ -1,0 +1,52 @@
+"""``results/index.html``: the door to everything."""
+
+from pathlib import Path
+
+from cnnvis.pages.artefacts import Artefacts
+from cnnvis.pages.images import read_prediction
+from cnnvis.pages.render import figure, link, write_page
+
+
+def index_page(page, artefacts):
+    """See `cnnvis.pages.make_index`."""
+    files = Artefacts(artefacts, Path(page).parent)
+    networks = [_network(network, files, page) for network in files.values("network")]
+    write_page(page, "index.html", title="What the networks see", networks=networks)
+
+
+def _network(network, files, page):
+    parts = {"network": network}
+    pages = files.find("page", **parts)
+    return {
+        "name": network,
+        "images": [_image(a.parts["image"], network, files, page) for a in pages],
+        "comparisons": [
+            _comparison(a.parts["comparison"], network, files, page)
+            for a in files.find("comparison page", **parts)
+        ],
+        "filters": [
+            {"layer": a.parts["layer"], "picture": figure(a.path, page)}
+            for a in files.find("filters", **parts)
+        ],
+    }
+
+
+def _image(image, network, files, page):
+    parts = {"network": network, "image": image}
+    prediction = files.first("prediction", **parts)
+    return {
+        "name": image,
+        "href": link(files.first("page", **parts), page),
+        "picture": figure(files.first("picture", **parts), page),
+        "best": read_prediction(prediction)["top"][0] if prediction else None,
+    }
+
+
+def _comparison(comparison, network, files, page):
+    parts = {"network": network, "comparison": comparison}
+    return {
+        "name": comparison,
+        "href": link(files.first("comparison page", **parts), page),
+        "picture": figure(files.first("comparison picture", **parts), page),
+        "layers": [a.parts["layer"] for a in files.find("comparison picture", **parts)],
+    }

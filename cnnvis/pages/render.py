@@ -1,0 +1,140 @@
+"""Templates to pages: one place that fills them, and that writes them whole."""
+
+import functools
+import math
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from cnnvis.files import atomic
+from cnnvis.pages.artefacts import png_size
+from cnnvis.version import __version__
+
+HERE = Path(__file__).parent
+
+
+def write_page(page, template, **values):
+    """Fill a template of ``templates/`` and write it to `page`.
+
+    Text is escaped by the templates' engine; the style and scripts are put into the page, which
+    therefore needs nothing beside it but the files it links.
+    """
+    text = _environment().get_template(template).render(values | {"version": __version__})
+    with atomic(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def link(target, page):
+    """Return the relative address of a file for a page, safe for any name; None for no file.
+
+    >>> link("results/n/cat/grids/pca/conv 1#.png", "results/n/cat/index.html")
+    'grids/pca/conv%201%23.png'
+    """
+    if target is None:
+        return None
+    relative = os.path.relpath(target, Path(page).parent)
+    return quote(Path(relative).as_posix(), safe="/")
+
+
+def figure(picture, page):
+    """Return a PNG's address and size, or None where there is no picture.
+
+    The size keeps the page from jumping when the picture is loaded.
+    """
+    if picture is None:
+        return None
+    width, height = png_size(picture)
+    return {"href": link(picture, page), "width": width, "height": height}
+
+
+@functools.cache
+def _environment():
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "number": number, "sides": sides, "names": names}
+    environment.globals |= {"source": source, "closer": closer}
+    return environment
+
+
+def source(*files):
+    """Return the text of own files of this package, ready to stand in ``<style>`` or ``<script>``.
+
+    Raises
+    ------
+    ValueError
+        If the text would end the element it stands in.
+    """
+    text = "\n".join((HERE / file).read_text(encoding="utf-8") for file in files)
+    if "</" in text:
+        raise ValueError(f"{files}: '</' would end the page's element early")
+    return Markup(text)
+
+
+def percent(share):
+    """Return a share as a reader's percentage.
+
+    >>> percent(0.8734), percent(0.0004), percent(0)
+    ('87 %', '< 0.1 %', '0 %')
+    """
+    if share == 0:
+        return "0 %"
+    if share < 0.001:
+        return "< 0.1 %"
+    return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.3g} %"
+
+
+def number(value):
+    """Return a number with three digits, as a person writes it.
+
+    >>> number(1234567), number(0.000012345), number(12.0)
+    ('1,234,567', '1.23 × 10⁻⁵', '12')
+    """
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    exponent = math.floor(math.log10(abs(value)))
+    if -4 < exponent < 6:
+        return f"{value:,.3g}" if exponent < 3 else f"{value:,.0f}"
+    digits = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{value / 10**exponent:.2f} × 10{digits}"
+
+
+def sides(shape):
+    """Return a shape as sides of a box.
+
+    >>> sides([55, 55])
+    '55 × 55'
+    """
+    return " × ".join(str(side) for side in shape)
+
+
+def closer(distance, natural):
+    """Say how much nearer neighbours are to one another than in the natural order.
+
+    >>> closer(75.0, 100.0), closer(110.0, 100.0)
+    ('are 25 % closer to one another than', 'are 10 % farther from one another than')
+    """
+    change = distance / natural - 1 if natural else 0.0
+    if abs(change) < 0.005:
+        return "are as close to one another as"
+    if change < 0:
+        return f"are {percent(-change)} closer to one another than"
+    return f"are {percent(change)} farther from one another than"
+
+
+def names(items):
+    """Return items as a list in a sentence.
+
+    >>> names(["a", "b", "c"])
+    'a, b and c'
+    """
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,193 @@
+// Drawing: one canvas, one viewport per panel, all panels seen by the same camera.
+
+const MODES = { volume: 0, maximum: 1, surface: 2, slices: 3 };
+const BACKGROUNDS = { dark: [0.027, 0.031, 0.047], white: [1, 1, 1] };
+const LINE_COLOURS = { dark: [0.36, 0.72, 0.75], white: [0.1, 0.42, 0.45] };
+const SPACE = { x: 56, y: 88 }; // CSS pixels of a panel that labels and title need
+const TRIANGLES = [0, 1, 2, 1, 3, 2, 4, 6, 5, 5, 6, 7, 0, 4, 1, 1, 4, 5, 2, 3, 6, 3, 7, 6, 0, 2, 4, 2, 6, 4, 1, 5, 3, 3, 5, 7];
+const EDGES = [0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 1, 3, 4, 6, 5, 7, 0, 4, 1, 5, 2, 6, 3, 7];
+
+/** Compile a program; its uniforms' places are looked up by name on first use. */
+function makeProgram(gl, vertex, fragment) {
+  const program = gl.createProgram();
+  for (const [text, kind] of [[vertex, gl.VERTEX_SHADER], [fragment, gl.FRAGMENT_SHADER]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, text);
+    gl.compileShader(shader);
+    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw Error(gl.getShaderInfoLog(shader));
+    gl.attachShader(program, shader);
+  }
+  gl.bindAttribLocation(program, 0, 'corner');
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw Error(gl.getProgramInfoLog(program));
+  const places = {};
+  const at = (name) => (places[name] ??= gl.getUniformLocation(program, name));
+  return { program, at };
+}
+
+/** Put one frame's voxels on the graphics card. */
+function makeVolumeTexture(gl, voxels, [width, height, filters]) {
+  const largest = gl.getParameter(gl.MAX_3D_TEXTURE_SIZE);
+  if (Math.max(width, height, filters) > largest) {
+    throw Error(`this graphics card draws volumes of at most ${largest} voxels a side`);
+  }
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_3D, texture);
+  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+  const halves = voxels instanceof Uint16Array;
+  gl.texImage3D(
+    gl.TEXTURE_3D, 0, halves ? gl.R16F : gl.R8, width, height, filters, 0, gl.RED,
+    halves ? gl.HALF_FLOAT : gl.UNSIGNED_BYTE, voxels,
+  );
+  for (const axis of ['S', 'T', 'R']) {
+    gl.texParameteri(gl.TEXTURE_3D, gl[`TEXTURE_WRAP_${axis}`], gl.CLAMP_TO_EDGE);
+  }
+  return texture;
+}
+
+/** 256 colours with an opacity that grows with the value's distance from "nothing". */
+function colourTable(spec, name) {
+  const rgb = Uint8Array.from(atob(spec.colours[name]), (character) => character.charCodeAt(0));
+  const table = new Uint8Array(1024);
+  for (let i = 0; i < 256; i++) {
+    const amount = spec.signed ? Math.abs((2 * i) / 255 - 1) : i / 255;
+    table.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255 * amount ** 1.5], 4 * i);
+  }
+  return table;
+}
+
+/** Panels' rectangles in a canvas: as many columns as leave each panel largest, rather none empty. */
+function arrange(count, width, height) {
+  let best = null;
+  for (let columns = 1; columns <= count; columns++) {
+    const rows = Math.ceil(count / columns);
+    const [w, h] = [width / columns, height / rows];
+    const full = columns * rows === count ? 1.12 : 1;
+    const side = full * Math.min(w - SPACE.x, (h - SPACE.y) * 1.15);
+    if (!best || side > best.side) best = { side, columns, rows, w, h };
+  }
+  return Array.from({ length: count }, (_, i) => ({
+    x: (i % best.columns) * best.w,
+    y: Math.floor(i / best.columns) * best.h,
+    width: best.w,
+    height: best.h,
+  }));
+}
+
+class Renderer {
+  constructor(canvas, spec, panels) {
+    this.canvas = canvas;
+    this.spec = spec;
+    const gl = canvas.getContext('webgl2', { antialias: true, alpha: false });
+    this.gl = gl;
+    this.volume = makeProgram(gl, BOX_VERTEX, VOLUME_FRAGMENT);
+    this.lines = makeProgram(gl, BOX_VERTEX, LINE_FRAGMENT);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(CORNERS.flat()), gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(0);
+    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array([...TRIANGLES, ...EDGES]), gl.STATIC_DRAW);
+    this.panels = panels.map((panel) => ({
+      ...panel,
+      textures: panel.frames.map((voxels) => makeVolumeTexture(gl, voxels, panel.counts)),
+    }));
+    this.table = gl.createTexture();
+  }
+
+  /** Choose the colour table; returns its 256 RGBA colours. */
+  setColours(name) {
+    const { gl } = this;
+    const colours = colourTable(this.spec, name);
+    gl.bindTexture(gl.TEXTURE_2D, this.table);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colours);
+    for (const [key, value] of [['MIN_FILTER', 'LINEAR'], ['MAG_FILTER', 'LINEAR'], ['WRAP_S', 'CLAMP_TO_EDGE'], ['WRAP_T', 'CLAMP_TO_EDGE']]) {
+      gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${key}`], gl[value]);
+    }
+    return colours;
+  }
+
+  /** Draw every panel with `sharpness` pixels per CSS pixel; returns what was drawn where. */
+  draw(state, sharpness) {
+    const { gl, canvas } = this;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    const [w, h] = [Math.max(1, Math.round(width * sharpness)), Math.max(1, Math.round(height * sharpness))];
+    if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+    gl.clearColor(...BACKGROUNDS[state.background], 1);
+    gl.viewport(0, 0, w, h);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    return arrange(this.panels.length, width, height).map((area, i) => {
+      const panel = this.panels[i];
+      const size = boxSize(panel.counts, state.stretch);
+      const aspect = area.width / area.height;
+      const { distance, lift } = fit(size, aspect, {
+        x: Math.max(0.4, 1 - SPACE.x / area.width),
+        y: Math.max(0.4, 1 - SPACE.y / area.height),
+      });
+      const camera = lookAt(state, distance / state.zoom, aspect, (lift * state.elevation) / HOME.elevation);
+      gl.viewport(
+        Math.round(area.x * sharpness), Math.round((height - area.y - area.height) * sharpness),
+        Math.round(area.width * sharpness), Math.round(area.height * sharpness),
+      );
+      if (state.box) this.drawBox(state, size, camera, 0.9);
+      this.drawVolume(state, panel, size, camera);
+      if (state.box) this.drawBox(state, size, camera, 0.3);
+      return { panel, area, size, camera };
+    });
+  }
+
+  /** The box's edges: drawn before the volume, and faintly over it so that its front shows. */
+  drawBox(state, size, camera, alpha) {
+    const { gl, lines } = this;
+    gl.useProgram(lines.program);
+    gl.uniformMatrix4fv(lines.at('matrix'), false, camera.matrix);
+    gl.uniform3fv(lines.at('size'), size);
+    gl.uniform4fv(lines.at('colour'), [...LINE_COLOURS[state.background].map((c) => c * alpha), alpha]);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    gl.drawElements(gl.LINES, EDGES.length, gl.UNSIGNED_SHORT, 2 * TRIANGLES.length);
+  }
+
+  drawVolume(state, panel, size, camera) {
+    const { gl, volume } = this;
+    const { at } = volume;
+    gl.useProgram(volume.program);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_3D, panel.textures[state.frame]);
+    for (const key of ['TEXTURE_MIN_FILTER', 'TEXTURE_MAG_FILTER']) {
+      gl.texParameteri(gl.TEXTURE_3D, gl[key], state.exact ? gl.NEAREST : gl.LINEAR);
+    }
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.table);
+    gl.uniform1i(at('voxels'), 0);
+    gl.uniform1i(at('colours'), 1);
+    gl.uniformMatrix4fv(at('matrix'), false, camera.matrix);
+    gl.uniform3fv(at('size'), size);
+    gl.uniform3fv(at('counts'), panel.counts);
+    gl.uniform3fv(at('eye'), camera.eye);
+    gl.uniform3fv(at('light'), unit(add(add(camera.forward.map((v) => -v), camera.right, 0.5), camera.up, 0.7)));
+    const places = boxPlaces(state);
+    gl.uniform3fv(at('cropLow'), places.cropLow);
+    gl.uniform3fv(at('cropHigh'), places.cropHigh);
+    gl.uniform3fv(at('slicePlace'), places.slices);
+    gl.uniform1i(at('slices'), shownSlices(state));
+    gl.uniform2f(at('window'), state.low, state.high);
+    gl.uniform1f(at('density'), state.opacity * 60);
+    gl.uniform1f(at('threshold'), state.threshold);
+    gl.uniform1f(at('shading'), state.shading);
+    gl.uniform1i(at('mode'), MODES[state.mode]);
+    gl.uniform1i(at('signedValues'), this.spec.signed ? 1 : 0);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    gl.enable(gl.CULL_FACE);
+    gl.cullFace(gl.FRONT);
+    gl.drawElements(gl.TRIANGLES, TRIANGLES.length, gl.UNSIGNED_SHORT, 0);
+    gl.disable(gl.CULL_FACE);
+  }
+}
+
+/** Bits of the slices to draw; the mode of slices alone shows all where none is chosen. */
+function shownSlices(state) {
+  const chosen = (state.showX ? 1 : 0) | (state.showY ? 2 : 0) | (state.showFilter ? 4 : 0);
+  return chosen || (state.mode === 'slices' ? 7 : 0);
+}

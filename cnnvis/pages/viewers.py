@@ -1,0 +1,259 @@
+"""The 3D pages: volumes packed into a page, with what its viewer needs to know about them."""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from cnnvis.arrays import check_maps, factor, read_array
+from cnnvis.comparisons import check_shapes, read_members
+from cnnvis.files import safe_name
+from cnnvis.gradients import tile_channels
+from cnnvis.orderings import read_permutation
+from cnnvis.pages.render import link, write_page
+from cnnvis.volumes import to_bytes
+
+SCRIPTS = (
+    "data",
+    "state",
+    "camera",
+    "shaders",
+    "render",
+    "pick",
+    "labels",
+    "controls",
+    "save",
+    "main",
+)
+# The first is what a page starts with.
+COLOURS = ("inferno", "viridis", "gray", "cividis", "turbo")
+DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
+# A needle of 13 x 13 x 384 voxels is unreadable as cubes: boxes are at most this much longer than
+# they are wide. The reader can change it.
+LONGEST = 2.2
+
+
+def volume_viewer(blobs, orderings, page, layer, blob, network, image, title, files):
+    """See `cnnvis.pages.make_volume_viewer`."""
+    outputs = read_array(blobs, blob)
+    check_maps(outputs, f"{blobs}: blob '{blob}'")
+    voxels = to_bytes(outputs)
+    count, height, width = voxels.shape
+    panels = [
+        {"title": name, "order": read_permutation(path, count).tolist()}
+        for name, path in orderings.items()
+    ]
+    spec = {
+        "panels": panels,
+        "signed": False,
+        "values": [float(outputs.min()), float(outputs.max())],
+        "axes": _axes("output pixels", "in this order"),
+        "frames": None,
+        "state": _volume_start(voxels),
+    }
+    _write_viewer(
+        page,
+        voxels[np.newaxis],
+        spec,
+        kind="volume",
+        title=title or f"{layer}: what its {count} filters see in {image}",
+        trail=_trail(network, image, "../index.html", "../../../index.html"),
+        network=network,
+        image=image,
+        layer=layer,
+        quantity="filter output",
+        shape={"filters": count, "height": height, "width": width},
+        black=float((outputs == 0).mean()),
+        rectified=bool(outputs.min() >= 0),
+        files=_files(files, page),
+    )
+
+
+def gradient_viewer(gradients, page, layer, cls, network, image, title, files):
+    """See `cnnvis.pages.make_gradient_viewer`."""
+    gradient = read_array(gradients, layer, "gradient of layer")
+    volume, spec, facts = _gradient_spec([gradient], [{"title": f"neuron {cls}", "order": None}])
+    _write_viewer(
+        page,
+        volume,
+        spec,
+        kind="gradient",
+        title=title or f"{layer}: how neuron {cls} depends on its weights, for {image}",
+        trail=_trail(network, image, "../index.html", "../../../index.html"),
+        network=network,
+        image=image,
+        layer=layer,
+        neuron=cls,
+        files=_files(files, page),
+        **facts,
+    )
+
+
+def comparison_viewer(groups, page, layer, neuron, network, comparison, title):
+    """See `cnnvis.pages.make_comparison_viewer`."""
+    members = read_members(groups)
+    gradients = [read_array(member["gradients"], layer, "gradient of layer") for member in members]
+    check_shapes(members, gradients, layer)
+    panel = {"title": f"neuron {neuron}", "order": None}
+    volume, spec, facts = _gradient_spec(gradients, [panel])
+    spec["frames"] = [frame_name(member) for member in members]
+    _write_viewer(
+        page,
+        volume,
+        spec,
+        kind="comparison",
+        title=title or f"{layer}: neuron {neuron} over the images of {comparison}",
+        trail=_trail(network, comparison, "index.html", "../../../index.html"),
+        network=network,
+        image=comparison,
+        layer=layer,
+        neuron=neuron,
+        files=[],
+        **facts,
+    )
+
+
+def frame_name(member):
+    """Return what one frame of a comparison is called.
+
+    >>> frame_name({"group": "reference", "image": "grass_right", "correct": True})
+    'reference · grass_right (correct)'
+    """
+    verdict = "correct" if member["correct"] else "wrong"
+    return f"{member['group']} · {member['image']} ({verdict})"
+
+
+def _gradient_spec(gradients, panels):
+    """Return the half-float volume of frames on one scale, its spec, and facts for the text."""
+    filters, channels, height, width = (*gradients[0].shape, 1, 1)[:4]
+    rows, columns = factor(channels)
+    volume = np.stack([tile_channels(gradient) for gradient in gradients])
+    largest = float(np.abs(volume).max()) or 1.0
+    spec = {
+        "panels": panels,
+        "signed": True,
+        # Halves are stored as shares of the largest magnitude: as they are, small gradients would
+        # fall below what a half can hold.
+        "values": [0.0, largest],
+        "axes": _axes("weights", "in the network's order"),
+        "frames": None,
+        "state": _gradient_start(volume / largest),
+    }
+    facts = {
+        "quantity": "gradient",
+        "shape": {"filters": filters, "height": rows * height, "width": columns * width},
+        "kernel": {
+            "channels": channels,
+            "rows": rows,
+            "columns": columns,
+            "sides": (height, width),
+        },
+        "largest": largest,
+    }
+    return (volume / largest).astype("<f2"), spec, facts
+
+
+def _volume_start(voxels):
+    # A few very strong pixels would leave everything else dark.
+    lit = voxels[voxels > 0]
+    high = np.percentile(lit, 99) / 255 if lit.size else 1.0
+    return {
+        "high": round(float(high), 3),
+        "threshold": 0.04,
+        "opacity": 1.6,
+        "stretch": _stretch(voxels.shape),
+    }
+
+
+def _gradient_start(shares):
+    reach = max(float(np.percentile(np.abs(shares), 99)), 0.02)
+    reach = round(min(reach, 1.0), 3)
+    stretch = _stretch(shares.shape[1:])
+    return {
+        "low": -reach,
+        "high": reach,
+        "threshold": 0.1,
+        "stretch": stretch,
+        "shading": 0.5,
+        "opacity": 1.4,
+    }
+
+
+def _stretch(shape):
+    return round(min(1.0, LONGEST * max(shape[1:]) / shape[0]), 3)
+
+
+def _axes(plane_unit, depth_unit):
+    return [
+        {"name": "x", "unit": plane_unit},
+        {"name": "y", "unit": plane_unit},
+        {"name": "filter", "unit": depth_unit},
+    ]
+
+
+def _trail(network, item, item_page, index_page):
+    return [("Overview", index_page), (f"{network} · {item}", item_page)]
+
+
+def _files(files, page):
+    return [
+        {"name": Path(file).name, "folder": Path(file).parent.name, "href": link(file, page)}
+        for file in files
+    ]
+
+
+def _write_viewer(page, volume, spec, *, kind, title, **values):
+    spec |= {
+        "shape": list(volume.shape),
+        "dtype": "u8" if volume.dtype == np.uint8 else "f16",
+        "name": f"{values['network']}-{values['image']}-{safe_name(values['layer'])}",
+        "colours": _colour_tables(DIVERGING_COLOURS if spec["signed"] else COLOURS),
+    }
+    packed = gzip.compress(volume.tobytes(), 9, mtime=0)
+    write_page(
+        page,
+        "viewer.html",
+        kind=kind,
+        title=title,
+        spec=_json_in_script(spec),
+        voxels=base64.b64encode(packed).decode(),
+        scripts=[f"viewer/{name}.js" for name in SCRIPTS],
+        frames=spec["frames"],
+        signed=spec["signed"],
+        panels=spec["panels"],
+        **values,
+    )
+
+
+def _json_in_script(value):
+    """Return JSON that cannot end the ``<script>`` element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _colour_tables(names):
+    from matplotlib import colormaps
+
+    steps = np.linspace(0, 1, 256)
+    tables = {name: colormaps[name](steps)[:, :3] for name in names if name in colormaps}
+    tables["ice and fire"] = _ice_and_fire(steps)
+    return {name: _encode(tables[name]) for name in names}
+
+
+def _ice_and_fire(steps):
+    # The usual diverging tables are white in the middle, which turns to grey fog when voxels glow
+    # before a dark background; this one is dark there and bright at both ends.
+    stops = np.linspace(0, 1, 5)
+    red, green, blue = (
+        (0.72, 0.12, 0.04, 1.0, 1.0),
+        (0.93, 0.5, 0.04, 0.36, 0.9),
+        (1, 1, 0.06, 0.1, 0.55),
+    )
+    return np.stack([np.interp(steps, stops, channel) for channel in (red, green, blue)], axis=1)
+
+
+def _encode(colours):
+    return base64.b64encode(np.rint(colours * 255).astype(np.uint8).tobytes()).decode()

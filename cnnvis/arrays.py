@@ -53,9 +53,10 @@ def read_array(path, name, kind="blob"):
         If the file cannot be read, has no such array, or the array is not finite.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UserError(f"{path}: expected an .npz of named arrays, found one array")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise UserError(f"{path}: expected an .npz of named arrays, found one array")
+        with archive:
             if name not in archive.files:
                 held = ", ".join(archive.files) or "nothing"
                 raise UserError(f"{path}: no {kind} '{name}'; it holds {held}")

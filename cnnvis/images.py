@@ -7,7 +7,8 @@ which alone moves conv1 by 1e-2; hence this module instead of ``caffe.io``, for 
 
 What of a file is used: the first frame of an animation or stack, the pixels as stored (an EXIF
 orientation is not applied), colour under transparency (alpha is dropped, not blended), grey
-copied to three channels, 8 or 16 bits: all as ``caffe.io.load_image`` did.
+copied to three channels, 8 bits or (grey) 16 bits: all as ``caffe.io.load_image`` did. Of 16-bit
+colours pillow keeps the upper 8 bits.
 """
 
 import importlib.util

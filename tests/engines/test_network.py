@@ -173,3 +173,29 @@ def test_unknown_engine_and_dtype():
         cnnvis.open_network(THIN, {}, engine="tensorflow")
     with pytest.raises(UserError, match="float16.*float32 or float64"):
         cnnvis.open_network(THIN, {}, dtype="float16")
+
+
+def test_resuming_from_a_layer_is_bit_for_bit_a_full_pass(thin, batch):
+    outputs = thin.outputs(batch, ["conv1", "conv3"])
+    assert outputs["conv1"].min() < 0
+    whole = thin.forward(batch, ["conv1", "fc8"])
+    for layer in outputs:
+        resumed = thin.resume({layer: outputs[layer]}, ["fc8"])["fc8"]
+        np.testing.assert_array_equal(resumed, whole["fc8"])
+    np.testing.assert_array_equal(np.maximum(outputs["conv1"], 0), whole["conv1"])
+
+
+def test_resuming_must_be_possible(thin, batch):
+    outputs = thin.outputs(batch, ["conv3"])
+    with pytest.raises(UserError, match="conv1 needs the input"):
+        thin.resume(outputs, ["conv1"])
+    with pytest.raises(UserError, match="expected"):
+        thin.resume({"conv3": outputs["conv3"][:, :3]}, ["fc8"])
+
+
+def test_a_weighted_sum_of_neurons(thin, batch):
+    weights = np.zeros((2, 10), "f4")
+    weights[:, 2], weights[:, 5] = 2, -1
+    parts = [thin.weight_gradient(batch, "fc8", neuron, ["conv1"])["conv1"] for neuron in (2, 5)]
+    found = thin.weight_gradient(batch, "fc8", weights, ["conv1"])["conv1"]
+    assert difference(found, 2 * parts[0] - parts[1]) <= 1e-5

@@ -159,13 +159,17 @@ class Graph:
             raise UserError(f"{self.source}: there is no layer {layer!r}{suggestion(layer, names)}")
         return names.index(layer)
 
-    def ancestors(self, values):
-        """Return the numbers of the nodes that `values` are computed by, in order."""
-        wanted, nodes = set(values), []
+    def output(self, layer):
+        """Return the first value a layer writes, before anything in place follows."""
+        return self.nodes[self.node(layer)].tops[0]
+
+    def ancestors(self, values, given=()):
+        """Return the numbers of the nodes that `values` are computed by from `given`, in order."""
+        wanted, nodes = set(values).difference(given), []
         for number in range(len(self.nodes) - 1, -1, -1):
             if wanted.intersection(self.nodes[number].tops):
                 nodes.append(number)
-                wanted.update(self.nodes[number].bottoms)
+                wanted.update(set(self.nodes[number].bottoms).difference(given))
         return nodes[::-1]
 
 

@@ -35,10 +35,9 @@ class Network:
         self.weights_source = "weights" if isinstance(weights, dict) else str(weights)
         _, self.weight_shapes = self.graph.shapes(self.graph.inputs)
         source = weights if isinstance(weights, dict) else read_caffemodel(weights)
-        matched = match_weights(
-            source, self.weight_shapes, path=self.weights_source, surplus=surplus
-        )
-        self.params = {layer: self._cast(arrays) for layer, arrays in matched.items()}
+        expected = {node.layer.name: [] for node in self.graph.nodes} | self.weight_shapes
+        matched = match_weights(source, expected, path=self.weights_source, surplus=surplus)
+        self.params = {layer: self._cast(arrays) for layer, arrays in matched.items() if arrays}
         self._shared = shared_groups(self.graph, self.weight_shapes)
         share(self._shared, self.params)
         self.workers = Workers(threads)
@@ -81,18 +80,37 @@ class Network:
         dict
             ``{blob: array (N, ...)}``. A blob changed in place is as Caffe leaves it.
         """
+        return self._blobs(self._inputs(batch), list(self.graph.blobs) if blobs is None else blobs)
+
+    def outputs(self, batch, layers):
+        """Return what layers write, ``{layer: array (N, ...)}``, before anything in place follows.
+
+        For a convolution this is its output before the ReLU that CaffeNet has in place.
+        """
         inputs = self._inputs(batch)
-        names = list(self.graph.blobs) if blobs is None else list(blobs)
-        asked = [self.graph.value(blob) for blob in names]
-        left = [self.graph.remaining(value) for value in asked]
-        plan = self._plan(inputs, left)
-        with self.workers.single_threaded_blas():
-            values = forward(plan, self.params, inputs, self.workers, self.dtype)
-        shapes = [plan.shapes[value] for value in asked]
-        return {
-            blob: values.whole(value).reshape(shape)
-            for blob, value, shape in zip(names, left, shapes, strict=True)
+        values = self._run(inputs, [self.graph.output(layer) for layer in layers])
+        return {layer: values.whole(self.graph.output(layer)) for layer in layers}
+
+    def resume(self, outputs, blobs):
+        """Return blobs after a forward pass that starts from what layers have written.
+
+        Parameters
+        ----------
+        outputs : dict
+            ``{layer: array (N, ...)}`` as `outputs` returns them, perhaps changed. Every path
+            from the input to the `blobs` must pass one of these layers.
+        blobs : list of str
+
+        Returns
+        -------
+        dict
+            ``{blob: array (N, ...)}``, bit for bit what a full pass would give.
+        """
+        given = {
+            self.graph.output(layer): np.ascontiguousarray(array, self.dtype)
+            for layer, array in outputs.items()
         }
+        return self._blobs(given, blobs)
 
     def weight_gradient(self, batch, blob, neuron, layers):
         """Return the gradient of one element of a blob with respect to weights, per image.
@@ -102,8 +120,10 @@ class Network:
         batch : ndarray, shape (N, C, H, W)
         blob : str
             A blob; the score for a neuron of the last layer.
-        neuron : int or sequence of N int
-            Its element, counted over the blob of one image in C order.
+        neuron : int, sequence of N int, or ndarray
+            Its element, counted over the blob of one image in C order. A floating-point array
+            of the blob's shape (N, ...) asks for the gradient of the sum of the blob weighted
+            with it instead, as for a loss.
         layers : list of str
             The layers; each must lie below the blob.
 
@@ -134,23 +154,35 @@ class Network:
         partner = [n for n in partners(self._shared, layers) if self.graph.node(n) in below]
         nodes = [self.graph.node(layer) for layer in (*layers, *partner)]
         plan = self._plan(inputs, [target], nodes, data)
-        images = len(next(iter(inputs.values())))
-        if plan.mixes_images and images > 1:
-            return self._one_by_one(inputs, blob, neuron, layers, data)
-        neurons = self._neurons(neuron, images, plan.shapes[target], blob)
+        seed = self._seed(neuron, plan.shapes[target], blob)
+        if plan.mixes_images and len(seed) > 1:
+            return self._one_by_one(inputs, blob, seed, layers, data)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
-            found, of_data = backward(plan, self.params, values, neurons, self.workers)
+            found, of_data = backward(plan, self.params, values, seed, self.workers)
         add_partners(self._shared, found)
         return {layer: found[layer] for layer in layers}, of_data
 
-    def _one_by_one(self, inputs, blob, neuron, layers, data):
-        images = len(next(iter(inputs.values())))
-        neurons = np.broadcast_to(neuron, images)
+    def _blobs(self, given, names):
+        asked = [self.graph.value(blob) for blob in names]
+        left = [self.graph.remaining(value) for value in asked]
+        values = self._run(given, left)
+        return {
+            blob: values.whole(value).reshape(values.plan.shapes[of_blob])
+            for blob, value, of_blob in zip(names, left, asked, strict=True)
+        }
+
+    def _run(self, given, targets):
+        plan = self._plan(given, targets)
+        with self.workers.single_threaded_blas():
+            return forward(plan, self.params, given, self.workers, self.dtype)
+
+    def _one_by_one(self, inputs, blob, seed, layers, data):
         parts = []
-        for image in range(images):
-            one = {name: array[image : image + 1] for name, array in inputs.items()}
-            parts.append(self.gradients(one, blob, int(neurons[image]), layers, data))
+        for image in range(len(seed)):
+            one = {value: array[image : image + 1] for value, array in inputs.items()}
+            batch = {self.graph.values[value].blob: array for value, array in one.items()}
+            parts.append(self.gradients(batch, blob, seed[image : image + 1], layers, data))
         gradients = {
             layer: [np.concatenate(arrays) for arrays in zip(*(p[0][layer] for p in parts))]  # noqa: B905
             for layer in layers
@@ -158,9 +190,13 @@ class Network:
         return gradients, np.concatenate([part[1] for part in parts]) if data else None
 
     def _inputs(self, batch):
+        """Return ``{value: array}`` of the network's inputs."""
         given = batch if isinstance(batch, dict) else {next(iter(self.graph.inputs)): batch}
         inputs = {}
-        for blob, shape in self.graph.inputs.items():
+        for number, value in enumerate(self.graph.values):
+            if value.producer is not None:
+                continue
+            blob, shape = value.blob, self.graph.inputs[value.blob]
             if blob not in given:
                 raise UserError(f"{self.graph.source}: input {blob!r} is missing from the batch")
             array = np.ascontiguousarray(given[blob], self.dtype)
@@ -170,7 +206,7 @@ class Network:
                     f"{self.graph.source}: batch of shape {array.shape} for input {blob!r}, "
                     f"expected ({wanted})"
                 )
-            inputs[blob] = array
+            inputs[number] = array
         return inputs
 
     def _layers_with_weights(self, layers):
@@ -182,32 +218,63 @@ class Network:
                     f"{suggestion(layer, self.params)}"
                 )
 
-    @staticmethod
-    def _neurons(neuron, images, shape, blob):
-        neurons = np.broadcast_to(np.asarray(neuron, dtype=np.int64), images)
-        size = int(np.prod(shape[1:]))
+    def _seed(self, neuron, shape, blob):
+        """Return the gradient with respect to a blob of `shape` that `neuron` stands for."""
+        if isinstance(neuron, np.ndarray) and neuron.dtype.kind == "f":
+            if neuron.shape != tuple(shape):
+                raise UserError(f"blob {blob}: weights of shape {neuron.shape}, expected {shape}")
+            return neuron
+        seed = np.zeros(shape, self.dtype)
+        flat = seed.reshape(shape[0], -1)
+        neurons = np.broadcast_to(np.asarray(neuron, dtype=np.int64), shape[0])
         for value in neurons:
-            if not 0 <= value < size:
-                raise UserError(f"neuron {value}: blob {blob} has {size}, 0 to {size - 1}")
-        return neurons
+            if not 0 <= value < flat.shape[1]:
+                raise UserError(
+                    f"neuron {value}: blob {blob} has {flat.shape[1]}, 0 to {flat.shape[1] - 1}"
+                )
+        flat[np.arange(shape[0]), neurons] = 1
+        return seed
 
-    def _plan(self, inputs, targets, nodes=(), data=False):
-        sizes = {blob: array.shape for blob, array in inputs.items()}
+    def _plan(self, given, targets, nodes=(), data=False):
+        sizes = {value: array.shape for value, array in given.items()}
         key = (tuple(sizes.items()), tuple(targets), tuple(nodes), data)
         if key not in self._plans:
-            shapes, weights = self.graph.shapes(sizes)
-            if weights != self.weight_shapes:
-                self._refuse_size(weights, sizes)
+            shapes = self._shapes(sizes)
+            self._check_given(sizes, shapes, targets)
             while len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = Plan(self.graph, shapes, targets, nodes, data)
+            self._plans[key] = Plan(self.graph, shapes, targets, nodes, data, sizes)
         return self._plans[key]
 
-    def _refuse_size(self, weights, sizes):
-        for layer, shapes in weights.items():
-            if shapes != self.weight_shapes[layer]:
+    def _shapes(self, sizes):
+        """Return the shape of every value for the images of what is given."""
+        images = next(iter(sizes.values()))[0]
+        inputs = {blob: (images, *shape[1:]) for blob, shape in self.graph.inputs.items()}
+        inputs |= {
+            self.graph.values[value].blob: shape
+            for value, shape in sizes.items()
+            if self.graph.values[value].producer is None
+        }
+        shapes, weights = self.graph.shapes(inputs)
+        for layer, of_layer in weights.items():
+            if of_layer != self.weight_shapes[layer]:
                 raise UserError(
-                    f"{self.graph.source}: a batch of shape {next(iter(sizes.values()))} needs "
-                    f"weights of shape {shapes[0]} in layer {layer}, which has "
+                    f"{self.graph.source}: a batch of shape {next(iter(inputs.values()))} needs "
+                    f"weights of shape {of_layer[0]} in layer {layer}, which has "
                     f"{self.weight_shapes[layer][0]}"
                 )
+        return shapes
+
+    def _check_given(self, sizes, shapes, targets):
+        for value, shape in sizes.items():
+            if tuple(shape) != shapes[value]:
+                blob = self.graph.values[value].blob
+                raise UserError(f"blob {blob}: given as {shape}, expected {shapes[value]}")
+        for number in self.graph.ancestors(targets, sizes):
+            for value in self.graph.nodes[number].bottoms:
+                if self.graph.values[value].producer is None and value not in sizes:
+                    layer = self.graph.nodes[number].layer.name
+                    raise UserError(
+                        f"{self.graph.source}: layer {layer} needs the input, which is not given: "
+                        f"every path to the blobs must pass a layer whose output is"
+                    )

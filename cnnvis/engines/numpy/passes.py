@@ -4,14 +4,19 @@ import numpy as np
 
 
 class Values:
-    """The numbers of every value of a plan: for the whole batch, or for one image at a time."""
+    """The numbers of every value of a plan: for the whole batch, or for one image at a time.
 
-    def __init__(self, plan, inputs, dtype):
+    Parameters
+    ----------
+    plan : Plan
+    given : dict
+        ``{value: array (N, ...)}`` of the network's inputs and whatever else need not be computed.
+    dtype : dtype
+    """
+
+    def __init__(self, plan, given, dtype):
         self.plan, self.dtype = plan, dtype
-        self._kept = {}
-        for number, value in enumerate(plan.graph.values):
-            if value.producer is None:
-                self._kept[number] = inputs[value.blob]
+        self._kept = dict(given)
         for storage in plan.kept:
             if storage not in self._kept:
                 self._kept[storage] = np.empty(plan.shapes[storage], dtype)
@@ -40,9 +45,9 @@ class Values:
         return [read(value) for value in node.bottoms], [read(value) for value in node.tops]
 
 
-def forward(plan, params, inputs, workers, dtype):
+def forward(plan, params, given, workers, dtype):
     """Run the plan's nodes and return their `Values`."""
-    values = Values(plan, inputs, dtype)
+    values = Values(plan, given, dtype)
 
     def run(stage, work, image):
         for number in stage.nodes:
@@ -55,8 +60,13 @@ def forward(plan, params, inputs, workers, dtype):
     return values
 
 
-def backward(plan, params, values, neurons, workers):
-    """Walk the gradient of one element per image down the plan's path.
+def backward(plan, params, values, seed, workers):
+    """Walk a gradient down the plan's path.
+
+    Parameters
+    ----------
+    seed : ndarray, shape of the plan's first target
+        The gradient with respect to it: ones at the neurons, zeros elsewhere, for the neurons'.
 
     Returns
     -------
@@ -64,7 +74,7 @@ def backward(plan, params, values, neurons, workers):
         ``{layer: [array (N, ...) per weight]}``; the gradient of the input where wanted.
     """
     walk = _Walk(plan, params, values)
-    walk.seed(plan.targets[0], neurons)
+    walk.whole[plan.targets[0]][...] = seed
     _run_stages(reversed(plan.stages), workers, walk.run)
     inputs = [n for n, value in enumerate(plan.graph.values) if value.producer is None]
     return walk.weights, walk.whole.get(inputs[0])
@@ -109,10 +119,6 @@ class _Walk:
                 if stage.images is not None:
                     made.update(node.tops)
         return crossing
-
-    def seed(self, target, neurons):
-        flat = self.whole[target].reshape(len(neurons), -1)
-        flat[np.arange(len(neurons)), neurons] = 1
 
     def run(self, stage, work, image):
         """Walk one stage, of one image or (None) of all."""

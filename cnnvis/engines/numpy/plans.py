@@ -25,6 +25,8 @@ class Plan:
         Nodes whose weights a gradient is wanted for. Empty for a forward pass alone.
     inputs : bool
         Whether a gradient with respect to the input is wanted.
+    given : sequence of int
+        Values that need not be computed because they are there already.
 
     Attributes
     ----------
@@ -41,10 +43,11 @@ class Plan:
         The values a gradient is computed for.
     """
 
-    def __init__(self, graph, shapes, targets, layers=(), inputs=False):
+    def __init__(self, graph, shapes, targets, layers=(), inputs=False, given=()):
         self.graph, self.shapes = graph, shapes
         self.targets, self.layers = list(targets), set(layers)
-        self.nodes = graph.ancestors(targets)
+        self.given = set(given)
+        self.nodes = graph.ancestors(targets, given)
         self.wants, self.path = self._gradient_path(inputs)
         self.storage = self._share_memory()
         self.stages = self._make_stages()
@@ -90,6 +93,8 @@ class Plan:
         bottom = node.bottoms[0]
         producer = self.graph.values[bottom].producer
         if producer is None or readers[bottom] != {number}:
+            return False
+        if bottom in self.given or bottom in self.targets:
             return False
         maker = self.graph.nodes[producer].layer
         return not maker.is_view and not (maker.needs_top and producer in self.path)

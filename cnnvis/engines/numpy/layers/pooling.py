@@ -23,8 +23,6 @@ class Pooling(Layer):
         if pooling.pool not in (MAX, AVE):
             self.fail("STOCHASTIC pooling: Caffe itself computes it only on a GPU")
         self.floor = pooling.round_mode == ROUND_DOWN
-        if pooling.HasField("ceil_mode"):
-            self.floor = not pooling.ceil_mode
         sides = ("h", "w")
         self.kernel = tuple(self._side("kernel", "kernel_size", side) for side in sides)
         self.stride = tuple(self._side("stride", "stride", side) for side in sides)

@@ -1,5 +1,6 @@
 """A process that runs Caffe: finding its interpreter, talking to it, and its last words."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -75,6 +76,8 @@ class CaffeProcess:
 
     Attributes
     ----------
+    python : str
+        The interpreter.
     folder : Path
     names : dict
         Paths in `folder` and the user's files they stand for in messages.
@@ -86,6 +89,7 @@ class CaffeProcess:
         self._temporary = tempfile.TemporaryDirectory(prefix="cnnvis-caffe-")
         self.folder = Path(self._temporary.name)
         self.names = {}
+        self.python = python
         self._log = self.folder / "log"
         try:
             with self._log.open("wb") as log:
@@ -123,16 +127,17 @@ class CaffeProcess:
         UserError
             With Caffe's message where it refuses, and where its process dies.
         """
+        if not self._finalizer.alive:
+            raise UserError(f"{about}: the network is closed: open it again")
         line = json.dumps({"command": command, **arguments}) + "\n"
-        try:
+        # Where the process has ended, reading its answer says why.
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass  # the process has ended: reading its answer says why
         return self._answer(about)
 
     def _answer(self, about):
-        line = b"" if self._process.stdout.closed else self._process.stdout.readline()
+        line = self._process.stdout.readline()
         if not line:
             raise UserError(f"{about}: {self._named(self._last_words())}")
         answer = json.loads(line)
@@ -147,8 +152,6 @@ class CaffeProcess:
 
     def _last_words(self):
         """Say in one line how the process ended: in Caffe's words where it left some."""
-        if not self._log.exists():
-            return "Caffe's process was closed before"
         code = self._process.wait()
         log = self._log.read_text(errors="replace")
         said = _PROTOBUF.findall(log) + _CHECK.findall(log)
@@ -162,6 +165,8 @@ class CaffeProcess:
 
     def arrays(self):
         """Return a context manager giving a function that stores an array and returns its path."""
+        if not self._finalizer.alive:
+            raise UserError("the network is closed: open it again")
         return _Arrays(self.folder)
 
     def take(self, path):
@@ -210,7 +215,8 @@ def _environment(threads):
 
 def _end(process, temporary):
     """End a process that waits for commands: without its input it leaves by itself."""
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
     try:
         process.wait(timeout=5)
     except subprocess.TimeoutExpired:

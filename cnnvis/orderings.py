@@ -92,7 +92,12 @@ def order(matrix, method, **parameters):
     unknown = [name for name in parameters if name not in known]
     if unknown:
         raise UserError(f"ordering: method '{method}' has no parameter '{unknown[0]}'")
-    return function(np.asarray(matrix, np.float64), **parameters)
+    from threadpoolctl import threadpool_limits
+
+    # One thread: the order of a parallel sum varies, and with it the last digits; and a job of
+    # many beside each other is slower, not faster, when each spreads over all processors.
+    with threadpool_limits(1):
+        return function(np.asarray(matrix, np.float64), **parameters)
 
 
 def order_naturally(matrix):
@@ -218,10 +223,8 @@ def cluster(matrix, k, seed):
         raise UserError(f"k-means: k = {k}, expected 1 to {len(matrix)}, the number of filters")
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
-    # One thread: the order of a parallel sum varies, and with it the last digits.
-    with warnings.catch_warnings(), threadpool_limits(1):
+    with warnings.catch_warnings():
         # Fewer distinct rows than k (dead filters) is no mistake: clusters then stay empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(k, n_init=STARTS, random_state=seed).fit(matrix)

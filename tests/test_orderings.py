@@ -83,8 +83,8 @@ def test_kmeans_by_hand():
 
 def test_kmeans_is_the_same_again():
     matrix = outputs(5, 40)
-    first = orderings.order_by_kmeans(matrix, k=6, seed=3)
-    again = orderings.order_by_kmeans(matrix, k=6, seed=3)
+    first = orderings.order(matrix, "kmeans", k=6, seed=3)
+    again = orderings.order(matrix, "kmeans", k=6, seed=3)
     assert first[0].tolist() == again[0].tolist()
     assert first[1] == again[1]
 

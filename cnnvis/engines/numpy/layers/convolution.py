@@ -131,11 +131,12 @@ class _Convolutional(Layer):
 
     def weight_gradients(self, work, weights, bottoms, tops, dtops):
         total = [np.zeros_like(array) for array in weights]
+        part = np.empty_like(weights[0])
         for bottom, dtop in zip(bottoms, dtops, strict=True):
-            for image, out in zip(bottom, dtop, strict=True):
-                self._add_weight_gradient(work, total[0], image, out)
+            self._weight_gradient(work, part, bottom[0], dtop[0])
+            total[0] += part
             if self.bias:
-                total[1] += dtop.sum(axis=(0, 2, 3))
+                total[1] += dtop[0].sum(axis=(1, 2))
         return total
 
     def _groups(self, weights, *matrices):
@@ -180,10 +181,10 @@ class Convolution(_Convolutional):
         else:
             self.window.add_columns(work, columns.reshape(shape), dimage)
 
-    def _add_weight_gradient(self, work, total, image, dout):
+    def _weight_gradient(self, work, gradient, image, dout):
         columns = self.window.columns(work, self.name, image, dout.shape[1:])
-        for rows, patches, part in self._groups(total, columns, dout.reshape(len(dout), -1)):
-            rows += part @ patches.T
+        for rows, patches, part in self._groups(gradient, columns, dout.reshape(len(dout), -1)):
+            np.matmul(part, patches.T, out=rows)
 
 
 class Deconvolution(_Convolutional):
@@ -211,10 +212,10 @@ class Deconvolution(_Convolutional):
         for rows, patches, part in self._groups(weights, columns, parts):
             part += rows @ patches
 
-    def _add_weight_gradient(self, work, total, image, dout):
+    def _weight_gradient(self, work, gradient, image, dout):
         columns = self.window.columns(work, self.name, dout, image.shape[1:])
-        for rows, patches, part in self._groups(total, columns, image.reshape(len(image), -1)):
-            rows += part @ patches.T
+        for rows, patches, part in self._groups(gradient, columns, image.reshape(len(image), -1)):
+            np.matmul(part, patches.T, out=rows)
 
 
 CONVOLUTIONS = {"Convolution": Convolution, "Deconvolution": Deconvolution}

@@ -40,9 +40,10 @@ def new_figure(width, height, **options):
 def new_page(width, height, title):
     """Return a figure of `width` x `height` pixels with a title at its top left."""
     figure = new_figure(width / DPI, height / DPI)
-    figure.text(
-        MARGIN / width, 1 - 14 / height, title, va="top", fontsize=11, weight="bold", color="0.1"
-    )
+    # A bold letter of 11 points is about 10.4 pixels wide.
+    size = max(6, min(11, 11 * (width - 2 * MARGIN) / (10.4 * max(1, len(title)))))
+    place = (MARGIN / width, 1 - 14 / height)
+    figure.text(*place, title, va="top", fontsize=size, weight="bold", color="0.1")
     return figure
 
 

@@ -105,3 +105,13 @@ def test_the_same_picture_is_the_same_bytes(tmp_path):
         figures.add_image(figure, np.eye(3), 20, 60, (90, 90))
         figures.save_figure(figure, tmp_path / f"{name}.png", "caption")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_long_title_stays_on_the_page(tmp_path):
+    figure = figures.new_page(
+        560, 200, "Importance of conv1 of photonet for neuron 12 on " + "x" * 30
+    )
+    figures.save_figure(figure, tmp_path / "a.png")
+    found, _ = pixels(tmp_path / "a.png")
+    assert found[:60, : figures.MARGIN + 20].min() < 128
+    assert found[:60, -figures.MARGIN // 2 :].min() == 255

@@ -199,10 +199,12 @@ def _trail(network, item, item_page, index_page):
 
 
 def _files(files, page):
-    return [
-        {"name": Path(file).name, "folder": Path(file).parent.name, "href": link(file, page)}
-        for file in files
-    ]
+    """Return [(folder, its files)], both in the order given."""
+    folders = {}
+    for path in map(Path, files):
+        entry = {"name": path.name, "suffix": path.suffix.lstrip("."), "href": link(path, page)}
+        folders.setdefault(path.parent.name, []).append(entry)
+    return list(folders.items())
 
 
 def _write_viewer(page, volume, spec, *, kind, title, **values):

@@ -3,7 +3,7 @@
 const MODES = { volume: 0, maximum: 1, surface: 2, slices: 3 };
 const BACKGROUNDS = { dark: [0.027, 0.031, 0.047], white: [1, 1, 1] };
 const LINE_COLOURS = { dark: [0.36, 0.72, 0.75], white: [0.1, 0.42, 0.45] };
-const SPACE = { x: 56, y: 88 }; // CSS pixels of a panel that labels and title need
+const SPACE = { x: 56, y: 72 }; // CSS pixels of a panel that labels and title need
 const TRIANGLES = [0, 1, 2, 1, 3, 2, 4, 6, 5, 5, 6, 7, 0, 4, 1, 1, 4, 5, 2, 3, 6, 3, 7, 6, 0, 2, 4, 2, 6, 4, 1, 5, 3, 3, 5, 7];
 const EDGES = [0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 1, 3, 4, 6, 5, 7, 0, 4, 1, 5, 2, 6, 3, 7];
 

@@ -103,7 +103,7 @@ void main() {
   float jitter = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453);
   vec4 sum = vec4(0.0);
   float strongest = -1.0, strongestValue = 0.0, previous = t0 - 1e-4;
-  float t = t0 + pace * jitter;
+  float t = t0 + (mode == 2 ? 0.0 : pace * jitter);
   for (int i = 0; i < 3000; i++) {
     if (slices != 0) laySlices(sum, ray, crossings, previous, min(t, t1 + 1e-4));
     if (t >= t1 || sum.a > 0.99) break;

@@ -40,8 +40,8 @@ def new_figure(width, height, **options):
 def new_page(width, height, title):
     """Return a figure of `width` x `height` pixels with a title at its top left."""
     figure = new_figure(width / DPI, height / DPI)
-    # A bold letter of 11 points is about 10.4 pixels wide.
-    size = max(6, min(11, 11 * (width - 2 * MARGIN) / (10.4 * max(1, len(title)))))
+    # A bold letter of 11 points is at most about 11.8 pixels wide, as names go.
+    size = max(6, min(11, 11 * (width - 2 * MARGIN) / (11.8 * max(1, len(title)))))
     place = (MARGIN / width, 1 - 14 / height)
     figure.text(*place, title, va="top", fontsize=size, weight="bold", color="0.1")
     return figure

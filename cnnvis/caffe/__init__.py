@@ -9,6 +9,9 @@ from importlib import import_module
 _HOMES = {
     "parse_prototxt": "prototxt",
     "read_prototxt": "prototxt",
+    "as_deploy": "deploy",
+    "deploy_text": "deploy",
+    "read_deploy": "deploy",
     "read_caffemodel": "caffemodel",
     "write_caffemodel": "caffemodel",
     "match_weights": "matching",

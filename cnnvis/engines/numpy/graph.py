@@ -7,7 +7,7 @@ values, and the blob's name stands for the last of them, as it does in Caffe aft
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from cnnvis.caffe import read_prototxt
+from cnnvis.caffe import read_deploy
 from cnnvis.engines.numpy.layers import LAYERS, Layer
 from cnnvis.engines.numpy.splits import insert_splits
 from cnnvis.errors import UserError
@@ -173,20 +173,23 @@ class Graph:
         return nodes[::-1]
 
 
-def read_graph(prototxt):
+def read_graph(prototxt, input_shape=None):
     """Read a network's graph.
 
     Parameters
     ----------
     prototxt : str or Path
-        Its ``deploy.prototxt``; layers of the TEST phase are taken.
+        Its ``deploy.prototxt``; layers of the TEST phase are taken. A network for training is
+        run as its deploy form, and a warning says so.
+    input_shape : sequence of int, optional
+        (C, H, W), for a network for training that does not tell it.
 
     Raises
     ------
     UserError
         For what is wrong in the file, naming it and the layer.
     """
-    net = read_prototxt(prototxt)
+    net = read_deploy(prototxt, input_shape)
     graph = Graph(str(prototxt))
     for param in insert_splits(net.layer, graph.source):
         graph.add(param)

@@ -24,9 +24,8 @@ def layer(name, kind, bottoms, top=None, rest=""):
     return f'layer {{ name: "{name}" type: "{kind}" {bottoms} {top} {rest} }}'
 
 
-CONV = layer("conv", "Convolution", "data", rest="convolution_param {num_output: 4 kernel_size: 3}")
-    "conv", "Convolution", "data", rest="convolution_param { num_output: 4 kernel_size: 3}"
-)
+SMALL = "convolution_param { num_output: 4 kernel_size: 3 }"
+CONV = layer("conv", "Convolution", "data", rest=SMALL)
 RELU = layer("relu", "ReLU", "conv", "conv")
 FC = layer("fc", "InnerProduct", "conv", rest="inner_product_param { num_output: 5 }")
 ACCURACY = layer("accuracy", "Accuracy", "fc label", rest="include { phase: TEST }")

@@ -1,6 +1,7 @@
 """Pages: what they show, that they hold together, and that nothing in them is foreign."""
 
 import base64
+import doctest
 import gzip
 import json
 import re
@@ -16,6 +17,7 @@ from cnnvis.arrays import read_array, write_arrays
 from cnnvis.errors import UserError
 from cnnvis.gradients import tile_channels
 from cnnvis.images import preprocess, read_mean
+from cnnvis.pages import render, viewers
 from cnnvis.pages.artefacts import PLACES, Artefacts, recognise
 from cnnvis.pages.images import write_picture
 from cnnvis.pages.render import closer, link, number, percent
@@ -362,6 +364,13 @@ def test_artefacts_are_found_by_parts_in_their_order():
 def test_links_are_relative_and_quoted():
     assert link("r/n/cat 1/a#b?.png", "r/n/x/index.html") == "../cat%201/a%23b%3F.png"
     assert link(None, "r/index.html") is None
+
+
+@pytest.mark.parametrize("module", [render, viewers])
+def test_the_examples_in_docstrings_hold(module):
+    failed, tried = doctest.testmod(module)
+    assert tried > 0
+    assert failed == 0
 
 
 def test_numbers_read_like_a_persons():

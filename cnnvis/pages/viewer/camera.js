@@ -71,7 +71,8 @@ function lookAt(view, distance, aspect, lift = 0) {
 
 /** Where a point of space is seen, in -1..1 to the right and up; `depth` is its distance. */
 function project(matrix, point) {
-  const row = (k) => matrix[k] * point[0] + matrix[4 + k] * point[1] + matrix[8 + k] * point[2] + matrix[12 + k];
+  const [x, y, z] = point;
+  const row = (k) => matrix[k] * x + matrix[4 + k] * y + matrix[8 + k] * z + matrix[12 + k];
   return { x: row(0) / row(3), y: row(1) / row(3), depth: row(3) };
 }
 
@@ -81,7 +82,8 @@ function fit(size, aspect, margin) {
     const { matrix } = lookAt(HOME, distance, aspect);
     const seen = CORNERS.map((corner) => project(matrix, corner.map((value, i) => value * size[i])));
     const ys = seen.map(({ y }) => y);
-    return { x: Math.max(...seen.map(({ x }) => Math.abs(x))), top: Math.max(...ys), bottom: Math.min(...ys) };
+    const x = Math.max(...seen.map((corner) => Math.abs(corner.x)));
+    return { x, top: Math.max(...ys), bottom: Math.min(...ys) };
   };
   let [close, away] = [1, 30];
   for (let i = 0; i < 24; i++) {
@@ -96,5 +98,6 @@ function fit(size, aspect, margin) {
 
 /** Direction of the ray through a point of the panel given in -1..1. */
 function rayThrough(camera, x, y) {
-  return unit(add(add(camera.forward, camera.right, (x * camera.aspect) / camera.focal), camera.up, (y - camera.lift) / camera.focal));
+  const { forward, right, up, aspect, focal, lift } = camera;
+  return unit(add(add(forward, right, (x * aspect) / focal), up, (y - lift) / focal));
 }

@@ -9,8 +9,9 @@ function describeSetting(key, state, spec, counts) {
   if (axis >= 0) return String(Math.min(counts[axis] - 1, Math.floor(value * counts[axis])));
   if (key === 'low' || key === 'high') return formatNumber(inUnits(spec, value));
   if (key === 'threshold') {
-    const reach = spec.signed ? Math.max(Math.abs(state.low), Math.abs(state.high)) * value : state.low + (state.high - state.low) * value;
-    return (spec.signed ? '±' : '') + formatNumber(inUnits(spec, reach));
+    const { low, high } = state;
+    if (!spec.signed) return formatNumber(inUnits(spec, low + (high - low) * value));
+    return `±${formatNumber(inUnits(spec, Math.max(Math.abs(low), Math.abs(high)) * value))}`;
   }
   if (key === 'frame') return `${value + 1}/${spec.shape[0]}`;
   return formatNumber(value);
@@ -36,7 +37,7 @@ class Controls {
     for (const element of this.elements) {
       const key = element.dataset.state;
       if (element.type === 'checkbox') element.checked = Boolean(state[key]);
-      else if (document.activeElement !== element || element.value !== String(state[key])) element.value = state[key];
+      else if (element.value !== String(state[key])) element.value = state[key];
       const output = element.parentElement.querySelector('output');
       if (!output) continue;
       output.textContent = describeSetting(key, state, this.spec, counts);
@@ -74,7 +75,11 @@ function followPointers(canvas, viewer) {
     if (pointers.size > 1 || event.shiftKey || event.buttons & 6) {
       const pixel = 1 / (canvas.clientHeight * 1.6);
       const zoom = before.spread && after.spread ? after.spread / before.spread : 1;
-      viewer.change({ panX: state.panX + dx * pixel, panY: state.panY - dy * pixel, zoom: clampZoom(state.zoom * zoom) });
+      viewer.change({
+        panX: state.panX + dx * pixel,
+        panY: state.panY - dy * pixel,
+        zoom: clampZoom(state.zoom * zoom),
+      });
     } else {
       viewer.change({
         azimuth: wrap(state.azimuth + dx * 0.4),
@@ -97,13 +102,15 @@ const wrap = (angle) => ((((angle + 180) % 360) + 360) % 360) - 180;
 function keyActions(viewer) {
   const { state } = viewer;
   const flip = (key) => () => viewer.change({ [key]: state[key] ? 0 : 1 });
-  const next = (key, list) => () => viewer.change({ [key]: list[(list.indexOf(state[key]) + 1) % list.length] });
+  const next = (key, list) => () =>
+    viewer.change({ [key]: list[(list.indexOf(state[key]) + 1) % list.length] });
   const turn = (azimuth, elevation) => () => viewer.change({
     azimuth: wrap(state.azimuth + azimuth),
     elevation: Math.max(-90, Math.min(90, state.elevation + elevation)),
   });
   const look = (azimuth, elevation) => () => viewer.change({ ...HOME, azimuth, elevation });
-  const threshold = (step) => () => viewer.change({ threshold: Math.max(0, Math.min(1, state.threshold + step)) });
+  const threshold = (step) => () =>
+    viewer.change({ threshold: Math.max(0, Math.min(1, state.threshold + step)) });
   const zoom = (factor) => () => viewer.change({ zoom: clampZoom(state.zoom * factor) });
   return {
     ArrowLeft: turn(-5, 0), ArrowRight: turn(5, 0), ArrowUp: turn(0, 5), ArrowDown: turn(0, -5),

@@ -149,7 +149,9 @@ function connectButtons(viewer) {
   byId('reset').addEventListener('click', () => viewer.reset());
   byId('show-help').addEventListener('click', () => viewer.help());
   byId('play')?.addEventListener('click', () => viewer.play(!viewer.playing));
-  viewer.canvas.addEventListener('webglcontextlost', () => say('The graphics card stopped drawing. Reload the page.'));
+  viewer.canvas.addEventListener('webglcontextlost', () => {
+    say('The graphics card stopped drawing. Reload the page.');
+  });
 }
 
 async function start() {

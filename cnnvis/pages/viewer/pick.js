@@ -1,38 +1,63 @@
 // What the reader points at.
 
-/** Follow the ray through a point of a panel; the voxel a reader would say is there, or null. */
+/** Where a ray is inside the cropped box: [from, to] along it, or null. */
+function insideBox(ray, { eye }, size, { cropLow, cropHigh }) {
+  let [from, to] = [0, Infinity];
+  ray.forEach((step, k) => {
+    const [a, b] = [cropLow[k], cropHigh[k]].map((place) => ((place - 0.5) * size[k] - eye[k]) / step);
+    from = Math.max(from, Math.min(a, b));
+    to = Math.min(to, Math.max(a, b));
+  });
+  return from < to ? [from, to] : null;
+}
+
+/** The voxel at a distance along a ray: {at: [x, y, filter's place], value}. */
+function voxelAt(distance, ray, { panel, size, camera }, voxels) {
+  const { counts } = panel;
+  const at = counts.map((count, k) => {
+    const place = (camera.eye[k] + ray[k] * distance) / size[k] + 0.5;
+    return Math.max(0, Math.min(count - 1, Math.floor(place * count)));
+  });
+  at[2] = counts[2] - 1 - at[2];
+  return { at, value: panel.valueAt(voxels, (at[2] * counts[1] + at[1]) * counts[0] + at[0]) };
+}
+
+/** How far along a ray the first shown slice inside [from, to] is; Infinity without one. */
+function nearestSlice(ray, { size, camera }, state, [from, to]) {
+  const shown = shownSlices(state);
+  const crossings = boxPlaces(state).slices
+    .map((place, k) => (shown & (1 << k) ? ((place - 0.5) * size[k] - camera.eye[k]) / ray[k] : Infinity))
+    .filter((distance) => distance >= from - 1e-6 && distance <= to + 1e-6);
+  return Math.min(...crossings, Infinity);
+}
+
+/** How strong a value is in the window, as the shader counts it. */
+function strengthOf(value, { low, high }, signed) {
+  return signed ? Math.abs(value) / Math.max(Math.abs(low), Math.abs(high)) : (value - low) / (high - low);
+}
+
+/**
+ * The voxel a reader would say is at a point of a panel (-1..1), or null.
+ *
+ * It is the strongest on the way (in the mode of surfaces the first above the threshold) before the
+ * first slice; where there is none, the slice's.
+ */
 function pick(drawn, state, spec, x, y) {
   const { panel, size, camera } = drawn;
   const ray = rayThrough(camera, x, y);
+  const span = insideBox(ray, camera, size, boxPlaces(state));
+  if (!span) return null;
   const voxels = panel.frames[state.frame];
-  const { counts } = panel;
-  const span = [0, Infinity];
-  const places = boxPlaces(state);
-  ray.forEach((step, k) => {
-    const ends = [places.cropLow[k], places.cropHigh[k]].map((c) => ((c - 0.5) * size[k] - camera.eye[k]) / step).sort((a, b) => a - b);
-    span[0] = Math.max(span[0], ends[0]);
-    span[1] = Math.min(span[1], ends[1]);
-  });
-  if (span[0] >= span[1]) return null;
-  const voxelAt = (t) => {
-    const at = counts.map((n, k) => Math.max(0, Math.min(n - 1, Math.floor(((camera.eye[k] + ray[k] * t) / size[k] + 0.5) * n))));
-    at[2] = counts[2] - 1 - at[2];
-    return { at, value: panel.valueAt(voxels, (at[2] * counts[1] + at[1]) * counts[0] + at[0]) };
-  };
-  const slices = shownSlices(state);
-  const planes = places.slices
-    .map((place, k) => (slices & (1 << k) ? ((place - 0.5) * size[k] - camera.eye[k]) / ray[k] : Infinity))
-    .filter((t) => t >= span[0] - 1e-6 && t <= span[1] + 1e-6);
-  const plane = Math.min(...planes, Infinity);
-  const reach = (value) => (spec.signed ? Math.abs(value) / Math.max(Math.abs(state.low), Math.abs(state.high)) : (value - state.low) / (state.high - state.low));
-  const pace = 0.5 / Math.hypot(...ray.map((step, k) => (step * counts[k]) / size[k]));
+  const slice = nearestSlice(ray, drawn, state, span);
+  const end = state.mode === 'slices' ? span[0] : Math.min(span[1], slice);
+  const pace = 0.5 / Math.hypot(...ray.map((step, k) => (step * panel.counts[k]) / size[k]));
   let found = null;
-  for (let t = span[0]; state.mode !== 'slices' && t < Math.min(span[1], plane); t += pace) {
-    const voxel = voxelAt(t);
-    const strong = reach(voxel.value);
+  for (let distance = span[0]; distance < end; distance += pace) {
+    const voxel = voxelAt(distance, ray, drawn, voxels);
+    const strong = strengthOf(voxel.value, state, spec.signed);
     if (strong < Math.max(state.threshold, 0.02)) continue;
     if (!found || strong > found.strong) found = { ...voxel, strong };
     if (state.mode === 'surface') break;
   }
-  return found ?? (plane < Infinity ? voxelAt(plane) : null);
+  return found ?? (slice < Infinity ? voxelAt(slice, ray, drawn, voxels) : null);
 }

@@ -4,7 +4,10 @@ const MODES = { volume: 0, maximum: 1, surface: 2, slices: 3 };
 const BACKGROUNDS = { dark: [0.027, 0.031, 0.047], white: [1, 1, 1] };
 const LINE_COLOURS = { dark: [0.36, 0.72, 0.75], white: [0.1, 0.42, 0.45] };
 const SPACE = { x: 56, y: 72 }; // CSS pixels of a panel that labels and title need
-const TRIANGLES = [0, 1, 2, 1, 3, 2, 4, 6, 5, 5, 6, 7, 0, 4, 1, 1, 4, 5, 2, 3, 6, 3, 7, 6, 0, 2, 4, 2, 6, 4, 1, 5, 3, 3, 5, 7];
+// Of the box, by corner: bit 0 of a corner's number is its x, bit 1 its y, bit 2 its z.
+const TRIANGLES = [
+  0, 1, 2, 1, 3, 2, 4, 6, 5, 5, 6, 7, 0, 4, 1, 1, 4, 5, 2, 3, 6, 3, 7, 6, 0, 2, 4, 2, 6, 4, 1, 5, 3, 3, 5, 7,
+];
 const EDGES = [0, 1, 2, 3, 4, 5, 6, 7, 0, 2, 1, 3, 4, 6, 5, 7, 0, 4, 1, 5, 2, 6, 3, 7];
 
 /** Compile a program; its uniforms' places are looked up by name on first use. */
@@ -101,8 +104,11 @@ class Renderer {
     const colours = colourTable(this.spec, name);
     gl.bindTexture(gl.TEXTURE_2D, this.table);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colours);
-    for (const [key, value] of [['MIN_FILTER', 'LINEAR'], ['MAG_FILTER', 'LINEAR'], ['WRAP_S', 'CLAMP_TO_EDGE'], ['WRAP_T', 'CLAMP_TO_EDGE']]) {
-      gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${key}`], gl[value]);
+    for (const key of ['TEXTURE_MIN_FILTER', 'TEXTURE_MAG_FILTER']) {
+      gl.texParameteri(gl.TEXTURE_2D, gl[key], gl.LINEAR);
+    }
+    for (const key of ['TEXTURE_WRAP_S', 'TEXTURE_WRAP_T']) {
+      gl.texParameteri(gl.TEXTURE_2D, gl[key], gl.CLAMP_TO_EDGE);
     }
     return colours;
   }
@@ -165,7 +171,8 @@ class Renderer {
     gl.uniform3fv(at('size'), size);
     gl.uniform3fv(at('counts'), panel.counts);
     gl.uniform3fv(at('eye'), camera.eye);
-    gl.uniform3fv(at('light'), unit(add(add(camera.forward.map((v) => -v), camera.right, 0.5), camera.up, 0.7)));
+    const toEye = camera.forward.map((value) => -value);
+    gl.uniform3fv(at('light'), unit(add(add(toEye, camera.right, 0.5), camera.up, 0.7)));
     const places = boxPlaces(state);
     gl.uniform3fv(at('cropLow'), places.cropLow);
     gl.uniform3fv(at('cropHigh'), places.cropHigh);

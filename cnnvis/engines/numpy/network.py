@@ -7,6 +7,7 @@ from cnnvis.engines.numpy.graph import read_graph, suggestion
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.plans import Plan
 from cnnvis.engines.numpy.sharing import add_partners, partners, share, shared_groups
+from cnnvis.engines.numpy.variants import Variants
 from cnnvis.engines.numpy.workers import Workers
 from cnnvis.errors import UserError
 
@@ -111,6 +112,14 @@ class Network:
             for layer, array in outputs.items()
         }
         return self._blobs(given, blobs)
+
+    def variants(self, batch, blob, neuron, layer):
+        """Return the `Variants` of one element of a blob as the weights of a layer vary.
+
+        Parameters are those of `weight_gradient`, for a batch of one image.
+        """
+        self._layers_with_weights([layer])
+        return Variants(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
 
     def weight_gradient(self, batch, blob, neuron, layers):
         """Return the gradient of one element of a blob with respect to weights, per image.

@@ -45,8 +45,11 @@ class Values:
         return [read(value) for value in node.bottoms], [read(value) for value in node.tops]
 
 
-def forward(plan, params, given, workers, dtype):
-    """Run the plan's nodes and return their `Values`."""
+def forward(plan, params, given, workers, dtype, watch=None):
+    """Run the plan's nodes and return their `Values`.
+
+    ``watch(node, work, image, bottoms, tops)`` is called after each node, `image` None for all.
+    """
     values = Values(plan, given, dtype)
 
     def run(stage, work, image):
@@ -55,6 +58,8 @@ def forward(plan, params, given, workers, dtype):
             if not node.layer.is_view:
                 bottoms, tops = values.of(node, work, image)
                 node.layer.forward(work, params.get(node.layer.name, []), bottoms, tops)
+                if watch is not None:
+                    watch(node, work, image, bottoms, tops)
 
     _run_stages(plan.stages, workers, run)
     return values

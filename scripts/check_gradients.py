@@ -1,0 +1,20 @@
+"""Check the gradients of one neuron numerically."""
+
+from cnnvis.jobs import job
+from cnnvis.validation import check_gradients
+
+with job(snakemake):
+    check_gradients(
+        snakemake.input.prototxt,
+        snakemake.input.weights,
+        snakemake.input.array,
+        snakemake.input.gradients,
+        snakemake.output.report,
+        snakemake.output.picture,
+        score=snakemake.params.score,
+        cls=int(snakemake.wildcards.cls),
+        layers=snakemake.params.layers,
+        threads=snakemake.threads,
+        surplus=snakemake.params.surplus,
+        **snakemake.params.check,
+    )

@@ -1,0 +1,33 @@
+"""Are the gradients right? Numerical derivatives against analytic ones.
+
+Input: results/{network}/{image}/input.npy and gradients/{cls}.npz; the network's files.
+Output: results/{network}/{image}/gradients/{cls}.check.json, the report, and {cls}.check.png, the
+scatter plot of analytic against numerical derivatives.
+"""
+
+
+rule gradient_check:
+    input:
+        array="results/{network}/{image}/input.npy",
+        gradients="results/{network}/{image}/gradients/{cls}.npz",
+        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
+        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+    output:
+        report="results/{network}/{image}/gradients/{cls}.check.json",
+        picture="results/{network}/{image}/gradients/{cls}.check.png",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.check.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/{cls}.check.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        check=study["check"],
+        score=lookup(dpath="{network}/score", within=study["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        layers=lookup(dpath="{network}", within=study["differentiated"]),
+        code=code("check_gradients.py"),
+    message:
+        "Check the gradients of neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
+    script:
+        "../scripts/check_gradients.py"

@@ -107,7 +107,7 @@ def draw_importance(picture, norms, layer, title):
     bars = min(900, max(420, 12 * len(norms)))
     left = MARGIN + size[0] + 150
     figure = new_page(left + bars + MARGIN, TITLE_ROOM + height + 60, title)
-    _draw_map(figure, norms, (rows, columns), size)
+    draw_map(figure, norms, (rows, columns), size)
     _draw_bars(add_axes(figure, left, TITLE_ROOM, bars, height), norms)
     save_figure(
         figure,
@@ -118,7 +118,8 @@ def draw_importance(picture, norms, layer, title):
     )
 
 
-def _draw_map(figure, norms, shape, size):
+def draw_map(figure, norms, shape, size):
+    """Draw norms as cells of a map of `shape`, `size` pixels wide and high, with a colour bar."""
     from cnnvis.figures import add_colour_bar, add_image
 
     cells = np.full(shape[0] * shape[1], np.nan)

@@ -22,6 +22,7 @@ from cnnvis.pages.artefacts import PLACES, Artefacts, recognise
 from cnnvis.pages.images import write_picture
 from cnnvis.pages.render import closer, link, number, percent
 from tests import page_tree
+from tests.browser import NAMES, Browser, find_browser
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 PAGES = [
@@ -108,6 +109,54 @@ def test_ids_are_unique_and_labels_refer_to_them(tree, name):
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     assert set(page.values("aria-labelledby")) <= set(ids)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if find_browser() is None:
+        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
+    with Browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("name", [name for name in PAGES if name.endswith("index.html")])
+def test_pages_fit_phones_and_wide_screens_and_load_their_pictures(tree, browser, name, width):
+    page = tree.root / name
+    session = browser.open(f"{page.as_uri()}#layer-conv1", width=width)
+    browser.wait(session, "document.body && document.body.dataset.ready")
+    found = browser.run(
+        session,
+        """
+        for (const section of document.querySelectorAll('details')) section.open = true;
+        const images = [...document.images];
+        for (const image of images) image.loading = 'eager';
+        await Promise.all(images.map((image) => image.decode()));
+        return { width: document.documentElement.scrollWidth, images: images.length };
+        """,
+    )
+    browser.close(session)
+    assert found["width"] == width
+    assert found["images"] == Page(page).text.count("<img ")
+    assert not browser.errors
+
+
+def test_a_link_to_a_closed_layer_opens_it(tree, browser):
+    page = tree.folder / "cat/index.html"
+    session = browser.open(page.as_uri())
+    browser.wait(session, "document.body && document.body.dataset.ready")
+    opened = browser.run(
+        session,
+        """
+        const section = document.getElementById('layer-fire2-squeeze1x1').closest('details');
+        section.open = false;
+        document.querySelector('a[href="#layer-fire2-squeeze1x1"]').click();
+        await new Promise((done) => setTimeout(done, 300));
+        return section.open;
+        """,
+    )
+    browser.close(session)
+    assert opened is True
 
 
 def test_image_page_tells_the_numbers_of_this_run(tree):

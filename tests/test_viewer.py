@@ -1,11 +1,7 @@
 """The 3D viewer in a real browser: what it decodes, that it draws, what it does without WebGL2."""
 
 import base64
-import html
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -16,75 +12,55 @@ from cnnvis.arrays import write_arrays
 from cnnvis.files import write_json
 from cnnvis.gradients import tile_channels
 from cnnvis.volumes import to_bytes
+from tests.browser import NAMES, Browser, find_browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--window-size=1000,700"),
-    *("--virtual-time-budget=20000", "--dump-dom"),
-)
-SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-# Runs in the page after it is ready; what it leaves in `found` comes back to the test.
-PROBE = """
-<script type="module">
+# What tests of drawing need in the page.
+TOOLS = """
 const found = {};
-try {
-  while (!document.body.dataset.ready) await new Promise((done) => setTimeout(done, 20));
-  found.ready = document.body.dataset.ready;
-  const settle = () => new Promise((done) => setTimeout(done, 500));
-  const bytes = (a) => btoa(String.fromCharCode(...new Uint8Array(a.slice().buffer)));
-  const seen = async () => {
-    const image = new Image();
-    image.src = viewer.picture();
-    await image.decode();
-    const canvas = new OffscreenCanvas(image.width, image.height);
-    const context = canvas.getContext('2d');
-    context.drawImage(image, 0, 0);
-    return viewer.drawn.map(({ area }) => {
-      const { data } = context.getImageData(area.x, area.y + 40, area.width, area.height - 40);
-      let [bright, red, blue] = [0, 0, 0];
-      for (let i = 0; i < data.length; i += 4) {
-        if (data[i] + data[i + 1] + data[i + 2] > 60) bright++;
-        red += data[i];
-        blue += data[i + 2];
-      }
-      return { bright: bright / (data.length / 4), red, blue };
-    });
-  };
-  const press = (key) =>
-    document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
-  @BODY@
-} catch (error) {
-  found.error = `${error} ${error.stack}`;
-}
-const result = document.createElement('pre');
-result.id = 'found';
-result.textContent = JSON.stringify(found);
-document.body.append(result);
-</script>
-</body>"""
+const settle = () => new Promise((done) => setTimeout(done, 500));
+const bytes = (a) => btoa(String.fromCharCode(...new Uint8Array(a.slice().buffer)));
+const seen = async () => {
+  const image = new Image();
+  image.src = viewer.picture();
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  return viewer.drawn.map(({ area }) => {
+    const { data } = context.getImageData(area.x, area.y + 40, area.width, area.height - 40);
+    let [bright, red, blue] = [0, 0, 0];
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i] + data[i + 1] + data[i + 2] > 60) bright++;
+      red += data[i];
+      blue += data[i + 2];
+    }
+    return { bright: bright / (data.length / 4), red, blue };
+  });
+};
+const press = (key) =>
+  document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+"""
 
 pytestmark = pytest.mark.skipif(
-    not any(map(shutil.which, BROWSERS)), reason=f"no browser found, looked for {BROWSERS}"
+    find_browser() is None, reason=f"no browser found, looked for {', '.join(NAMES)}"
 )
 
 
-def look(page, tmp_path, body, hash="", flags=SOFTWARE_GL):
-    """Open a page in the browser, run `body` in it, and return what it found."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)))
-    probed = page.with_name(f"probed-{page.name}")
-    text = page.read_text(encoding="utf-8")
-    assert text.count("</body>") == 1
-    probed.write_text(text.replace("</body>", PROBE.replace("@BODY@", body)), encoding="utf-8")
-    command = [browser, *FLAGS, *flags, f"--user-data-dir={tmp_path / 'browser'}"]
-    done = subprocess.run(
-        [*command, f"{probed.as_uri()}{hash}"], capture_output=True, text=True, timeout=180
-    )
-    match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
-    assert match, f"the page never finished: {done.stdout[-500:]} {done.stderr[-500:]}"
-    found = json.loads(html.unescape(match[1]))
-    assert "error" not in found, found["error"]
-    return found
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+def look(browser, page, body, hash="", **options):
+    """Open a page, run `body` in it once it is ready, and return what it found."""
+    session = browser.open(f"{page.as_uri()}{hash}", **options)
+    browser.wait(session, "document.body && document.body.dataset.ready")
+    ready = browser.run(session, "return document.body.dataset.ready;")
+    found = browser.run(session, f"{TOOLS} {body} return found;")
+    browser.close(session)
+    assert ready == "error" or not browser.errors
+    return found | {"ready": ready}
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +130,10 @@ def series_page(tmp_path_factory, gradients):
     return page
 
 
-def test_the_page_decodes_and_orders_the_bytes_of_the_volume(
-    volume_page, tmp_path, outputs, orders
-):
+def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_page, outputs, orders):
     found = look(
+        browser,
         volume_page,
-        tmp_path,
         """
         found.panels = viewer.panels.map((panel) => panel.frames.map(bytes));
         found.titles = [...document.querySelectorAll('.panel-title')].map((e) => e.textContent);
@@ -180,10 +154,10 @@ def test_the_page_decodes_and_orders_the_bytes_of_the_volume(
     assert all(panel["bright"] < 0.01 for panel in found["nothing"])
 
 
-def test_every_way_of_drawing_draws_something_else(volume_page, tmp_path):
+def test_every_way_of_drawing_draws_something_else(browser, volume_page):
     found = look(
+        browser,
         volume_page,
-        tmp_path,
         """
         found.seen = [];
         for (const mode of ['volume', 'maximum', 'surface', 'slices']) {
@@ -196,10 +170,10 @@ def test_every_way_of_drawing_draws_something_else(volume_page, tmp_path):
     assert len({view["red"] for view in found["seen"]}) == 4
 
 
-def test_keys_controls_and_address_change_the_view(volume_page, tmp_path):
+def test_keys_controls_and_address_change_the_view(browser, volume_page):
     found = look(
+        browser,
         volume_page,
-        tmp_path,
         """
         found.start = { ...viewer.state };
         press('m');
@@ -242,10 +216,10 @@ def test_keys_controls_and_address_change_the_view(volume_page, tmp_path):
     assert re.fullmatch(r"filter [4-6] \(place \d\) · x 2 · y [23] · \d.*", found["voxel"])
 
 
-def test_half_floats_play_as_a_series_on_one_scale(series_page, tmp_path, gradients):
+def test_half_floats_play_as_a_series_on_one_scale(browser, series_page, gradients):
     found = look(
+        browser,
         series_page,
-        tmp_path,
         """
         found.frames = viewer.panels[0].frames.map(bytes);
         const [panel] = viewer.panels;
@@ -287,27 +261,50 @@ def test_half_floats_play_as_a_series_on_one_scale(series_page, tmp_path, gradie
 
 
 def test_without_webgl_the_page_says_so_and_names_the_files(volume_page, tmp_path):
-    found = look(
-        volume_page,
-        tmp_path,
-        """
-        found.shown = document.getElementById('message').checkVisibility();
-        found.text = document.getElementById('message').innerText;
-        const links = [...document.querySelectorAll('#message a')];
-        found.links = links.map((a) => a.getAttribute('href'));
-        """,
-        flags=("--disable-3d-apis",),
-    )
+    with Browser(tmp_path, flags=("--disable-3d-apis",)) as browser:
+        found = look(
+            browser,
+            volume_page,
+            """
+            found.shown = document.getElementById('message').checkVisibility();
+            found.text = document.getElementById('message').innerText;
+            const links = [...document.querySelectorAll('#message a')];
+            found.links = links.map((a) => a.getAttribute('href'));
+            """,
+        )
     assert found["ready"] == "nogl"
     assert found["shown"] is True
     assert "WebGL2" in found["text"]
     assert found["links"] == ["volumes/pca/conv.nhdr"]
 
 
-def test_a_damaged_volume_is_reported_in_the_page(volume_page, tmp_path):
+def test_a_damaged_volume_is_reported_in_the_page(browser, volume_page):
     damaged = volume_page.with_name("damaged.html")
     text = volume_page.read_text(encoding="utf-8")
     damaged.write_text(text.replace('"shape":[1,7,', '"shape":[1,8,'), encoding="utf-8")
-    found = look(damaged, tmp_path, "found.text = document.getElementById('message').innerText;")
+    found = look(browser, damaged, "found.text = document.getElementById('message').innerText;")
     assert found["ready"] == "error"
     assert "another size than stated" in found["text"]
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_phones_and_wide_screens(browser, series_page, width, scheme):
+    found = look(
+        browser,
+        series_page,
+        """
+        found.width = document.documentElement.scrollWidth;
+        found.stage = document.getElementById('stage').clientHeight;
+        found.open = document.getElementById('controls').open;
+        const channels = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
+        found.paper = Number(channels[0]);
+        """,
+        width=width,
+        height=844,
+        media=[{"name": "prefers-color-scheme", "value": scheme}],
+    )
+    assert found["width"] == width
+    assert found["stage"] > 400
+    assert found["open"] is (width > 390)
+    assert (found["paper"] > 128) is (scheme == "light")

@@ -80,11 +80,11 @@ fetch_source() {
     pip=$(find_pip)
   fi
   say "downloading $SDIST $VERSION"
-  # pip runs the setup.py of what it downloads to read its name; with the hash in a requirements
-  # file it does so only after the check.
+  # pip asks the setup.py of what it downloads for its name: with the hash in a requirements file
+  # only after the check, and with PEP 517 by setuptools of its own (Debian 13 has none).
   echo "$SDIST==$VERSION --hash=sha256:$SHA256" >"$WORK/requirements.txt"
-  (cd "$WORK" && $pip download --no-deps --no-binary "$SDIST" --require-hashes \
-    --requirement requirements.txt --dest "$WORK") >>"$LOG" 2>&1 ||
+  (cd "$WORK" && $pip download --use-pep517 --no-deps --no-binary "$SDIST" \
+    --require-hashes --requirement requirements.txt --dest "$WORK") >>"$LOG" 2>&1 ||
     fail "the source could not be downloaded: $(grep -i error "$LOG" | tail -n 1)"
   archive=$WORK/$SDIST-$VERSION.tar.gz
   echo "$SHA256  $archive" | sha256sum --check --status ||

@@ -3,7 +3,8 @@
 The step at a weight w is ``h = eps^(1/4) * max(|w|, rms of its filter)``, 1.2e-4 of what weights
 are like there. For a smooth function the textbook has eps^(1/3); but networks are nearly linear
 between their kinks, so that the error of order h^2 is small and the larger step, with a smaller
-error by rounding (eps |f| / h), is the better one.
+error by rounding (eps |f| / h), is the better one. Rounding of the score is measured; where it
+alone would exceed `TOLERANCE`, the step is up to eight times larger.
 
 Where a ReLU or a maximum switches between w - h and w + h there is a kink, and the step is
 quartered until there is none, but only as long as rounding stays below `TOLERANCE` of what is
@@ -21,15 +22,18 @@ from functools import partial
 import numpy as np
 
 STEP = float(np.finfo(np.float64).eps) ** 0.25
-SHRINK = 4
+GROW, SHRINK = 8, 4
 TRIES = 6
+SIGMAS = 6
 # What central differences agree to with a right gradient, relative (see `relative_errors`).
 TOLERANCE = 1e-6
 # Numbers below this part of the tensor's largest are compared relative to it: there is rounding
 # of the score, which is the same for all weights, and nothing else.
 FLOOR = 1e-3
 STUDY_STEP = np.float32(1e-9)
-ROUNDING_PROBES = 24
+# Changes of a weight that show how the score is rounded: enough to change last digits of outputs.
+PROBE = 64 * float(np.finfo(np.float64).eps)
+PROBES = 24
 CHUNK = 256
 PROGRESS_SECONDS = 10
 
@@ -106,11 +110,11 @@ def relative_errors(numeric, analytic, largest):
 def rounding_of(variants, seed=0):
     """Return the standard deviation that rounding alone gives the score.
 
-    It is measured: with steps too small for any true change, all that differs is rounding.
+    It is measured: weights change in their last digits, too little for any true change.
     """
     size = variants.weights.size
-    indices = np.random.default_rng(seed).integers(0, size, min(ROUNDING_PROBES, 4 * size))
-    steps = 1e-9 * step_sizes(variants.weights, indices)
+    indices = np.random.default_rng(seed).integers(0, size, min(PROBES, 4 * size))
+    steps = PROBE / STEP * step_sizes(variants.weights, indices)
     scores, _ = variants.of_steps(indices, steps)
     least = np.finfo(np.float64).eps * abs(float(scores.mean()))
     return max(float(scores.std()), least)
@@ -183,9 +187,9 @@ def directional_differences(variants, directions, typical, progress=None):
 
 
 def _smallest_steps(rounding, sizes, largest):
-    """Return the step below which rounding (three sigma of a difference) exceeds `TOLERANCE`."""
+    """Return the step below which rounding may exceed `TOLERANCE`."""
     compared = np.maximum(np.abs(sizes), FLOOR * largest)
-    noise = 3 * rounding / np.sqrt(2)
+    noise = SIGMAS * rounding / np.sqrt(2)
     return np.divide(noise, TOLERANCE * compared, out=np.zeros_like(compared), where=compared > 0)
 
 
@@ -199,7 +203,7 @@ def _both_sides(function, places, steps):
 
 def _without_kinks(difference, steps, smallest, progress):
     """Differentiate; shrink the steps with kinks while that makes sense."""
-    steps, left = steps.copy(), np.arange(len(steps))
+    steps, left = np.clip(smallest, steps, GROW * steps), np.arange(len(steps))
     derivatives, kinks = np.zeros(len(steps)), np.zeros(len(steps), bool)
     for _ in range(TRIES):
         for first in range(0, len(left), CHUNK):

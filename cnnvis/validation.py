@@ -22,8 +22,8 @@ MODES = ("sample", "full", "study")
 # makes about 1e-6, and one ReLU so near its kink that it stands otherwise in float32, about 1e-4.
 FLOAT32_TOLERANCE = 1e-3
 STEP_TEXT = (
-    "eps^(1/4) * max(|w|, root mean square of the filter), quartered while there is a kink and "
-    "rounding stays below the tolerance"
+    "eps^(1/4) * max(|w|, root mean square of the filter), eps = 2.2e-16; up to 8 times larger "
+    "where rounding would exceed the tolerance; quartered while there is a kink and it would not"
 )
 ERROR_TEXT = f"|numeric - analytic| / max(|numeric|, |analytic|, {FLOOR:g} * largest |analytic|)"
 
@@ -303,29 +303,36 @@ def sentence(layer, entry, how):
     if entry["wrong"]:
         said = (
             f"{layer}: {entry['wrong']} of {counted} {which}weights DISAGREE with central "
-            f"differences, by up to {entry['worst']:.1g} at {entry['worst_weight']}"
+            f"differences, by up to {_short(entry['worst'])} at {entry['worst_weight']}"
         )
     else:
         said = (
             f"{layer}: {counted} {which}weights agree with central differences to "
-            f"{entry['worst']:.1g} (median {entry['median']:.1g})"
+            f"{_short(entry['worst'])} (median {_short(entry['median'])})"
         )
     kinks = f"; {entry['kinks']} sat on a kink and are not counted" if entry["kinks"] else ""
     return f"{said}{kinks}; {_directions_said(entry['directions'])}{_file_said(entry['float32'])}."
 
 
+def _short(number):
+    """Return a number's first digit and its power of ten: 3e-10."""
+    return f"{number:.1g}".replace("e-0", "e-")
+
+
 def _directions_said(entry):
     counted = entry["checked"] - entry["kinks"]
+    if not entry["checked"]:
+        return "no directions were asked for"
     if not counted:
         return f"{entry['checked']} random directions, all with a kink"
     verb = "agree to" if entry["worst"] <= TOLERANCE else "DISAGREE by up to"
     kinks = f" ({entry['kinks']} more with a kink)" if entry["kinks"] else ""
-    return f"{counted} random directions {verb} {entry['worst']:.1g}{kinks}"
+    return f"{counted} random directions {verb} {_short(entry['worst'])}{kinks}"
 
 
 def _file_said(entry):
     verb = "agrees to" if entry["agrees"] else "DISAGREES by"
-    return f"; the gradient in the file {verb} {entry['relative_error']:.1g}"
+    return f"; the gradient in the file {verb} {_short(entry['relative_error'])}"
 
 
 def _study_sentence(layer, entry):

@@ -3,17 +3,16 @@
 One weight of a convolution changes one channel of its output. ReLU and pooling take each channel
 alone, normalisation across channels reaches a few neighbours, and the next convolution is linear:
 its output changes by the product of its weights with the change of those few channels.
+
+`changes` does the same for one set of channels in many images; here it is one image, and every
+variant has another channel and a note of its switches.
 """
 
 import copy
 
 import numpy as np
 
-# Layers without weights that take each channel alone.
-ALONE = {
-    *("AbsVal", "BNLL", "Dropout", "ELU", "Exp", "Log", "Pooling", "Power", "ReLU", "Sigmoid"),
-    *("TanH", "Threshold"),
-}
+from cnnvis.engines.numpy.changes import ALONE
 
 
 class Narrow:
@@ -99,7 +98,7 @@ def _only_reader(graph, value, nodes):
 
 
 def _passes_on(layer):
-    return layer.scope == "image" and layer.param.type in (*ALONE, "LRN", "Convolution")
+    return layer.scope == "image" and layer.param.type in (*ALONE, "Dropout", "LRN", "Convolution")
 
 
 def _add_product(work, layer, params, first, delta, out):

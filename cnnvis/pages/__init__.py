@@ -221,3 +221,23 @@ def make_index(page, *, artefacts):
     from cnnvis.pages.index import index_page
 
     index_page(page, artefacts)
+
+
+def make_parity_page(page, report, *, reports):
+    """Write ``results/parity.html``, and the reports of all networks as one JSON file.
+
+    Parameters
+    ----------
+    page, report : path
+        ``results/parity.html`` and ``results/parity.json``.
+    reports : iterable of path
+        ``parity.json`` of each network (see `cnnvis.parity`).
+
+    Raises
+    ------
+    UserError
+        If a report cannot be read.
+    """
+    from cnnvis.pages.parity import parity_page
+
+    parity_page(page, report, reports)

@@ -1,0 +1,20 @@
+"""Compare the embedded engine with real Caffe on one network."""
+
+from cnnvis.jobs import job
+from cnnvis.parity import compare_engines
+
+with job(snakemake):
+    images = snakemake.params.images
+    compare_engines(
+        snakemake.input.prototxt,
+        snakemake.input.weights,
+        dict(zip(images, snakemake.input.arrays, strict=True)),
+        snakemake.output[0],
+        network=snakemake.wildcards.network,
+        score=snakemake.params.score,
+        layers=snakemake.params.layers,
+        classes={image: shown["classes"] for image, shown in images.items()},
+        surplus=snakemake.params.surplus,
+        threads=snakemake.threads,
+        engine_options=snakemake.params.engine_options,
+    )

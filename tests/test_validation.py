@@ -210,9 +210,11 @@ def test_maxima_that_switch_are_kinks_and_ties_of_equal_patches_are_not(tmp_path
     # Outputs 3 (1 + 2) and 3 (2 + 1): by the first weight the slope is 2 above and 1 below.
     crossing = pooled(tmp_path, [1.0, 2.0, 1.0, 0.0])
     assert single(crossing, [2.0, 2.0])[1].tolist() == [True, True]
-    # Two patches that are the same but for rounding: whichever wins, the slope is the same.
-    rounding = np.nextafter(2.0, 3.0)
-    found, kinks, _ = single(pooled(tmp_path, [2.0, 2.0, rounding, 0.0]), [2.0, 2.0])
+    # Two patches that are the same but for their last digit, which each step rounds its own way.
+    nearly = pooled(tmp_path, [2.0, 2.0, 2.0 - 2**-51, 0.0])
+    _, switches = nearly.of_steps(np.zeros(40, int), np.linspace(-1e-4, 1e-4, 40))
+    assert len(set(switches)) == 1
+    found, kinks, _ = single(nearly, [2.0, 2.0])
     assert not kinks.any()
     np.testing.assert_allclose(found, [2, 2], rtol=1e-9)
 

@@ -66,7 +66,9 @@ def _info(name, network, lines):
 def _score(place, network, info):
     if network["score"] not in info.blobs:
         place = dotted(*place, "score")
-        found = suggestion(network["score"], list(info.blobs))
+        # Caffe adds blobs of its own where one is read twice; nobody means those.
+        known = [blob for blob in info.blobs if "_split_" not in blob]
+        found = suggestion(network["score"], known)
         yield f"{place}{network['prototxt']} has no blob {network['score']!r}; {found}"
     elif not info.convolutions:
         yield f"{dotted(*place, 'prototxt')}{network['prototxt']} has no convolution to look at"

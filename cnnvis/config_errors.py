@@ -73,7 +73,7 @@ def suggestion(name, known):
     'did you mean conv1? Expected one of conv1, fc8'
     """
     near = difflib.get_close_matches(str(name), known, n=1)
-    names = [*known[:20], "..."] if len(known) > 20 else known
+    names = [*known[:12], "..."] if len(known) > 12 else known
     expected = f"one of {', '.join(names)}" if names else "none"
     return f"did you mean {near[0]}? Expected {expected}" if near else f"expected {expected}"
 

@@ -6,14 +6,13 @@ from cnnvis.slices import make_slice
 with job(snakemake):
     make_slice(
         snakemake.input[0],
-        {
-            "kmeans": dict(zip(snakemake.params.clusters, snakemake.output.kmeans, strict=True)),
-            "pca": snakemake.output.pca,
-            "table": snakemake.output.table,
-        },
+        dict(zip(snakemake.params.clusters, snakemake.output.kmeans, strict=True)),
+        snakemake.output.pca,
+        snakemake.output.table,
         layer=snakemake.params.layer,
         blob=snakemake.params.blob,
         row=int(snakemake.wildcards.row),
-        clusters=snakemake.params.clusters,
         seed=snakemake.params.seed,
+        title=f"Row {snakemake.wildcards.row} of {snakemake.params.layer} of "
+        f"{snakemake.wildcards.network} on {snakemake.wildcards.image}",
     )

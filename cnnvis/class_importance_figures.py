@@ -43,8 +43,8 @@ def draw_class_importance(picture, found, numbers, *, layer, collection, title):
         f"Importance of the {len(means)} filters of layer {layer}, averaged over "
         f"{found['images']} images of {collection}: the L2 norm of the gradient of the class's "
         "neuron with respect to the weights of each filter. Left: one cell per filter, its number "
-        "in it. Top: the same from the largest to the smallest; the band is one standard "
-        "deviation of the images to either side, the line the norm of the mean gradient. Below: "
+        "in it. Top: the same from the largest to the smallest; the thin bars are one "
+        "standard deviation of the images to either side, the line the norm of the mean gradient. Below: "
         "how many filters are how important, and how alike the importance of all filters is in "
         "two images of the class, or in one of it and one of another (mean correlation).",
     )
@@ -65,8 +65,8 @@ def _draw_bars(axes, found):
     places = edges[:-1] + 0.5
     axes.stairs(mean, edges, fill=True, color=BLUE, alpha=0.75, label="mean norm")
     low = np.maximum(mean - std, 0)
-    band = {"step": "mid", "color": "0.25", "alpha": 0.22, "linewidth": 0}
-    axes.fill_between(places, low, mean + std, **band, label="± 1 standard deviation")
+    spread = {"color": "0.45", "linewidth": max(0.4, min(1.2, 110 / len(mean)))}
+    axes.vlines(places, low, mean + std, **spread, label="± 1 standard deviation")
     axes.plot(places, found["norm_of_mean"][order], color=ORANGE, lw=1.3, label="norm of the mean")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)

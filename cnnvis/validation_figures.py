@@ -32,7 +32,7 @@ def draw_check(picture, checks, mode, title):
     rows = math.ceil(len(checks) / columns)
     high = PANEL + ERRORS + 2 * DOWN
     width = max(MARGIN + columns * (ACROSS + PANEL), 620)
-    figure = new_page(width, TITLE_ROOM + rows * high, title)
+    figure = new_page(width, TITLE_ROOM + rows * high - DOWN // 2, title)
     for number, (layer, check) in enumerate(checks.items()):
         left = MARGIN + ACROSS - 30 + number % columns * (ACROSS + PANEL)
         top = TITLE_ROOM + 24 + number // columns * high
@@ -54,7 +54,8 @@ def _caption(checks, mode):
         f"{said} Above: the derivative by each weight, {method}, against backpropagation, both "
         f"over the largest magnitude; linear within {FLOOR:g}, logarithmic outside; the line is "
         f"equality. Below: the relative errors, against the magnitude of the derivative; the line "
-        f"is the tolerance, {TOLERANCE:g}. Crosses are weights on a kink, not counted."
+        f"is the tolerance, {TOLERANCE:g}; what agrees exactly is at the bottom. Crosses are "
+        "weights on a kink, not counted."
     )
 
 

@@ -50,6 +50,44 @@ def test_imports_are_followed_late_ones_and_relative_ones_too(package):
     ]
 
 
+def test_late_imports_of_functions_that_are_not_used_do_not_count(package):
+    (package / "facade.py").write_text(
+        "def f():\n    return g()\n"
+        "def g():\n    from pack import used\n"
+        "def h():\n    from pack import unused\n"
+    )
+    (package.parent / "some.py").write_text("from pack.facade import f\n")
+    (package.parent / "whole.py").write_text("from pack import facade\n")
+    assert "used.py" in names(package, "some.py")
+    assert "unused.py" not in names(package, "some.py")
+    assert "unused.py" in names(package, "whole.py")
+
+
+def test_modules_found_by_name_count(package):
+    (package / "engines.py").write_text(
+        "import importlib\nENGINES = {'a': 'pack.deeper', 'b': 'pack.unused'}\n"
+        "def start(name):\n    return importlib.import_module(ENGINES[name])\n"
+        "def run():\n    return 'lazy.py'\n"
+    )
+    (package.parent / "some.py").write_text("from pack.engines import start\n")
+    assert {"deeper.py", "unused.py"} <= set(names(package, "some.py"))
+    assert "lazy.py" not in names(package, "some.py")
+    (package.parent / "other.py").write_text("from pack.engines import run\n")
+    assert names(package, "other.py") == ["__init__.py", "engines.py", "lazy.py"]
+    found = used_files(package.parent / "some.py", package, without=["pack.unused"])
+    assert package / "unused.py" not in found
+    assert package / "deeper.py" in found
+
+
+def test_a_package_that_imports_by_a_table_brings_the_named_module(package):
+    (package / "__init__.py").write_text(
+        "from importlib import import_module\n_HOMES = {'one': 'lazy', 'two': 'unused'}\n"
+        "def __getattr__(name):\n    return import_module(f'pack.{_HOMES[name]}')\n"
+    )
+    (package.parent / "some.py").write_text("from pack import one\n")
+    assert names(package, "some.py") == ["__init__.py", "lazy.py"]
+
+
 def test_a_lazy_name_of_the_package_brings_its_module(package):
     (package.parent / "lazily.py").write_text("from pack import thing\n")
     assert names(package, "lazily.py") == ["__init__.py", "lazy.py"]
@@ -84,7 +122,12 @@ def fresh():
     from cnnvis import provenance
 
     def forget():
-        for function in (provenance._imports, provenance._file_digest, provenance._data_files):
+        for function in (
+            provenance._imports,
+            provenance._file_digest,
+            provenance._data_files,
+            provenance._parse,
+        ):
             function.cache_clear()
 
     return forget
@@ -94,6 +137,12 @@ def test_scripts_use_what_one_expects():
     used = {path.relative_to(PACKAGE).as_posix() for path in used_files(SCRIPTS / "make_volume.py")}
     assert {"volumes.py", "orderings.py", "jobs.py", "files.py"} <= used
     assert not {"config.py", "grids.py", "engines/__init__.py", "pages/__init__.py"} & used
+
+
+def test_scripts_that_run_networks_use_the_engine():
+    used = {path.name for path in used_files(SCRIPTS / "make_gradients.py")}
+    assert {"network.py", "passes.py", "convolution.py", "prototxt.py", "caffemodel.py"} <= used
+    assert {"pycaffe.py", "pycaffe_worker.py"} <= used
 
 
 def test_scripts_that_make_pages_use_their_templates():

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from cnnvis.config import load_config
+from cnnvis.engines import ENGINES
 from cnnvis.errors import UserError
 from cnnvis.provenance import digest
 
@@ -26,7 +27,8 @@ except UserError as mistakes:
 
 def code(script):
     """Return the digest of the code a script runs: a param, so that changed code runs again."""
-    return digest(Path(workflow.basedir) / "scripts" / script)
+    unused = [module for name, module in ENGINES.items() if name != study["engine"]]
+    return digest(Path(workflow.basedir) / "scripts" / script, without=unused)
 
 
 def any_of(names):

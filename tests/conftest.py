@@ -1,0 +1,68 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("Snakefile", "cnnvis", "config", "envs", "profiles", "scripts", "workflow")
+THIN = ("caffenet_thin.prototxt", "caffenet_thin.caffemodel")
+
+
+class Study:
+    """A copy of the workflow in a folder of its own, to change and to run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def snakemake(self, *arguments):
+        """Run Snakemake here; the workflow profile's settings hold, the user's do not."""
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment["XDG_CONFIG_HOME"] = str(self.folder)
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    def plan(self, *arguments):
+        """Return {output: rule} of all that a run would make or make again."""
+        found = self.snakemake("--summary", *arguments)
+        assert found.returncode == 0, found.stderr
+        rows = [line.split("\t") for line in found.stdout.splitlines()]
+        return {row[0]: row[2] for row in rows[1:] if row[-1] == "update pending"}
+
+    def pretend(self, *arguments):
+        """Have Snakemake take everything for made: empty files, real records."""
+        for output in self.plan(*arguments):
+            path = self.folder / output
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        found = self.snakemake("--touch", "--forceall", "--cores", "1", "--quiet", *arguments)
+        assert found.returncode == 0, found.stderr
+
+    def append(self, path, text):
+        with (self.folder / path).open("a") as file:
+            file.write(text)
+
+
+def copy_study(folder):
+    """Copy the workflow, without results, and a small network with weights."""
+    (folder / "thin").mkdir(parents=True)
+    ignored = shutil.ignore_patterns("__pycache__", ".*")
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=ignored)
+        else:
+            shutil.copy(source, folder / part)
+    for name in THIN:
+        shutil.copy(ROOT / "tests" / "goldens" / name, folder / "thin" / name)
+    return Study(folder)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Return a `Study` in a fresh folder, with the default configuration."""
+    return copy_study(tmp_path / "study")

@@ -1,0 +1,16 @@
+"""Cut held-out crops from one of the photographs that photonet was trained on."""
+
+import sys
+from pathlib import Path
+
+from cnnvis.collections import write_crops
+from cnnvis.jobs import job
+
+with job(snakemake):
+    # Which photographs there are and which part is held out is the business of the model.
+    sys.path.insert(0, str(Path(snakemake.input.photographs).parent))
+    from photographs import held_out_crops, read_photographs
+
+    photograph = read_photographs()[snakemake.params.label]
+    crops = held_out_crops(snakemake.params.label, photograph.shape, snakemake.params.count)
+    write_crops(photograph, crops, snakemake.output[0])

@@ -1,0 +1,42 @@
+"""What a class's error rate becomes when its least or most important filters are removed.
+
+Input: results/{network}/classes/{collection}/importance.npz; the images of all collections.
+Output: results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png and .svg.
+"""
+
+
+rule pruning:
+    input:
+        importance="results/{network}/classes/{collection}/importance.npz",
+        made=lookup(dpath="{network}/{collection}/made", within=study["classes"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
+        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+    output:
+        table="results/{network}/classes/{collection}/pruning/{layer}.csv",
+        summary="results/{network}/classes/{collection}/pruning/{layer}.json",
+        picture="results/{network}/classes/{collection}/pruning/{layer}.png",
+        vector_picture="results/{network}/classes/{collection}/pruning/{layer}.svg",
+    log:
+        "logs/{network}/classes/{collection}/pruning/{layer}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/pruning/{layer}.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 4
+    params:
+        engine=study["engine"],
+        engine_options=study["engine_options"],
+        score=lookup(dpath="{network}/score", within=study["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        mean=lookup(dpath="{network}/mean", within=study["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
+        collections=lookup(dpath="{network}/{collection}/counted", within=study["classes"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        pruning=study["pruning"],
+        code=code("make_pruning.py"),
+    message:
+        "Remove filters of {wildcards.layer} by their importance to {wildcards.collection}."
+    script:
+        "../scripts/make_pruning.py"

@@ -33,6 +33,8 @@ def check_collections(config, names, infos):
         All ``networks`` the user named.
     infos : dict of str to NetworkInfo
     """
+    if "collections" in names["networks"]:
+        yield "networks: key 'collections' is a folder of the results; expected another name"
     for name, collection in config.get("collections", {}).items():
         place = ("collections", name)
         for network in collection.get("networks", []):

@@ -24,7 +24,8 @@ class Progress:
     def __init__(self, name, total, done=0, skipped=0):
         self.name, self.total, self.done, self.skipped = name, total, done, skipped
         self._first, self._start = done, time.monotonic()
-        self._said, self._terminal = self._start, sys.stderr.isatty()
+        self._said, self._last = self._start, None
+        self._terminal = sys.stderr.isatty()
 
     def __enter__(self):
         return self
@@ -32,8 +33,8 @@ class Progress:
     def __exit__(self, kind, *error):
         if self._terminal:
             print(file=sys.stderr)
-        if kind is None:
-            logging.info("%s", self.line())
+        if kind is None and self.done != self._last:
+            self._log()
 
     def update(self, done, skipped):
         """Say so if it is time."""
@@ -41,8 +42,11 @@ class Progress:
         if self._terminal:
             print(f"\r{self.line():<78}", end="", file=sys.stderr, flush=True)
         if time.monotonic() - self._said >= EVERY:
-            self._said = time.monotonic()
-            logging.info("%s", self.line())
+            self._log()
+
+    def _log(self):
+        self._said, self._last = time.monotonic(), self.done
+        logging.info("%s", self.line())
 
     def line(self):
         """Return for example ``cats: 64 of 200 images, 32.1 images/s, 4 s left, 1 skipped``."""

@@ -12,5 +12,5 @@ with job(snakemake):
     from photographs import held_out_crops, read_photographs
 
     photograph = read_photographs()[snakemake.params.label]
-    crops = held_out_crops(snakemake.params.label, photograph.shape, snakemake.params.count)
+    crops = held_out_crops(snakemake.params.label, photograph.shape, snakemake.params.crops)
     write_crops(photograph, crops, snakemake.output[0])

@@ -304,3 +304,15 @@ def test_memory_is_the_same_at_any_length(tmp_path):
         return json.loads(done.stdout)
 
     assert peak(256) < peak(32) + 25
+
+
+def test_the_end_of_a_collection_is_said_once(caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("cnnvis.progress.time.monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO)
+    with Progress("cats", 30) as progress:
+        now[0] += 3
+        progress.update(15, 0)
+        now[0] += 12
+        progress.update(30, 0)
+    assert caplog.messages == ["cats: 30 of 30 images, 2.0 images/s, in 15 s"]

@@ -17,7 +17,7 @@ rule crops:
         "../envs/workflow.yaml"
     params:
         label=lookup(dpath="{collection}/label", within=study["collections"]),
-        count=lookup(dpath="{collection}/limit", within=study["collections"]),
+        crops=lookup(dpath="{collection}/limit", within=study["collections"]),
         code=code("make_crops.py"),
     message:
         "Cut held-out crops for the collection {wildcards.collection}."

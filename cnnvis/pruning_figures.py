@@ -14,8 +14,9 @@ WIDTH, GAP = 1180, 92
 UPPER, LOWER = 320, 250
 LIMITS = (-3, 103)
 MOST_OTHERS = 4
-# Lines may pass behind a legend and leave it readable.
-LEGEND = {"fontsize": 8, "labelcolor": GREY, "framealpha": 0.85, "edgecolor": "none"}
+# Above 100 %, where no line is.
+LEGEND = {"fontsize": 8, "labelcolor": GREY, "frameon": False, "loc": "upper left"}
+LEGEND_LINE = 11
 
 
 def draw_pruning(picture, vector_picture, rows, means, found, *, title):
@@ -82,10 +83,15 @@ def _draw_sweep(axes, own, found):
                 axes.fill_between(counts, low, high, color=COLOURS[kind], alpha=0.2, linewidth=0)
     _mark_before(axes, own)
     axes.set_xlim(0, found["filters"])
-    axes.set_ylim(*LIMITS)
-    axes.legend(**LEGEND)
+    _set_percent(axes, legend_lines=1)
+    axes.legend(**LEGEND, ncols=3)
     _heading(axes, f"Errors on {found['collection']}: top-1, and top-5 dotted")
     style(axes, f"filters of {found['layer']} removed", "images classified wrongly (%)")
+
+
+def _set_percent(axes, legend_lines):
+    axes.set_ylim(LIMITS[0], LIMITS[1] + 4 + LEGEND_LINE * legend_lines)
+    axes.set_yticks(range(0, 101, 20))
 
 
 def _mark_before(axes, own):
@@ -99,14 +105,14 @@ def _draw_others(axes, rows, found):
         for kind, line in (("most", "-"), ("least", "--")):
             points = {0: [before(theirs)["error_top1"]], **sweep(theirs, kind, "error_top1")}
             errors = [100 * point[0] for point in points.values()]
-            label = f"{name}, {kind} important first"
+            label = f"{name}, {NAMES[kind]}"
             axes.plot(list(points), errors, line, color=colour, lw=1.4, label=label)
     if names:
-        axes.legend(**LEGEND, ncols=1 + (len(names) > 3))
+        axes.legend(**LEGEND, ncols=2)
     else:
         axes.text(0.5, 0.5, "no other collection", ha="center", color=GREY, fontsize=8)
     axes.set_xlim(0, found["filters"])
-    axes.set_ylim(*LIMITS)
+    _set_percent(axes, legend_lines=len(names))
     _heading(axes, f"What that costs other classes (order of {found['collection']})")
     style(axes, f"filters of {found['layer']} removed", "top-1 errors (%)")
 
@@ -134,7 +140,11 @@ def _draw_thresholds(axes, own):
     for value, line in (("error_top1", "-"), ("error_top5", ":")):
         errors = [100 * row[value] for row in rows]
         axes.plot(shares, errors, line, color=COLOURS["least"], lw=1.6, marker=".", ms=5)
+    told = None
     for share, row in zip(shares, rows, strict=True):
+        if row["removed"] == told:
+            continue
+        told = row["removed"]
         spot = (share, 100 * row["error_top1"])
         text = str(row["removed"])
         axes.annotate(
@@ -142,7 +152,7 @@ def _draw_thresholds(axes, own):
         )
     _mark_before(axes, own)
     axes.set_xlim(0, 100)
-    axes.set_ylim(LIMITS[0], 112)
+    _set_percent(axes, legend_lines=1)
     _heading(axes, "All filters below a threshold removed")
     style(axes, "threshold (% of the largest importance)", "images classified wrongly (%)")
 

@@ -117,6 +117,8 @@ print(sysconfig.get_path("include") + ":" + numpy.get_include())')
   cores=$(nproc)
   say "building for Python $version on $cores cores (some five minutes on two)"
   export CPATH=$include:/usr/include/hdf5/serial
+  # Debian 13's Boost no longer brings this header along, and the source forgets to ask for it.
+  export CXXFLAGS="${CXXFLAGS:-} -include cfloat"
   cmake -S "$WORK/source" -B "$WORK/build" -DCMAKE_BUILD_TYPE=Release \
     -DANACONDA_HOME="$WORK/links" -DPYTHON_VERSION="python$version" >>"$LOG" 2>&1 &&
     nice -n 5 cmake --build "$WORK/build" --parallel "$cores" >>"$LOG" 2>&1 ||

@@ -12,12 +12,16 @@ import hashlib
 import http.client
 import logging
 import os
+import shutil
+import tarfile
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cnnvis.errors import UserError
+from cnnvis.files import atomic
 from cnnvis.transfers import TIMEOUT, Lasting, Meter, Transfer, may_pass, reason_of
 
 LOG = logging.getLogger(__name__)
@@ -94,6 +98,63 @@ def fetch(
         f"{path}: could not be fetched ({'; '.join(failures)}); "
         f"fetch {urls[0]} by hand and put it at {path}"
     )
+
+
+def fetch_file(entry, path, **options):
+    """Fetch a file that a ``source.yaml`` or a configuration describes.
+
+    Parameters
+    ----------
+    entry : dict
+        ``urls``, or the address of an ``archive`` that holds a file of this name, and what is
+        known of ``size``, ``sha1`` and ``sha256`` (see `cnnvis.sources`).
+    path : str or Path
+    **options
+        As for `fetch`.
+
+    Raises
+    ------
+    UserError
+        As `fetch`, and if the archive does not hold the file.
+    """
+    known = {key: entry[key] for key in ("size", "sha1", "sha256") if key in entry}
+    if "archive" in entry:
+        return _fetch_member(entry["archive"], Path(path), known, options)
+    return fetch(entry["urls"], path, **known, **options)
+
+
+def _fetch_member(url, path, known, options):
+    """Fetch an archive, take the file of the path's name out of it, and remove it."""
+    wanted = Wanted(path, *(known.get(key) for key in ("size", "sha1", "sha256")))
+    if wanted.is_there():
+        return path
+    archive = path.with_name(Path(urlsplit(url).path).name)
+    kept = archive.exists()
+    fetch(url, archive, **options)
+    try:
+        with atomic(path) as temporary:
+            _extract(archive, path.name, temporary)
+            problem = wanted.problem_of(temporary)
+            if problem:
+                raise UserError(f"{path}: in {url} it {problem}; put the right one at {path}")
+    finally:
+        if not kept:
+            archive.unlink(missing_ok=True)
+    return path
+
+
+def _extract(archive, name, target):
+    """Write the file called `name`, in whatever folder of a tar archive, to `target`."""
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.isfile() and Path(member.name).name == name:
+                    with tar.extractfile(member) as file, target.open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
+                    return
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive}: cannot be read as a tar archive ({error})") from error
+    raise UserError(f"{archive}: holds no file {name}")
 
 
 def _check_addresses(urls, path):

@@ -1,8 +1,12 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnvis
 from cnnvis.caffe import read_caffemodel
@@ -211,6 +215,57 @@ def test_files(tmp_path):
     assert report["contradictions"] == 0
 
 
+SNAKEFILE = f"""
+import re
+from pathlib import Path
+
+def any_of(names):
+    return "|".join(map(re.escape, sorted(names)))
+
+def code(script):
+    return "digest"
+
+study = {{"recover": config["recover"]}}
+include: "{Path(__file__).parents[1]}/workflow/recovery.smk"
+"""
+
+
+def test_rule(layer, tmp_path):
+    """The rule's files, from a volume of bytes with its header."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    blob = preprocess(read_image(tmp_path / "noise.png"), (3, 64, 64), np.full((3, 1, 1), 128.0))
+    outputs = np.maximum(convolve(blob, layer[1], layer[2], GEOMETRY), 0)
+    write_volume(tmp_path / "published.vox", to_bytes(outputs))
+    geometry = {"input_shape": [3, 64, 64], "kernel": 5, "stride": 2, "pad": 2}
+    entry = {
+        "volume": "published.vox",
+        "header": ["published.hd"],
+        "image": "noise.png",
+        "file": ["noise.png"],
+        "mean_file": [],
+        "options": geometry | {"mean": [128, 128, 128], "layer": "conv/1"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"recover": {"noise": entry}}))
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = ["-m", "snakemake", "recover", "--cores", "1", "--configfile", "config.json"]
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "results" / "recovered" / "noise"
+    report = json.loads((folder / "report.json").read_text())
+    assert report["determined"] == 8
+    found = read_caffemodel(folder / "weights.caffemodel")["conv/1"][0]
+    assert relative(found, layer[1] * (255 / outputs.max())).max() < 0.1
+    with cnnvis.open_network(folder / "deploy.prototxt", folder / "weights.caffemodel") as network:
+        assert network.input_shape == (3, 64, 64)
+
+
 @pytest.mark.skipif(not STUDY.is_dir(), reason="the study's published files (../shared) are absent")
 def test_the_study_byte_for_byte(tmp_path):
     """CaffeNet's conv1 from its published output of one photograph, without its weights."""
@@ -228,4 +283,4 @@ def test_the_study_byte_for_byte(tmp_path):
     assert report["error"]["largest"] < 1e-4
     assert report["undetermined"] == [57, 89]
     assert [report["active"][n] for n in (57, 89)] == [98, 207]
-    assert report["contradictions"] == 0  # of 140,000 inactive positions, which were not used
+    assert report["contradictions"] == 0  # of 151,000 inactive positions, which were not used

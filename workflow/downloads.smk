@@ -1,0 +1,60 @@
+"""Files that are not here yet: fetched from an address, or decoded from their compressed form.
+
+Input: addresses in the configuration; what models/*/source.yaml says about a missing file.
+Output: results/downloads/* for addresses; files in models/*, beside the source.yaml that says
+where they come from.
+
+Only what is missing has a rule, so that a file in place is never fetched again, removed or even
+looked at. Snakemake's storage plugin for http is not used: it asks the server about every file in
+every run, keeps no copy, and neither verifies, resumes nor tries another address.
+"""
+
+# Snakemake takes an empty pattern for none at all.
+NOTHING = "(?!)"
+
+
+def source_of(wildcards):
+    """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
+    return study["downloads"][wildcards.missing]
+
+
+def compressed_of(wildcards):
+    """Return the compressed form of missing weights, and the network they are for."""
+    return {
+        "compressed": study["decoded"][wildcards.weights],
+        "prototxt": str(Path(wildcards.weights).with_name("deploy.prototxt")),
+    }
+
+
+rule download:
+    output:
+        "{missing}",
+    log:
+        "logs/downloads/{missing}.log",
+    wildcard_constraints:
+        missing=any_of(study["downloads"]) or NOTHING,
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        source=source_of,
+    message:
+        "Fetch {wildcards.missing}."
+    script:
+        "../scripts/fetch_file.py"
+
+
+rule decoded_weights:
+    input:
+        unpack(compressed_of),
+    output:
+        "{weights}",
+    log:
+        "logs/decoded/{weights}.log",
+    wildcard_constraints:
+        weights=any_of(study["decoded"]) or NOTHING,
+    conda:
+        "../envs/workflow.yaml"
+    message:
+        "Decode {wildcards.weights} from its Deep-Compression form."
+    script:
+        "../scripts/decode_weights.py"

@@ -1,0 +1,46 @@
+"""Filters of a first layer, recovered from its published outputs and the image they were made of.
+
+Input: a volume (.npy, or .vox with .hd) and its image, as config: recover names them.
+Output: results/recovered/{recovery}/deploy.prototxt and weights.caffemodel, a network of that
+layer; filters.png, the filters; report.json, how well each of them is known.
+"""
+
+
+rule recovered_filters:
+    input:
+        volume=lookup(dpath="{recovery}/volume", within=study["recover"]),
+        header=lookup(dpath="{recovery}/header", within=study["recover"]),
+        image=lookup(dpath="{recovery}/file", within=study["recover"]),
+        mean=lookup(dpath="{recovery}/mean_file", within=study["recover"]),
+    output:
+        prototxt="results/recovered/{recovery}/deploy.prototxt",
+        weights="results/recovered/{recovery}/weights.caffemodel",
+        picture="results/recovered/{recovery}/filters.png",
+        report="results/recovered/{recovery}/report.json",
+    log:
+        "logs/recovered/{recovery}.log",
+    benchmark:
+        "logs/recovered/{recovery}.tsv"
+    wildcard_constraints:
+        recovery=any_of(study["recover"]) or "(?!)",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        image=lookup(dpath="{recovery}/image", within=study["recover"]),
+        options=lookup(dpath="{recovery}/options", within=study["recover"]),
+        code=code("recover_filters.py"),
+    message:
+        "Recover the filters behind {input.volume}."
+    script:
+        "../scripts/recover_filters.py"
+
+
+rule recover:
+    input:
+        collect(
+            "results/recovered/{recovery}/{name}",
+            recovery=study["recover"],
+            name=["deploy.prototxt", "weights.caffemodel", "filters.png", "report.json"],
+        ),
+    message:
+        "The filters are recovered: look at results/recovered/*/filters.png."

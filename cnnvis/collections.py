@@ -97,7 +97,7 @@ def list_images(path, cls=None, limit=None):
     """
     entries = path if isinstance(path, list | tuple) else [path]
     found = (image for entry in entries for image in _images_of(str(entry), cls))
-    images = list(islice(dict.fromkeys(found), limit))
+    images = list(islice(_once(found), limit))
     if not images:
         of_class = f" of class {cls}" if cls is not None else ""
         raise UserError(
@@ -105,6 +105,14 @@ def list_images(path, cls=None, limit=None):
             f"such as {', '.join(SUFFIXES[:4])}"
         )
     return images
+
+
+def _once(names):
+    seen = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 def _images_of(entry, cls):

@@ -275,6 +275,7 @@ def _solve(system, outputs, rounding):
     rows, values = system[active], outputs[active]
     if rounding:
         solution, error = _most_likely(rows, values, rounding**2 / 3)
+        error = error if len(rows) > rows.shape[1] else np.inf
     else:
         solution, error = _least_squares(rows, values)
         if not error < UNKNOWN:

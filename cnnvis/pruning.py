@@ -122,32 +122,24 @@ def make_pruning(
     prepare = prepare_for(network, mean=mean, input_scale=input_scale, channel_order=channel_order)
     options = {"engine": engine, "threads": threads, "surplus": surplus, **(engine_options or {})}
     files = [prototxt, weights, *([mean["file"]] if isinstance(mean, dict) else [])]
-    numbers = [score, repr(mean), input_scale, channel_order, options, chunk, layer, zero]
-    wanted, counted, checkpoints = {}, {}, []
+    numbers = [repr(mean), input_scale, channel_order, options, chunk, layer, score, zero]
+    given = {"layer": layer, "score": score, "zero": zero, "chunk": chunk, "threads": threads}
+    wanted, counted = {}, {}
     with open_network(prototxt, weights, **options) as opened:
         for name, entry in sorted(collections.items(), key=lambda item: item[0] != collection):
             wanted[name] = [r for r in removals if name == collection or is_for_others(r, order)]
             images = list_images(entry["path"], entry["cls"], entry.get("limit"))
-            checkpoints.append(checkpoint_of(table, name))
+            values = [numbers, entry["cls"], [removal.filters for removal in wanted[name]]]
             counted[name] = count_errors(
                 opened,
                 images,
                 prepare,
                 wanted[name],
                 cls=entry["cls"],
-                layer=layer,
-                score=score,
-                zero=zero,
                 name=name,
-                chunk=chunk,
-                threads=threads,
-                checkpoint=checkpoints[-1],
-                key=digest_of(
-                    images,
-                    [numbers, entry["cls"], [r.filters for r in wanted[name]]],
-                    digest(__file__),
-                    files=files,
-                ),
+                checkpoint=checkpoint_of(table, name),
+                key=digest_of(images, values, digest(__file__), files=files),
+                **given,
             )
     rows = to_rows(wanted, counted, collections)
     write_table(table, rows)
@@ -155,7 +147,7 @@ def make_pruning(
     found["skipped"] = {name: counts["skipped"] for name, counts in counted.items()}
     write_json(summary, found)
     draw_pruning(picture, vector_picture, rows, means, found, title=title)
-    forget(*checkpoints)
+    forget(*(checkpoint_of(table, name) for name in collections))
 
 
 def check_prunable(network, prototxt, layer, zero):

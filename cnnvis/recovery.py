@@ -432,7 +432,7 @@ def _caption(found, layer, unknown):
     kernel = found.filters.shape[2]
     text = (
         f"The {len(known)} filters of layer {layer}, {kernel} x {kernel} weights each, recovered "
-        f"by least squares from the layer's published outputs and their image. What the "
+        "from the layer's published outputs and their image by least squares. What the "
         f"{int(known.sum())} that are known leave is at most {found.residual[known].max():.1g} of "
         f"the outputs; their standard error is at most {found.error[known].max():.1g} of the "
         "filter. Each filter has its own scale: mid grey (or white) is 0."
@@ -441,7 +441,7 @@ def _caption(found, layer, unknown):
         active = found.active[unknown]
         text += (
             f" A question mark: too few active positions, or too much alike ({active.min()} to "
-            f"{active.max()} for {found.filters[0].size + 1} unknowns); shown is the smallest "
-            "filter that explains them."
+            f"{active.max()} for {found.filters[0].size + 1} unknowns); shown is one of those "
+            "that explain them."
         )
     return text

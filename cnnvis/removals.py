@@ -78,8 +78,13 @@ def _removal(kind, filters, **options):
 
 
 def is_for_others(removal, order):
-    """Whether a removal's cost to other classes is counted: all but most of the single filters."""
-    return removal.kind != "single" or removal.filters[0] in (order[0], order[-1])
+    """Whether a removal's cost to other classes is counted: where the importance decides.
+
+    That leaves out random removals, and all single filters but the least and the most important.
+    """
+    if removal.kind == "single":
+        return removal.filters[0] in (order[0], order[-1])
+    return removal.kind != "random"
 
 
 def score_passes(network, layer, score, zero):

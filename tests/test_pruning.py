@@ -230,7 +230,8 @@ def test_table_summary_and_pictures(importance, collections, tmp_path):
     assert {row["images"] for row in own} == {"7"}
     others = [row for row in rows if row["collection"] == "dogs"]
     assert {row["images"] for row in others} == {"2"}
-    assert [row["removal"] for row in others].count("single") == 2
+    kinds = [row["removal"] for row in others]
+    assert kinds.count("single") == 2 and kinds.count("most") == 3 and "random" not in kinds
     # All filters gone, it does not matter in which order they went.
     gone = {row["probability"] for row in own if row["removed"] == "16"}
     assert len(gone) == 1

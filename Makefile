@@ -16,6 +16,7 @@ run: setup
 	@echo "Look at $(CURDIR)/results/index.html in a browser."
 
 setup: .venv/.complete
+	@:
 
 .venv/.complete: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -46,8 +46,14 @@ class NetworkInfo:
     blobs: dict
 
 
-def inspect(prototxt):
+def inspect(prototxt, input_shape=None):
     """Return the `NetworkInfo` of a ``deploy.prototxt``.
+
+    Parameters
+    ----------
+    prototxt : str or Path
+    input_shape : sequence of 3 int, optional
+        (C, H, W) for a ``train_val.prototxt`` that does not say it itself.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def inspect(prototxt):
     """
     from cnnvis.engines.numpy.graph import read_graph
 
-    graph = read_graph(prototxt)
+    graph = read_graph(prototxt, input_shape)
     shapes, weights = graph.shapes(graph.inputs)
     convolutions = {}
     for node in graph.nodes:

@@ -9,7 +9,14 @@ ENGINES = {"numpy": "cnnvis.engines.numpy.network", "pycaffe": "cnnvis.engines.p
 
 
 def open_network(
-    prototxt, weights, engine="numpy", dtype="float32", threads=None, surplus="error", **options
+    prototxt,
+    weights,
+    engine="numpy",
+    dtype="float32",
+    threads=None,
+    surplus="error",
+    input_shape=None,
+    **options,
 ):
     """Open a Caffe network.
 
@@ -28,6 +35,8 @@ def open_network(
     surplus : {"error", "ignore"}
         What becomes of weights in the file for layers the network does not have.
         Caffe ignores them.
+    input_shape : sequence of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
     **options
         What the engine alone understands (``python`` for pycaffe).
 
@@ -57,5 +66,11 @@ def open_network(
         weights = Path(weights)
     module = importlib.import_module(ENGINES[engine])
     return module.Network(
-        Path(prototxt), weights, dtype=dtype, threads=threads, surplus=surplus, **options
+        Path(prototxt),
+        weights,
+        dtype=dtype,
+        threads=threads,
+        surplus=surplus,
+        input_shape=input_shape,
+        **options,
     )

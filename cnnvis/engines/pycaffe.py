@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.caffe import match_weights, read_caffemodel
+from cnnvis.caffe import deploy_text, match_weights, read_caffemodel, read_prototxt
 from cnnvis.engines.numpy.graph import suggestion
 from cnnvis.engines.pycaffe_process import start_caffe
 from cnnvis.errors import UserError
@@ -39,7 +39,14 @@ class Network:
     """
 
     def __init__(
-        self, prototxt, weights, dtype="float32", threads=None, surplus="error", python=None
+        self,
+        prototxt,
+        weights,
+        dtype="float32",
+        threads=None,
+        surplus="error",
+        input_shape=None,
+        python=None,
     ):
         if np.dtype(dtype) != np.float32:
             raise UserError(
@@ -49,7 +56,7 @@ class Network:
         self.dtype = np.dtype(np.float32)
         self.source = str(prototxt)
         self._params = None
-        text = _with_gradients(_read_text(prototxt))
+        text = _with_gradients(_text_of(prototxt, input_shape))
         self._caffe = start_caffe(python, threads)
         try:
             self._open(text)
@@ -223,11 +230,19 @@ class Network:
                 raise UserError(f"{self.source}: layer {layer} has no weights{hint}")
 
 
-def _read_text(prototxt):
+def _text_of(prototxt, input_shape):
+    """Return the deploy form of a network as text.
+
+    What our own description of the format does not know is Caffe's to judge: a fork knows more.
+    """
     try:
-        return Path(prototxt).read_bytes()
-    except OSError as error:
-        raise UserError(f"{prototxt}: cannot be read ({error.strerror})") from error
+        read_prototxt(prototxt)
+    except UserError as error:
+        try:
+            return Path(prototxt).read_bytes()
+        except OSError:
+            raise error from None
+    return deploy_text(prototxt, input_shape)
 
 
 def _with_gradients(text):

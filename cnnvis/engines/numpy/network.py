@@ -25,11 +25,19 @@ class Network:
         (C, H, W) of the first input.
     """
 
-    def __init__(self, prototxt, weights, dtype="float32", threads=None, surplus="error"):
+    def __init__(
+        self,
+        prototxt,
+        weights,
+        dtype="float32",
+        threads=None,
+        surplus="error",
+        input_shape=None,
+    ):
         if dtype not in ("float32", "float64"):
             raise UserError(f"dtype: {dtype!r} is not known, expected float32 or float64")
         self.dtype = np.dtype(dtype)
-        self.graph = read_graph(prototxt)
+        self.graph = read_graph(prototxt, input_shape)
         if not self.graph.inputs:
             raise UserError(f"{prototxt}: has no input: expected an Input layer or `input:` field")
         self.input_shape = tuple(next(iter(self.graph.inputs.values()))[1:])

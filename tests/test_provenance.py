@@ -153,6 +153,6 @@ def test_scripts_that_make_pages_use_their_templates():
 def test_every_script_is_thin_and_runs_as_a_job():
     for script in sorted(SCRIPTS.glob("make_*.py")):
         text = Path(script).read_text()
-        assert len(text.splitlines()) < 30, script
+        assert len(text.splitlines()) < 35, script
         assert "with job(snakemake):" in text, script
         assert "snakemake.config" not in text, script

@@ -84,7 +84,7 @@ def save_figure(figure, path, caption=None):
     The figure grows downwards by the lines of the caption, so that nothing is covered.
     """
     if caption:
-        _add_caption(figure, caption)
+        add_caption(figure, caption)
     with atomic(path) as temporary:
         figure.savefig(
             temporary,
@@ -94,7 +94,15 @@ def save_figure(figure, path, caption=None):
         )
 
 
-def _add_caption(figure, caption):
+def draw_pixels(figure, caption):
+    """Return `figure` with its caption under it as uint8 RGB, (height, width, 3)."""
+    add_caption(figure, caption)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def add_caption(figure, caption):
+    """Add a caption under a figure, which grows by its lines."""
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(caption, max(40, int((width * DPI - 2 * MARGIN) / 6.6)))
     grown = height + (len(lines) * LINE + MARGIN) / DPI
@@ -142,7 +150,7 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
     """
     tiles, scale, columns = _fit(tiles)
     sheet, corners = montage(enlarge(tiles, scale), columns)
-    pixels = _write_numbers(to_pixels(sheet, colours), corners, numbers)
+    pixels = write_numbers(to_pixels(sheet, colours), corners, numbers)
     height, width = pixels.shape[:2]
     room = BAR_ROOM if label else 0
     figure = new_page(max(width + 2 * MARGIN + room, 560), height + TITLE_ROOM, title)
@@ -182,7 +190,7 @@ def to_pixels(sheet, colours=None):
     return mapped
 
 
-def _write_numbers(pixels, corners, numbers):
+def write_numbers(pixels, corners, numbers):
     """Write a number above each corner. Hundreds of matplotlib texts would take a second."""
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont

@@ -8,6 +8,7 @@ of the reference images follows because a mean is linear.
 
 import csv
 import logging
+import math
 
 import numpy as np
 
@@ -70,7 +71,9 @@ def make_comparison(groups, picture, table_csv, summary_json, *, layer, neuron, 
     norms = np.stack([filter_norms(gradient) for gradient in gradients])
     numbers = compare(gradients, [member["group"] for member in members])
     rows = [_row(*item) for item in zip(members, norms, numbers["members"], strict=True)]
-    claim = check_claim({name: group["norm"] for name, group in numbers["groups"].items()})
+    claim = check_claim(
+        {name: [row["norm"] for row in rows if row["group"] == name] for name in numbers["groups"]}
+    )
     write_table(table_csv, rows)
     summary = {"layer": layer, "neuron": neuron, "scale": numbers["scale"], "claim": claim}
     summary |= {"groups": numbers["groups"], "images": rows, "cosine": numbers["cosine"]}
@@ -146,8 +149,7 @@ def compare(gradients, groups):
     dict
         ``scale`` (largest magnitude of all), ``cosine`` (matrix, list of lists; None where a
         gradient is 0), ``members`` (``norm``, ``largest``, ``reference_correlation`` of each) and
-        ``groups`` (``images``, mean ``norm``, and ``reference_cosine``, the mean cosine between an
-        image of the group and another of the reference).
+        ``groups``; see `describe_group`.
     """
     gram, means, size = gram_matrix(gradients)
     norms = np.sqrt(np.diag(gram))
@@ -163,7 +165,9 @@ def compare(gradients, groups):
             for n, m, r in zip(norms, largest, correlation, strict=True)
         ],
         "groups": {
-            name: _group(np.array([group == name for group in groups]), reference, norms, cosine)
+            name: describe_group(
+                np.array([group == name for group in groups]), reference, gram, correlation
+            )
             for name in GROUPS
             if name in groups
         },
@@ -204,14 +208,39 @@ def reference_correlation(covariance, reference):
     return np.array(found, float)
 
 
-def _group(inside, reference, norms, cosine):
-    pairs = np.outer(inside, reference) & ~np.eye(len(norms), dtype=bool)
-    values = cosine[pairs]
-    values = values[np.isfinite(values)]
+def describe_group(inside, reference, gram, correlation):
+    """Return the means of one group of images, and how far its images lie apart.
+
+    Parameters
+    ----------
+    inside, reference : ndarray of bool, (images,)
+        Which images are in the group, and which in the reference.
+    gram : ndarray, (images, images)
+    correlation : ndarray, (images,)
+        Of `reference_correlation`.
+
+    Returns
+    -------
+    dict
+        ``images``; of their norms the mean (``norm``), the standard deviation (``norm_spread``,
+        n - 1) and ``norm_range``; ``norm_of_mean``, the norm of the mean of their gradients;
+        ``own_cosine`` and ``reference_cosine``, the mean cosine between an image of the group and
+        another of the same group, and another of the reference; ``reference_correlation``, the mean
+        of theirs. None where there are too few images.
+    """
+    norms = np.sqrt(np.diag(gram))
+    cosine = _ratio(gram, np.outer(norms, norms))
+    others = ~np.eye(len(norms), dtype=bool)
+    mean = inside / inside.sum()
     return {
         "images": int(inside.sum()),
         "norm": _number(norms[inside].mean()),
-        "reference_cosine": _number(values.mean()) if len(values) else None,
+        "norm_spread": _number(norms[inside].std(ddof=1)) if inside.sum() > 1 else None,
+        "norm_range": [_number(norms[inside].min()), _number(norms[inside].max())],
+        "norm_of_mean": _number(np.sqrt(max(mean @ gram @ mean, 0))),
+        "own_cosine": _mean(cosine[np.outer(inside, inside) & others]),
+        "reference_cosine": _mean(cosine[np.outer(inside, reference) & others]),
+        "reference_correlation": _mean(correlation[inside]),
     }
 
 
@@ -221,27 +250,88 @@ def check_claim(norms):
     Parameters
     ----------
     norms : dict
-        ``{group: mean norm}``.
+        ``{group: [norm of each image's gradient]}``.
 
     Returns
     -------
     dict
-        ``statement``, ``holds`` (None without a dissimilar image) and a ``sentence`` that gives
-        the numbers. It holds where the mean norm of the dissimilar class is below that of every
-        other group.
+        ``statement``; ``holds``: whether the mean norm of the dissimilar class is below that of
+        every other group (None without a dissimilar image); ``tests``: of each other group
+        `compare_ranks` and ``against``, its name; a ``sentence`` that gives the numbers.
     """
     statement = "for the dissimilar class gradients were smaller"
     if "dissimilar" not in norms:
         sentence = "There is no dissimilar image to test the study's claim on."
-        return {"statement": statement, "holds": None, "sentence": sentence}
-    others = {name: norm for name, norm in norms.items() if name != "dissimilar"}
-    holds = all(norms["dissimilar"] < norm for norm in others.values())
-    against = " and ".join(f"{norm:.4g} ({name})" for name, norm in others.items())
+        return {"statement": statement, "holds": None, "tests": [], "sentence": sentence}
+    means = {name: float(np.mean(values)) for name, values in norms.items()}
+    own = means.pop("dissimilar")
+    holds = all(own < mean for mean in means.values())
+    tests = [{"against": name, **compare_ranks(norms["dissimilar"], norms[name])} for name in means]
+    against = " and ".join(f"{mean:.4g} ({name})" for name, mean in means.items())
     sentence = (
         f'The study\'s claim "{statement}" {"holds" if holds else "does not hold"} here: the mean '
-        f"norm of the gradient is {norms['dissimilar']:.4g} (dissimilar), against {against}."
+        f"norm of the gradient is {own:.4g} (dissimilar), against {against}."
     )
-    return {"statement": statement, "holds": holds, "sentence": sentence}
+    sentence = " ".join([sentence, *map(_said, tests)])
+    return {"statement": statement, "holds": holds, "tests": tests, "sentence": sentence}
+
+
+def _said(test):
+    few = f", which with so few images is never below {test['least_p']:.2g}"
+    return (
+        f"The dissimilar image has the smaller norm in {test['smaller']:g} of the {test['pairs']} "
+        f"pairs with {test['against']} images (exact one-sided rank test: p = {test['p']:.2g}"
+        f"{few if test['least_p'] > 0.05 else ''})."
+    )
+
+
+def compare_ranks(smaller, larger):
+    """Test whether the values of one sample tend to be smaller than those of another.
+
+    The rank sum test of Wilcoxon, Mann and Whitney, one-sided and exact with ties: `p` is the share
+    of all ways to choose ``len(smaller)`` of all values in which the sum of their ranks is as small
+    or smaller.
+
+    Parameters
+    ----------
+    smaller, larger : sequence of float
+
+    Returns
+    -------
+    dict
+        ``pairs``; ``smaller``, in how many of these the value of `smaller` is less (a tie counts
+        one half); ``p``; ``least_p``, the least that samples of these sizes can give.
+
+    Examples
+    --------
+    >>> compare_ranks([1.0, 2.0], [3.0, 4.0])
+    {'pairs': 4, 'smaller': 4.0, 'p': 0.16666666666666666, 'least_p': 0.16666666666666666}
+    """
+    first, second = np.asarray(smaller, float), np.asarray(larger, float)
+    both = np.concatenate([first, second])
+    # Twice the rank of each: ties share a mean rank, which may end in one half.
+    ranks = (both[:, None] > both).sum(axis=1) + (both[:, None] >= both).sum(axis=1) + 1
+    ways = _subset_sums(ranks.tolist(), len(first))
+    total = math.comb(len(both), len(first))
+    observed = int(ranks[: len(first)].sum())
+    extreme = sum(count for value, count in ways.items() if value <= observed)
+    less = np.sign(second[:, None] - first)
+    return {
+        "pairs": less.size,
+        "smaller": float((less + 1).sum() / 2),
+        "p": extreme / total,
+        "least_p": 1 / total,
+    }
+
+
+def _subset_sums(values, size):
+    """Return ``{sum: number of subsets of `size` values that have it}``."""
+    ways = [{0: 1}] + [{} for _ in range(size)]
+    for value in values:
+        for taken in range(size, 0, -1):
+            for before, count in ways[taken - 1].items():
+                ways[taken][before + value] = ways[taken].get(before + value, 0) + count
+    return ways[size]
 
 
 def _row(member, norms, numbers):
@@ -263,6 +353,11 @@ def _ratio(above, below):
     """Divide, NaN where the divisor is 0."""
     above, below = np.asarray(above, float), np.asarray(below, float)
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)
+
+
+def _mean(values):
+    values = values[np.isfinite(values)]
+    return _number(values.mean()) if len(values) else None
 
 
 def _number(value):

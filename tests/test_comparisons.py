@@ -56,9 +56,40 @@ def test_numbers_by_hand(groups, tmp_path):
         [0.8, 0.8, 0.6, 1],
     ]
     assert summary["groups"] == {
-        "reference": {"images": 2, "norm": 7.5, "reference_cosine": 1},
-        "similar": {"images": 1, "norm": 5, "reference_cosine": 0},
-        "dissimilar": {"images": 1, "norm": 2, "reference_cosine": 0.8},
+        "reference": {
+            "images": 2,
+            "norm": 7.5,
+            "norm_spread": pytest.approx(12.5**0.5, rel=1e-5),
+            "norm_range": [5, 10],
+            "norm_of_mean": 7.5,
+            "own_cosine": 1,
+            "reference_cosine": 1,
+            "reference_correlation": 1,
+        },
+        "similar": {
+            "images": 1,
+            "norm": 5,
+            "norm_spread": None,
+            "norm_range": [5, 5],
+            "norm_of_mean": 5,
+            "own_cosine": None,
+            "reference_cosine": 0,
+            "reference_correlation": pytest.approx(
+                np.corrcoef([-4, 0, 0, 3], [3, 0, 0, 4])[0, 1], rel=1e-5
+            ),
+        },
+        "dissimilar": {
+            "images": 1,
+            "norm": 2,
+            "norm_spread": None,
+            "norm_range": [2, 2],
+            "norm_of_mean": 2,
+            "own_cosine": None,
+            "reference_cosine": 0.8,
+            "reference_correlation": pytest.approx(
+                np.corrcoef([0, 0, 0, 2], [3, 0, 0, 4])[0, 1], rel=1e-5
+            ),
+        },
     }
     assert summary["claim"]["holds"] is True
     assert "2 (dissimilar), against 7.5 (reference) and 5 (similar)" in summary["claim"]["sentence"]
@@ -110,7 +141,7 @@ def test_all_gradients_zero_still_make_a_picture(tmp_path):
     ],
 )
 def test_the_claim(norms, holds):
-    claim = comparisons.check_claim(norms)
+    claim = comparisons.check_claim({name: [norm, norm] for name, norm in norms.items()})
     assert claim["holds"] is holds
     if holds is False:
         assert "does not hold here" in claim["sentence"]
@@ -123,8 +154,46 @@ def test_the_claim_holds_for_the_study_s_own_gradients():
     for group, name in names.items():
         files = [file for file in STUDY.glob(f"{name}*.npy") if "conv2" not in file.name]
         assert len(files) == 2
-        found[group] = np.mean([np.linalg.norm(np.load(file)) for file in files])
-    assert comparisons.check_claim(found)["holds"] is True
+        found[group] = [np.linalg.norm(np.load(file)) for file in files]
+    claim = comparisons.check_claim(found)
+    assert claim["holds"] is True
+    # Two images a class: whatever they show, chance alone does it in one case of six.
+    assert [test["least_p"] for test in claim["tests"]] == [1 / 6, 1 / 6]
+    assert "which with so few images is never below 0.17" in claim["sentence"]
+
+
+def test_ranks_agree_with_scipy():
+    from scipy.stats import mannwhitneyu
+
+    draw = np.random.default_rng(0)
+    for sizes in ((4, 4), (2, 7), (5, 3)):
+        first, second = (draw.normal(size=size) for size in sizes)
+        found = comparisons.compare_ranks(first, second)
+        expected = mannwhitneyu(first, second, alternative="less", method="exact")
+        assert found["p"] == pytest.approx(expected.pvalue)
+        assert found["pairs"] - found["smaller"] == expected.statistic
+
+
+def test_ranks_with_ties_by_counting_every_choice():
+    from itertools import combinations
+
+    first, second = [1.0, 2.0, 2.0], [2.0, 3.0, 1.0, 5.0]
+    values = np.array(first + second)
+    pairs = [
+        np.sum(np.sign(np.delete(values, chosen)[:, None] - values[list(chosen)]) + 1) / 2
+        for chosen in combinations(range(7), 3)
+    ]
+    found = comparisons.compare_ranks(first, second)
+    assert found["smaller"] == pairs[0] == 8.5
+    assert found["p"] == np.mean(np.array(pairs) >= 8.5)
+
+
+def test_one_dissimilar_image_proves_little():
+    claim = comparisons.check_claim({"reference": [2.0, 3.0], "dissimilar": [1.0]})
+    assert claim["tests"] == [
+        {"against": "reference", "pairs": 2, "smaller": 2, "p": 1 / 3, "least_p": 1 / 3}
+    ]
+    assert "2 of the 2 pairs with reference images" in claim["sentence"]
 
 
 def test_what_the_network_says_counts_and_a_contradiction_is_logged(groups, tmp_path, caplog):

@@ -100,6 +100,29 @@ def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
     return np.ascontiguousarray(values if channel_order == "BGR" else values[::-1])
 
 
+def to_pixels(values, mean, input_scale=1.0, channel_order="BGR"):
+    """Turn a network's input into a picture again: scale and mean undone.
+
+    Parameters
+    ----------
+    values : ndarray, (channels, height, width)
+        Of `preprocess`.
+    mean, input_scale, channel_order
+        As given to `make_input`.
+
+    Returns
+    -------
+    ndarray of uint8
+        RGB, (height, width, 3), or (height, width) for one channel.
+    """
+    values = np.asarray(values, np.float64)
+    if channel_order == "RGB":
+        values = values[::-1]
+    pixels = values / input_scale + read_mean(mean, values.shape)
+    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
 def resize(image, size):
     """Resize as ``caffe.io.resize_image`` did in 2016.
 

@@ -109,6 +109,25 @@ def test_one_layer_alone_has_the_gradient_it_has_among_all(open_caffe):
     assert difference(found, expected["grad/1/data"]) <= TOLERANCE
 
 
+def test_the_gradient_of_a_weighted_sum_of_a_blob(open_caffe):
+    """As for a loss: the sum of the neurons' gradients, each times its weight."""
+    data = np.load(THIN.with_suffix(".npz"))["data"]
+    network = open_caffe(THIN)
+    scores = network.forward(data, ["fc8"])["fc8"]
+    seed = np.zeros_like(scores)
+    seed[0, :2], seed[1, 2] = (0.5, -2), 1
+    found, of_data = network.gradients(data, "fc8", seed, ["conv1"], data=True)
+    single = [network.gradients(data, "fc8", cls, ["conv1"], data=True) for cls in (0, 1, 2)]
+    for image, weights in enumerate(((0.5, -2, 0), (0, 0, 1))):
+        pairs = [(g["conv1"][0][image], d[image]) for g, d in single]
+        parts = [sum(w * p for w, p in zip(weights, p, strict=True)) for p in zip(*pairs)]  # noqa: B905
+        assert difference(found["conv1"][0][image], parts[0]) <= TOLERANCE
+        assert difference(of_data[image], parts[1]) <= TOLERANCE
+    for wrong in (seed[:1], seed[:, :-1]):
+        with pytest.raises(UserError, match=r"blob fc8: weights of shape .*, expected"):
+            network.data_gradient(data, "fc8", wrong)
+
+
 def test_a_branch_without_gradient_beside_the_path_is_left_alone(open_caffe, tmp_path):
     """Caffe aborts in the backward pass of ArgMax, which is not on the way to the score."""
     prototxt = tmp_path / "net.prototxt"

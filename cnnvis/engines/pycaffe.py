@@ -154,8 +154,10 @@ class Network:
         batch : ndarray, shape (N, C, H, W)
         blob : str
             A blob; the score for a neuron of the last layer.
-        neuron : int or sequence of N int
-            Its element, counted over the blob of one image in C order.
+        neuron : int, sequence of N int, or ndarray
+            Its element, counted over the blob of one image in C order. A floating-point array
+            of the blob's shape (N, ...) asks for the gradient of the sum of the blob weighted
+            with it instead, as for a loss.
         layers : list of str
             The layers; each must lie below the blob.
 
@@ -181,14 +183,13 @@ class Network:
         self._layers_with_weights(layers)
         arrays = self._inputs(batch)
         images = len(next(iter(arrays.values())))
-        neurons = [int(value) for value in np.broadcast_to(neuron, images)]
         with self._caffe.arrays() as given:
             answer = self._caffe.ask(
                 "gradient",
                 self.source,
                 inputs={name: given(array) for name, array in arrays.items()},
                 blob=blob,
-                neurons=neurons,
+                **self._seed(neuron, images, given),
                 layers=list(layers),
                 data=data,
             )
@@ -197,6 +198,12 @@ class Network:
             for layer, paths in answer["weights"].items()
         }
         return weights, self._caffe.take(answer["data"]) if data else None
+
+    def _seed(self, neuron, images, given):
+        """Return which elements of a blob are differentiated, or the weights of all."""
+        if isinstance(neuron, np.ndarray) and neuron.dtype.kind == "f":
+            return {"neurons": [None] * images, "seeds": given(neuron.astype(np.float32))}
+        return {"neurons": [int(value) for value in np.broadcast_to(neuron, images)]}
 
     def _inputs(self, batch):
         given = batch if isinstance(batch, dict) else {next(iter(self.inputs)): batch}

@@ -74,9 +74,16 @@ class Worker:
         self._forward({name: np.load(path) for name, path in inputs.items()})
         return {blob: self._store(self.net.blobs[blob].data) for blob in blobs}
 
-    def gradient(self, inputs, blob, neurons, layers, data):
-        """Store gradients of one element of a blob, computed image by image."""
+    def gradient(self, inputs, blob, neurons, layers, data, seeds=None):
+        """Store gradients of one element of a blob, computed image by image.
+
+        Or, with `seeds` (a file), of the sum of the whole blob weighted with them.
+        """
         batch = {name: np.load(path) for name, path in inputs.items()}
+        if seeds is not None:
+            neurons = np.load(seeds)
+            if len(neurons) != len(batch[self.net.inputs[0]]):
+                raise Refusal(self._misfit(blob, neurons.shape))
         first = self.net.inputs[0]
         weights, images = {layer: [] for layer in layers}, []
         for i, neuron in enumerate(neurons):
@@ -125,13 +132,27 @@ class Worker:
             for parameter in self.net.params[layer]:
                 parameter.diff[...] = 0
         path = self._path(blob, layers, data)
-        seed = self.net.blobs[blob].diff.reshape(-1)
+        self._seed(blob, neuron)
+        for index in path:
+            self.net._backward(index, index)
+
+    def _seed(self, blob, neuron):
+        """Set the gradient by a blob: 1 at one element, or the weights of all."""
+        diff = self.net.blobs[blob].diff
+        if isinstance(neuron, np.ndarray):
+            if neuron.shape != diff.shape[1:]:
+                raise Refusal(self._misfit(blob, (len(diff),) + neuron.shape))
+            diff[0] = neuron
+            return
+        seed = diff.reshape(-1)
         if not 0 <= neuron < seed.size:
             last = seed.size - 1
             raise Refusal(f"neuron {neuron}: blob {blob} has {seed.size}, 0 to {last}")
         seed[neuron] = 1
-        for index in path:
-            self.net._backward(index, index)
+
+    def _misfit(self, blob, shape):
+        expected = tuple(self.net.blobs[blob].data.shape)
+        return f"blob {blob}: weights of shape {tuple(shape)}, expected {expected}"
 
     def _path(self, blob, layers, data):
         """Return the layers to run, from the last down, as numbers."""

@@ -14,6 +14,8 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/common.smk"
+include: "workflow/downloads.smk"
+include: "workflow/recovery.smk"
 include: "workflow/inputs.smk"
 include: "workflow/activations.smk"
 include: "workflow/orderings.smk"
@@ -21,9 +23,14 @@ include: "workflow/grids.smk"
 include: "workflow/slices.smk"
 include: "workflow/volumes.smk"
 include: "workflow/gradients.smk"
+include: "workflow/checks.smk"
 include: "workflow/importance.smk"
 include: "workflow/comparisons.smk"
+include: "workflow/collections.smk"
+include: "workflow/class_importance.smk"
+include: "workflow/pruning.smk"
 include: "workflow/pages.smk"
+include: "workflow/parity.smk"
 
 
 rule all:

@@ -49,7 +49,7 @@ def make_activations(
     threads : int, optional
     surplus : {"error", "ignore"}
     engine_options : dict, optional
-        Further options of the engine.
+        Further options of `cnnvis.open_network`: ``input_shape``, ``python``.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def make_activations(
     from cnnvis.engines import open_network
     from cnnvis.networks import inspect
 
-    network = inspect(prototxt)
+    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
     classes = count_classes(network.blobs, score, prototxt)
     names = read_labels(labels, classes)
     batch = read_input(input, network.input_shape)[np.newaxis]

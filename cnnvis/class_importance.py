@@ -89,7 +89,7 @@ def make_class_sums(
     from cnnvis.engines import open_network
     from cnnvis.networks import inspect
 
-    network = inspect(prototxt)
+    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
     check_neuron(network, prototxt, score, cls)
     check_layers(network, prototxt, layers)
     images = list_images(path, cls, limit)

@@ -44,9 +44,9 @@ def draw_class_importance(picture, found, numbers, *, layer, collection, title):
         f"{found['images']} images of {collection}: the L2 norm of the gradient of the class's "
         "neuron with respect to the weights of each filter. Left: one cell per filter, its number "
         "in it. Top: the same from the largest to the smallest; the thin bars are one "
-        "standard deviation of the images to either side, the line the norm of the mean gradient. Below: "
-        "how many filters are how important, and how alike the importance of all filters is in "
-        "two images of the class, or in one of it and one of another (mean correlation).",
+        "standard deviation of the images to either side, the line the norm of the mean gradient. "
+        "Below: how many filters are how important, and how alike the importance of all filters is "
+        "in two images of the class, or in one of it and one of another (mean correlation).",
     )
 
 

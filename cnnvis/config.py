@@ -8,6 +8,8 @@ from pathlib import Path
 import yaml
 
 from cnnvis import config_checks, config_errors
+from cnnvis.collection_tables import check_collections, resolve_collections
+from cnnvis.config_files import check_recover, place_files, resolve_recover
 from cnnvis.config_tables import resolve
 from cnnvis.errors import ConfigError, UserError
 
@@ -42,14 +44,20 @@ def load_config(config, files=()):
     if isinstance(config, dict):
         # What the schema forbids is left out, so that the rest is still checked in the same run.
         completed = complete(_sound(config, [path for path, _ in errors]), schema)
-        for network in completed.get("networks", {}).values():
-            if isinstance(network["mean"], str):
-                network["mean"] = {"file": network["mean"], "use": "pixel"}
-        infos, mistakes = config_checks.check(completed, names=_names(config))
+        made, mistakes = place_files(completed)
         lines += mistakes
+        infos, mistakes = config_checks.check(completed, _names(config), made)
+        lines += mistakes
+        lines += check_collections(completed, _names(config), infos)
+        lines += check_recover(completed, made)
     if lines:
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])
-    return resolve(completed, infos)
+    return {
+        **resolve(completed, infos),
+        **resolve_collections(completed, infos),
+        **made,
+        "recover": resolve_recover(completed),
+    }
 
 
 def read_config(path):
@@ -135,7 +143,7 @@ def _sound(config, wrong):
     return sound
 
 
-_NAMED = {("networks",), ("images",), ("comparisons",)}
+_NAMED = {(key,) for key in ("networks", "images", "comparisons", "collections", "recover")}
 
 
 def _names(config):

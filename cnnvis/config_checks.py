@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cnnvis.config_errors import dotted, suggestion
+from cnnvis.config_files import is_there
 from cnnvis.errors import UserError
 from cnnvis.files import safe_name
 from cnnvis.images import find_image
@@ -11,9 +12,10 @@ from cnnvis.networks import inspect
 GROUPS = ("reference", "similar", "dissimilar")
 METHODS = ("natural", "kmeans", "pca")
 _FOLDERS = ("classes", "comparisons", "filters")
+_NETWORK_FOLDERS = ("downloads", "recovered")
 
 
-def check(config, names):
+def check(config, names, made):
     """Find everything wrong with a configuration that the schema accepts.
 
     Parameters
@@ -22,6 +24,8 @@ def check(config, names):
         Completed with the schema's defaults.
     names : dict of str to list of str
         All ``networks`` and ``images`` the user named, with those that are wrong themselves.
+    made : dict
+        Files that are not there but will be (see `cnnvis.config_files.place_files`).
 
     Returns
     -------
@@ -32,9 +36,9 @@ def check(config, names):
     """
     infos, lines = {}, []
     for name, network in config.get("networks", {}).items():
-        infos[name] = _info(name, network, lines)
+        infos[name] = _info(name, network, lines, made)
     infos = {name: info for name, info in infos.items() if info}
-    lines += _images(config, names, infos)
+    lines += _images(config, names, infos, made)
     lines += _orderings(config, infos)
     lines += _layers(config, names, infos)
     lines += _slices(config, infos)
@@ -42,20 +46,22 @@ def check(config, names):
     return infos, lines
 
 
-def _info(name, network, lines):
+def _info(name, network, lines, made):
     """Return what the network's prototxt says, or None; add its mistakes to `lines`."""
     place = ("networks", name)
+    if name in _NETWORK_FOLDERS:
+        lines.append(f"networks: key {name!r} is a folder of the results; expected another name")
     files = {key: network.get(key) for key in ("prototxt", "weights", "labels")}
     files["mean"] = network["mean"]["file"] if isinstance(network["mean"], dict) else None
     for key, path in files.items():
-        if path is not None and not Path(path).is_file():
+        if path is not None and not is_there(path, made):
             lines.append(f"{dotted(*place, key)}{path} is no file; expected the path of one")
     if files["mean"] and Path(files["mean"]).suffix not in (".npy", ".binaryproto"):
         lines.append(f"{dotted(*place, 'mean')}{files['mean']} is neither .npy nor .binaryproto")
     if not Path(files["prototxt"]).is_file():
         return None
     try:
-        info = inspect(files["prototxt"])
+        info = inspect(files["prototxt"], network.get("input_shape"))
     except UserError as error:
         lines.append(f"{dotted(*place, 'prototxt')}{error}")
         return None
@@ -86,11 +92,11 @@ def classes_of(network, info):
     return size
 
 
-def _images(config, names, infos):
+def _images(config, names, infos, made):
     for name, image in config.get("images", {}).items():
         if name in _FOLDERS:
             yield f"images: key {name!r} is a folder of the results; expected another name"
-        yield from _path(dotted("images", name, "path"), image["path"])
+        yield from _path(dotted("images", name, "path"), image["path"], made)
         yield from _known(dotted("images", name, "networks"), image, names["networks"])
         if image.get("crop", [0, 0, 1, 1])[2:].count(0):
             place = dotted("images", name, "crop")
@@ -100,9 +106,9 @@ def _images(config, names, infos):
                 yield from _class(dotted("images", name, "classes"), cls, network, config, infos)
 
 
-def _path(place, path):
+def _path(place, path, made):
     try:
-        if not find_image(path).is_file():
+        if not is_there(find_image(path), made):
             yield f"{place}{path} is no file; expected an image file, skimage:NAME or sklearn:NAME"
     except UserError as error:
         yield f"{place}{error}"

@@ -19,9 +19,10 @@ def resolve(config, infos):
     Returns
     -------
     dict
-        ``engine`` and ``engine_options``, ``volumes`` and ``slices`` as configured, and
+        ``engine``, ``pycaffe``, ``check``, ``volumes`` and ``slices`` as configured, and
 
-        - ``networks``: {network: its keys, ``shape``; ``labels`` and ``mean_file`` as lists}
+        - ``networks``: {network: its keys, ``shape``, ``engine_options``; ``labels`` and
+          ``mean_file`` as lists}
         - ``layers``: {network: {layer: {``name``, ``blob``}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: its keys; ``file``: a list}
@@ -37,10 +38,9 @@ def resolve(config, infos):
     shown = {name: _shown(config, name, info) for name, info in infos.items()}
     return {
         "engine": config["engine"],
-        "engine_options": config["pycaffe"] if config["engine"] == "pycaffe" else {},
-        "networks": {
-            name: _network(config["networks"][name], info) for name, info in infos.items()
-        },
+        "pycaffe": config["pycaffe"],
+        "check": _check(config["gradients"]["check"]),
+        "networks": {name: _network(config, name, info) for name, info in infos.items()},
         "layers": {name: _layers(info) for name, info in infos.items()},
         "differentiated": {
             name: gradient_layers(config, name, info) for name, info in infos.items()
@@ -65,13 +65,22 @@ def resolve(config, infos):
     }
 
 
-def _network(network, info):
-    mean = network["mean"]
+def _check(check):
+    numbers = {"mode": "sample", "per_filter": 5, "directions": 8, "seed": 0}
+    return {**numbers, **({"mode": check} if isinstance(check, str) else check)}
+
+
+def _network(config, name, info):
+    network = config["networks"][name]
+    mean, given = network["mean"], network.get("input_shape")
+    options = config["pycaffe"] if config["engine"] == "pycaffe" else {}
     return {
         **network,
         "mean_file": [mean["file"]] if isinstance(mean, dict) else [],
         "labels": [network["labels"]] if "labels" in network else [],
         "shape": list(info.input_shape),
+        "input_shape": given,
+        "engine_options": options | ({"input_shape": given} if given else {}),
     }
 
 

@@ -63,7 +63,7 @@ def make_gradients(
     threads : int, optional
     surplus : {"error", "ignore"}
     engine_options : dict, optional
-        Further options of the engine.
+        Further options of `cnnvis.open_network`: ``input_shape``, ``python``.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def make_gradients(
     from cnnvis.engines import open_network
     from cnnvis.networks import inspect
 
-    network = inspect(prototxt)
+    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
     check_neuron(network, prototxt, score, cls)
     check_layers(network, prototxt, layers)
     batch = read_input(input, network.input_shape)[np.newaxis]

@@ -72,7 +72,9 @@ def grey_limits(outputs):
     return low, high, "max" if top > high else "neither"
 
 
-def make_filters(prototxt, weights, picture, *, layer, title, channel_order="BGR"):
+def make_filters(
+    prototxt, weights, picture, *, layer, title, channel_order="BGR", input_shape=None
+):
     """Draw the filters of one layer.
 
     Filters over three channels are colour pictures: mid grey is 0, and what a filter looks for is
@@ -90,13 +92,15 @@ def make_filters(prototxt, weights, picture, *, layer, title, channel_order="BGR
     title : str
     channel_order : {"BGR", "RGB"}
         Of the network's input.
+    input_shape : sequence of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
 
     Raises
     ------
     UserError
         If a file or the layer is not usable.
     """
-    values = read_weights(prototxt, weights, layer)
+    values = read_weights(prototxt, weights, layer, input_shape)
     check_finite(values, f"{weights}: weights of layer '{layer}'")
     if values.ndim != 4 or values.shape[1] != 3:
         what = f"The weights of each filter of layer {layer}"
@@ -131,7 +135,7 @@ def to_colours(values, channel_order="BGR"):
     return colours[..., ::-1] if channel_order == "BGR" else colours
 
 
-def read_weights(prototxt, weights, layer):
+def read_weights(prototxt, weights, layer, input_shape=None):
     """Return the weights of one layer of a ``.caffemodel``, in the shape the network gives them.
 
     Raises
@@ -142,7 +146,7 @@ def read_weights(prototxt, weights, layer):
     from cnnvis.caffe import match_weights, read_caffemodel
     from cnnvis.networks import inspect
 
-    shapes = inspect(prototxt).layers_with_weights
+    shapes = inspect(prototxt, input_shape).layers_with_weights
     if layer not in shapes:
         raise UserError(
             f"{prototxt}: layer '{layer}' has no weights; layers that have: {', '.join(shapes)}"

@@ -32,7 +32,7 @@ class Question:
 
 def compare_engines(
     prototxt, weights, inputs, report, *, score, layers, classes, surplus="error", threads=None,
-    engine_options=None, network=""
+    input_shape=None, engine_options=None, network=""
 ):  # fmt: skip
     """Compare the embedded engine with real Caffe on one network; write a report.
 
@@ -49,6 +49,8 @@ def compare_engines(
         Whose weights' gradients are compared.
     classes : dict
         ``{image: [neurons]}``.
+    input_shape : sequence of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
     engine_options : dict, optional
         For real Caffe: ``{"python": interpreter}``.
 
@@ -61,7 +63,7 @@ def compare_engines(
         Question(image, np.load(path)[None], list(classes.get(image, [])))
         for image, path in inputs.items()
     ]
-    common = {"surplus": surplus, "threads": threads}
+    common = {"surplus": surplus, "threads": threads, "input_shape": input_shape}
     with (
         open_network(prototxt, weights, **common) as ours,
         open_network(

@@ -113,7 +113,7 @@ def make_pruning(
     from cnnvis.networks import inspect
     from cnnvis.pruning_figures import draw_pruning
 
-    network = inspect(prototxt)
+    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
     check_prunable(network, prototxt, layer, zero)
     for entry in collections.values():
         check_neuron(network, prototxt, score, entry["cls"])

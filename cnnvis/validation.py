@@ -45,6 +45,7 @@ def check_gradients(
     seed=0,
     threads=None,
     surplus="error",
+    input_shape=None,
 ):
     """Check the gradients of one neuron on one image; write a report and a scatter plot.
 
@@ -75,6 +76,8 @@ def check_gradients(
         Of the sample and of the directions.
     threads : int, optional
     surplus : {"error", "ignore"}
+    input_shape : sequence of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
 
     Raises
     ------
@@ -86,10 +89,10 @@ def check_gradients(
 
     if mode not in MODES:
         raise UserError(f"mode: {mode!r} is not known, expected one of {', '.join(MODES)}")
-    batch = _read_batch(prototxt, input, score, cls, layers)
+    batch = _read_batch(prototxt, input, score, cls, layers, input_shape)
     files = {layer: read_array(gradients_npz, layer, "gradient of layer") for layer in layers}
     how = {"mode": mode, "per_filter": per_filter, "directions": directions, "seed": seed}
-    options = {"threads": threads, "surplus": surplus}
+    options = {"threads": threads, "surplus": surplus, "input_shape": input_shape}
     with open_network(prototxt, weights, dtype="float64", **options) as network:
         found = network.weight_gradient(batch, score, cls, list(layers))
         analytic = {layer: found[layer][0] for layer in layers}
@@ -110,12 +113,12 @@ def _what(mode):
     return "the study's numerical check" if mode == "study" else "numerical check"
 
 
-def _read_batch(prototxt, input, score, cls, layers):
+def _read_batch(prototxt, input, score, cls, layers, input_shape):
     from cnnvis.activations import read_input
     from cnnvis.gradients import check_layers, check_neuron
     from cnnvis.networks import inspect
 
-    network = inspect(prototxt)
+    network = inspect(prototxt, input_shape)
     check_neuron(network, prototxt, score, cls)
     check_layers(network, prototxt, layers)
     return read_input(input, network.input_shape)[np.newaxis]

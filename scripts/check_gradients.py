@@ -16,5 +16,6 @@ with job(snakemake):
         layers=snakemake.params.layers,
         threads=snakemake.threads,
         surplus=snakemake.params.surplus,
+        input_shape=snakemake.params.input_shape,
         **snakemake.params.check,
     )

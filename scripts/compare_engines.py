@@ -15,6 +15,7 @@ with job(snakemake):
         layers=snakemake.params.layers,
         classes={image: shown["classes"] for image, shown in images.items()},
         surplus=snakemake.params.surplus,
+        input_shape=snakemake.params.input_shape,
         threads=snakemake.threads,
         engine_options=snakemake.params.engine_options,
     )

@@ -11,4 +11,5 @@ with job(snakemake):
         layer=snakemake.params.layer,
         title=f"Filters of {snakemake.params.layer} in {snakemake.wildcards.network}",
         channel_order=snakemake.params.channel_order,
+        input_shape=snakemake.params.input_shape,
     )

@@ -19,5 +19,6 @@ with job(snakemake):
         mean=snakemake.params.mean,
         input_scale=snakemake.params.input_scale,
         channel_order=snakemake.params.channel_order,
+        input_shape=snakemake.params.input_shape,
         labels=next(iter(snakemake.input.labels), None),
     )

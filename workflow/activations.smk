@@ -22,10 +22,10 @@ rule activations:
     benchmark:
         "logs/{network}/{image}/activations.tsv"
     conda:
-        "../envs/workflow.yaml"
+        environment
     params:
         engine=study["engine"],
-        engine_options=study["engine_options"],
+        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
         score=lookup(dpath="{network}/score", within=study["networks"]),
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
         code=code("make_activations.py"),

@@ -26,6 +26,7 @@ rule gradient_check:
         score=lookup(dpath="{network}/score", within=study["networks"]),
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
         layers=lookup(dpath="{network}", within=study["differentiated"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
         code=code("check_gradients.py"),
     message:
         "Check the gradients of neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."

@@ -19,11 +19,11 @@ rule class_sums:
     benchmark:
         "logs/{network}/classes/{collection}/importance.tsv"
     conda:
-        "../envs/workflow.yaml"
+        environment
     threads: 4
     params:
         engine=study["engine"],
-        engine_options=study["engine_options"],
+        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
         score=lookup(dpath="{network}/score", within=study["networks"]),
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
         mean=lookup(dpath="{network}/mean", within=study["networks"]),

@@ -15,7 +15,10 @@ from cnnvis.errors import UserError
 from cnnvis.provenance import digest
 
 # Scripts import the package beside this Snakefile, the one whose code is in their params.
-os.environ.update(PYTHONPATH=str(workflow.basedir), CNNVIS_HOME=str(workflow.basedir))
+others = filter(None, [os.environ.get("PYTHONPATH")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([str(workflow.basedir), *others]), CNNVIS_HOME=str(workflow.basedir)
+)
 
 # Snakemake's limit of 100 jobs a second wakes its scheduler once a second for every job so far: half a
 # core after 300 jobs. A limit that somebody asked for stays.
@@ -38,8 +41,15 @@ def code(script):
 
 
 def any_of(names):
-    """Return the pattern that matches just these names."""
-    return "|".join(map(re.escape, sorted(names)))
+    """Return the pattern that matches just these names; with none, nothing.
+
+    Snakemake takes an empty pattern for no constraint.
+    """
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+# Rules that run a network run it where its engine is. Real Caffe's conda environment is not ours.
+environment = f"../envs/{'caffe' if study['engine'] == 'pycaffe' else 'workflow'}.yaml"
 
 
 wildcard_constraints:
@@ -47,6 +57,7 @@ wildcard_constraints:
     image=any_of(study["images"]),
     ordering=any_of(study["orderings"]),
     layer=any_of({layer for layers in study["layers"].values() for layer in layers}),
-    comparison=any_of({name for names in study["comparisons"].values() for name in names} | {""}),
+    comparison=any_of({name for names in study["comparisons"].values() for name in names}),
+    collection=any_of(study["collections"]),
     cls=r"\d+",
     row=r"\d+",

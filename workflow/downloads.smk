@@ -9,9 +9,6 @@ looked at. Snakemake's storage plugin for http is not used: it asks the server a
 every run, keeps no copy, and neither verifies, resumes nor tries another address.
 """
 
-# Snakemake takes an empty pattern for none at all.
-NOTHING = "(?!)"
-
 
 def source_of(wildcards):
     """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
@@ -32,7 +29,7 @@ rule download:
     log:
         "logs/downloads/{missing}.log",
     wildcard_constraints:
-        missing=any_of(study["downloads"]) or NOTHING,
+        missing=any_of(study["downloads"]),
     conda:
         "../envs/workflow.yaml"
     params:
@@ -51,7 +48,7 @@ rule decoded_weights:
     log:
         "logs/decoded/{weights}.log",
     wildcard_constraints:
-        weights=any_of(study["decoded"]) or NOTHING,
+        weights=any_of(study["decoded"]),
     conda:
         "../envs/workflow.yaml"
     message:

@@ -18,10 +18,10 @@ rule gradients:
     benchmark:
         "logs/{network}/{image}/gradients/{cls}.tsv"
     conda:
-        "../envs/workflow.yaml"
+        environment
     params:
         engine=study["engine"],
-        engine_options=study["engine_options"],
+        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
         score=lookup(dpath="{network}/score", within=study["networks"]),
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
         layers=lookup(dpath="{network}", within=study["differentiated"]),

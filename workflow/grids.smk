@@ -19,6 +19,7 @@ rule filters:
     params:
         layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
         channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
         code=code("make_filters.py"),
     message:
         "Draw the filters of {wildcards.layer} in {wildcards.network}."

@@ -28,6 +28,7 @@ rule network_parity:
         score=lookup(dpath="{network}/score", within=study["networks"]),
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
         layers=lookup(dpath="{network}", within=study["differentiated"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
         code=code("compare_engines.py"),
     message:
         "Compare the embedded engine with Caffe on {wildcards.network}."

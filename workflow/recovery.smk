@@ -22,7 +22,7 @@ rule recovered_filters:
     benchmark:
         "logs/recovered/{recovery}.tsv"
     wildcard_constraints:
-        recovery=any_of(study["recover"]) or "(?!)",
+        recovery=any_of(study["recover"]),
     conda:
         "../envs/workflow.yaml"
     params:

@@ -1,5 +1,6 @@
 """A small results folder with every page, made by the same functions as a real one."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cnnvis.grids import make_grid
 from cnnvis.images import make_input
 from cnnvis.importance import make_importance
 from cnnvis.orderings import make_ordering
+from cnnvis.series import make_series
 from cnnvis.slices import make_slice
 from cnnvis.volumes import make_volume
 
@@ -106,7 +108,10 @@ def build(base):
 def make_image_page(tree, image, artefacts=None, page=None, **options):
     """Make one image's page from everything its folder holds, or from `artefacts`."""
     folder = tree.folder / image
-    kinds = ("orderings", "grids", "volumes", "slices", "gradients", "importance", "viewer")
+    kinds = (
+        *("orderings", "grids", "volumes", "slices", "gradients", "importance", "attributions"),
+        "viewer",
+    )
     found = [path for kind in kinds for path in sorted(folder.glob(f"{kind}/**/*.*"))]
     page = page or folder / "index.html"
     pages.make_image_page(
@@ -189,6 +194,7 @@ def _make_gradients(tree, folder, image):
     make_importance(
         npz, place.with_suffix(".csv"), place.with_suffix(".png"), layer="conv1", title="x"
     )
+    _make_attributions(folder)
     pages.make_gradient_viewer(
         npz,
         folder / "viewer/gradient-2-conv1.html",
@@ -199,11 +205,42 @@ def _make_gradients(tree, folder, image):
     )
 
 
+def _make_attributions(folder):
+    from cnnvis.attributions import KINDS, make_attribution_volume
+    from cnnvis.saliency_figures import make_saliency
+
+    rng = np.random.default_rng(9)
+    values = {f"{kind}/conv1": np.abs(rng.normal(size=(12, 3, 3, 3))) for kind in KINDS}
+    place = folder / "attributions/2"
+    write_arrays(place.with_suffix(".npz"), values)
+    for kind in ("loss", "absolute_gradient"):
+        make_attribution_volume(
+            place.with_suffix(".npz"), place / kind / "conv1.vox", place / kind / "conv1.png",
+            layer="conv1", kind=kind, title=kind,
+        )  # fmt: skip
+    np.save(place / "data_gradient.npy", rng.normal(size=(3, 19, 17)))
+    np.save(place / "saliency.npy", np.ones((19, 17)))
+    make_saliency(
+        place / "data_gradient.npy", folder / "input.npy", place / "saliency.png",
+        mean=MEAN, title="saliency",
+    )  # fmt: skip
+    layer = {"agrees": True, "float32": {"agrees": True}, "sentence": "conv1: 60 agree to 3e-8."}
+    report = {"agrees": False, "sentence": "x", "layers": {"conv1": layer}}
+    write_json(folder / "gradients/2.check.json", report)
+    shutil.copy(folder / "gradients/2/conv1.png", folder / "gradients/2.check.png")
+
+
 def _make_comparison(tree):
     place = tree.folder / "comparisons/rocks"
     groups = tree.groups()
     make_comparison(
         groups, place / "conv1.png", place / "conv1.csv", place / "conv1.json",
+        layer="conv1", neuron=2, title="rocks",
+    )  # fmt: skip
+    make_series(
+        groups,
+        *(place / f"conv1{suffix}" for suffix in (".nii.gz", ".pvd", "", ".webp", ".gif")),
+        place / "conv1.still.png",
         layer="conv1", neuron=2, title="rocks",
     )  # fmt: skip
     common = {"neuron": 2, "network": tree.network, "comparison": "rocks"}

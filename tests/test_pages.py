@@ -19,7 +19,7 @@ from cnnvis.gradients import tile_channels
 from cnnvis.images import preprocess, read_mean
 from cnnvis.pages import render, viewers
 from cnnvis.pages.artefacts import PLACES, Artefacts, recognise
-from cnnvis.pages.images import write_picture
+from cnnvis.pages.images import read_check, write_picture
 from cnnvis.pages.render import closer, link, number, percent
 from tests import page_tree
 from tests.browser import NAMES, Browser, find_browser
@@ -85,7 +85,7 @@ def test_every_element_is_closed_and_every_image_described(tree, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_link_leads_to_a_file_or_section(tree, name):
     page = Page(tree.root / name)
-    links = page.values("href", "src")
+    links = page.values("href", "src", "srcset")
     ids = page.values("id")
     assert len(links) >= 2
     for target in links:
@@ -99,7 +99,9 @@ def test_every_link_leads_to_a_file_or_section(tree, name):
 def test_nothing_comes_from_elsewhere(tree, name):
     page = Page(tree.root / name)
     assert not re.search(r"https?:|@import|url\(", page.text)
-    assert not [value for value in page.values("href", "src") if value.startswith(("/", "file:"))]
+    assert not [
+        value for value in page.values("href", "src", "srcset") if value.startswith(("/", "file:"))
+    ]
     assert str(tree.root) not in page.text
 
 
@@ -386,6 +388,54 @@ def test_a_grey_input_becomes_a_grey_picture(tmp_path):
         channel_order="BGR",
     )
     assert np.asarray(Image.open(tmp_path / "o.png")).tolist() == [[0, 10], [30, 255]]
+
+
+def test_attributions_and_checks_stand_with_their_neuron(tree):
+    page = Page(tree.folder / "cat/index.html")
+    assert "✗ its gradients are not confirmed" in page.prose
+    assert "✓ checked conv1: 60 agree to 3e-8." in page.prose
+    assert "Gradient of the loss. How the loss, -log of the probability" in page.prose
+    assert "Gradient x weight." not in page.prose
+    links = page.values("href")
+    for target in ("saliency.png", "saliency.npy", "absolute_gradient/conv1.png", "loss/conv1.mhd"):
+        assert f"attributions/2/{target}" in links
+    assert "gradients/2.check.png" in links
+    without = page_tree.make_image_page(tree, "cat", [], page=tree.root / "tiny/bare/index.html")
+    assert "attributions" not in without.read_text(encoding="utf-8")
+    without.unlink()
+
+
+def test_what_is_no_check_is_named(tree, tmp_path):
+    path = tmp_path / "2.check.json"
+    path.write_text("[1]")
+    with pytest.raises(UserError, match="2.check.json: is not a check of gradients"):
+        read_check(path)
+
+
+def test_series_are_played_linked_and_still_for_who_wants_no_motion(tree):
+    page = Page(tree.folder / "comparisons/rocks/index.html")
+    assert ("source", "srcset", "conv1.still.png") in page.attributes
+    assert ("source", "media", "(prefers-reduced-motion: reduce)") in page.attributes
+    assert ("img", "src", "conv1.webp") in page.attributes
+    for suffix in ("nii.gz", "pvd", "gif"):
+        assert ("a", "href", f"conv1.{suffix}") in page.attributes
+    assert "Groups: means over their images" in page.prose
+    assert "exact one-sided rank test" in page.prose
+
+
+def test_motion_stops_for_who_wants_none(tree, browser):
+    page = tree.root / "tiny/comparisons/rocks/index.html"
+    for value, shown in (("reduce", "conv1.still.png"), ("no-preference", "conv1.webp")):
+        media = [{"name": "prefers-reduced-motion", "value": value}]
+        session = browser.open(page.as_uri(), media=media)
+        browser.wait(session, "document.body && document.body.dataset.ready")
+        source = browser.run(
+            session,
+            "const image = document.querySelector('.motion img'); image.loading = 'eager';"
+            "await image.decode(); return image.currentSrc;",
+        )
+        assert source.endswith(shown)
+        browser.close(session)
 
 
 @pytest.mark.parametrize("kind", PLACES)

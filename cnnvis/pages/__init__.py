@@ -125,6 +125,7 @@ def make_image_page(
     input_scale=1.0,
     channel_order="BGR",
     labels=None,
+    input_shape=None,
 ):
     """Write the page of one image in one network, and the picture of what the network saw.
 
@@ -144,12 +145,14 @@ def make_image_page(
     artefacts : iterable of path
         The files to show and to link, in any mix: ``filters/*.png``, ``orderings/*/*.json``,
         ``grids/*/*.png``, ``volumes/*/*.vox`` (and their headers), ``slices/*/*/*``,
-        ``gradients/...``, ``importance/...``, ``viewer/*.html``. Orderings are shown in the order
+        ``gradients/...``, ``attributions/...``, ``importance/...``, ``viewer/*.html``. Orderings are shown in the order
         in which they first appear. A path that is none of these raises `ValueError`.
     mean, input_scale, channel_order
         As given to `cnnvis.images.make_input`: how the picture is undone.
     labels : path, optional
         Class names, one per line, for naming the neurons of the gradients.
+    input_shape : sequence of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
 
     Raises
     ------
@@ -169,6 +172,7 @@ def make_image_page(
         artefacts=artefacts,
         preprocessing={"mean": mean, "scale": input_scale, "channel_order": channel_order},
         labels=labels,
+        input_shape=input_shape,
     )
 
 
@@ -186,7 +190,8 @@ def make_comparison_page(page, *, network, comparison, neuron, groups, artefacts
     groups : list of dict
         As for `make_comparison_viewer`; each one's ``prediction`` (a path) is read.
     artefacts : iterable of path
-        The comparison's ``{layer}.png``, ``.csv``, ``.json`` and ``.html``, and of each image
+        The comparison's ``{layer}.png``, ``.csv``, ``.json`` and ``.html``, its series
+        (``.nii.gz``, ``.pvd``, ``.webp``, ``.gif``, ``.still.png``), and of each image
         ``input.png`` and ``index.html``. Layers are shown in the order in which they appear.
     labels : path, optional
         Class names, one per line.

@@ -9,6 +9,9 @@ from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.images import read_prediction
 from cnnvis.pages.render import figure, link, write_page
 
+# Files of a series: what links to them is called, and what they are.
+SERIES = {"nii.gz": "nifti", "pvd": "vtk", "webp": "animation", "gif": "gif"}
+
 
 def comparison_page(page, network, comparison, neuron, groups, artefacts, labels):
     """See `cnnvis.pages.make_comparison_page`."""
@@ -27,6 +30,13 @@ def comparison_page(page, network, comparison, neuron, groups, artefacts, labels
         groups=[(name, [m for m in members if m["group"] == name]) for name in GROUPS],
         layers=[_layer(layer, comparison, files, page) for layer in layers],
     )
+
+
+def _animation(files, page, **parts):
+    """Return the animation's address with its first frame, which says how large it is."""
+    still = figure(files.first("comparison still", **parts), page)
+    moving = link(files.first("comparison animation", **parts), page)
+    return {**still, "still": still["href"], "href": moving} if still and moving else None
 
 
 def _member(member, network, files, page, classes):
@@ -48,6 +58,11 @@ def _layer(layer, comparison, files, page):
         "picture": figure(files.first("comparison picture", **parts), page),
         "viewer": link(files.first("comparison viewer", **parts), page),
         "table": link(files.first("comparison table", **parts), page),
+        "animation": _animation(files, page, **parts),
+        "series": {
+            name: link(files.first(f"comparison {kind}", **parts), page)
+            for name, kind in SERIES.items()
+        },
         "summary": found,
         "longest": max((row["norm"] for row in found["images"]), default=0) if found else 0,
     }

@@ -3,12 +3,11 @@
 import csv
 from pathlib import Path
 
-import numpy as np
-
 from cnnvis.activations import read_input, read_labels
+from cnnvis.attributions import KINDS
 from cnnvis.errors import UserError
 from cnnvis.files import atomic, read_json, safe_name
-from cnnvis.images import read_mean
+from cnnvis.images import to_pixels
 from cnnvis.networks import inspect
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
@@ -20,7 +19,7 @@ HEADERS = ("nhdr", "mhd", "hd", "vox")
 
 def image_page(page, picture, *, network, image, prototxt, input, prediction, artefacts, **options):
     """See `cnnvis.pages.make_image_page`."""
-    info = inspect(prototxt)
+    info = inspect(prototxt, options["input_shape"])
     ranking = read_prediction(prediction)
     labels = read_labels(options["labels"], ranking["classes"])
     write_picture(input, picture, info.input_shape, **options["preprocessing"])
@@ -36,6 +35,7 @@ def image_page(page, picture, *, network, image, prototxt, input, prediction, ar
         ranking=ranking,
         classes=labels,
         input_shape=info.input_shape,
+        neurons=[n for n in (_neuron(c, files, page, labels) for c in files.values("cls")) if n],
         layers=layers,
         open_layers=1 if len(layers) > 8 else 2,
     )
@@ -69,13 +69,9 @@ def write_picture(input, picture, shape, *, mean, scale, channel_order):
     """
     from PIL import Image
 
-    values = read_input(input, shape).astype(np.float64)
-    if channel_order == "RGB":
-        values = values[::-1]
-    pixels = values / scale + read_mean(mean, shape)
-    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+    pixels = to_pixels(read_input(input, shape), mean, scale, channel_order)
     with atomic(picture) as temporary:
-        Image.fromarray(pixels.squeeze()).save(temporary, "PNG", optimize=True)
+        Image.fromarray(pixels).save(temporary, "PNG", optimize=True)
 
 
 def shown(info, files):
@@ -102,6 +98,34 @@ def describe_layer(layer, info, files, page, labels):
             _gradient(c, name, files, page, labels) for c in files.values("cls", layer=name)
         ],
     }
+
+
+def _neuron(cls, files, page, labels):
+    """Return what is known of a neuron beside any layer, or None where there is nothing."""
+    report = files.first("gradient check", cls=cls)
+    found = {
+        "saliency": figure(files.first("saliency picture", cls=cls), page),
+        "saliency_map": link(files.first("saliency map", cls=cls), page),
+        "data_gradient": link(files.first("data gradient", cls=cls), page),
+        "check": read_check(report) if report else None,
+        "check_picture": figure(files.first("gradient check picture", cls=cls), page),
+        "report": link(report, page),
+    }
+    return {"cls": int(cls), "label": labels[int(cls)], **found} if any(found.values()) else None
+
+
+def read_check(path):
+    """Read a report of `cnnvis.validation.check_gradients`.
+
+    Raises
+    ------
+    UserError
+        If it is none.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not {"agrees", "sentence", "layers"} <= found.keys():
+        raise UserError(f"{path}: is not a check of gradients: no 'agrees', 'sentence', 'layers'")
+    return found
 
 
 def _order(ordering, layer, files, page):
@@ -139,15 +163,30 @@ def _slice(row, layer, files, page):
 def _gradient(cls, layer, files, page, labels):
     parts = {"cls": cls, "layer": layer}
     table = files.first("importance table", **parts)
+    report = files.first("gradient check", cls=cls)
+    checks = read_check(report)["layers"] if report else {}
+    kinds = sorted(files.values("attribution", **parts), key=list(KINDS).index)
     return {
         "cls": int(cls),
         "label": labels[int(cls)],
+        "check": next((c for name, c in checks.items() if safe_name(name) == layer), None),
+        "attributions": [_attribution(kind, files, page, **parts) for kind in kinds],
         "picture": figure(files.first("gradient picture", **parts), page),
         "viewer": link(files.first("gradient viewer", **parts), page),
         "volumes": _volumes(files.find("gradient volume", **parts), page),
         "importance": figure(files.first("importance picture", **parts), page),
         "table": link(table, page),
         "top": _most_important(table) if table else [],
+    }
+
+
+def _attribution(kind, files, page, **parts):
+    parts["attribution"] = kind
+    return {
+        "title": KINDS[kind].title,
+        "meaning": KINDS[kind].meaning,
+        "picture": figure(files.first("attribution picture", **parts), page),
+        "volumes": _volumes(files.find("attribution volume", **parts), page),
     }
 
 

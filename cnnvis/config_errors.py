@@ -133,7 +133,14 @@ def _deepest(error):
 
 
 def _is_another_kind(error):
-    return not error.path and error.validator in ("type", "enum")
+    if error.path:
+        return False
+    if error.validator == "anyOf":
+        branches = {}
+        for inner in error.context:
+            branches.setdefault(inner.schema_path[0], []).append(_is_another_kind(inner))
+        return all(any(found) for found in branches.values())
+    return error.validator in ("type", "enum")
 
 
 def _explain(error, schema):

@@ -363,7 +363,9 @@ def test_the_script(tmp_path):
             prototxt=prototxt, weights=weights, array=image, gradients=tmp_path / "0.npz"
         ),
         output=SimpleNamespace(report=paths["report.json"], picture=paths["picture.png"]),
-        params=SimpleNamespace(score="fc8", layers=["conv1"], surplus="error", check=HOW),
+        params=SimpleNamespace(
+            score="fc8", layers=["conv1"], surplus="error", input_shape=None, check=HOW
+        ),
         wildcards=SimpleNamespace(cls="0"),
         threads=1,
         log=[paths["log"]],

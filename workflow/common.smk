@@ -52,6 +52,19 @@ def any_of(names):
 environment = f"../envs/{'caffe' if study['engine'] == 'pycaffe' else 'workflow'}.yaml"
 
 
+def source_of(wildcards):
+    """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
+    return study["downloads"][wildcards.missing]
+
+
+def compressed_of(wildcards):
+    """Return the compressed form of missing weights, and the network they are for."""
+    return {
+        "compressed": study["decoded"][wildcards.weights],
+        "prototxt": str(Path(wildcards.weights).with_name("deploy.prototxt")),
+    }
+
+
 wildcard_constraints:
     network=any_of(study["networks"]),
     image=any_of(study["images"]),

@@ -10,19 +10,6 @@ every run, keeps no copy, and neither verifies, resumes nor tries another addres
 """
 
 
-def source_of(wildcards):
-    """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
-    return study["downloads"][wildcards.missing]
-
-
-def compressed_of(wildcards):
-    """Return the compressed form of missing weights, and the network they are for."""
-    return {
-        "compressed": study["decoded"][wildcards.weights],
-        "prototxt": str(Path(wildcards.weights).with_name("deploy.prototxt")),
-    }
-
-
 rule download:
     output:
         "{missing}",

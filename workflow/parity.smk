@@ -21,7 +21,7 @@ rule network_parity:
         "logs/{network}/parity.tsv"
     conda:
         "../envs/caffe.yaml"
-    threads: workflow.cores
+    threads: 4
     params:
         images=lookup(dpath="{network}", within=study["shown"]),
         engine_options=study["pycaffe"],

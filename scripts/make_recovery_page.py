@@ -1,0 +1,10 @@
+"""Make the page on recovered filters."""
+
+from cnnvis.jobs import job
+from cnnvis.pages.recovery import recovery_page
+
+with job(snakemake):
+    recovery_page(
+        snakemake.output[0],
+        dict(zip(snakemake.params.recoveries, snakemake.input.reports, strict=True)),
+    )

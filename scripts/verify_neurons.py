@@ -1,0 +1,19 @@
+"""Find the neuron whose gradients were published for one image."""
+
+from cnnvis.jobs import job
+from cnnvis.neurons import make_fit
+
+with job(snakemake):
+    make_fit(
+        snakemake.input.prototxt,
+        snakemake.input.weights,
+        snakemake.input.array,
+        snakemake.output[0],
+        study=snakemake.params.study,
+        published=snakemake.params.published,
+        score=snakemake.params.score,
+        neuron=snakemake.params.neuron,
+        threads=snakemake.threads,
+        surplus=snakemake.params.surplus,
+        input_shape=snakemake.params.input_shape,
+    )

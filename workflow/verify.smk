@@ -1,0 +1,205 @@
+"""How close a run came to what the study published, on request (`snakemake verify`).
+
+Input: the published files (config: verify); volumes, orders, pictures and gradients of the run.
+Output: results/verify.json and results/verify.html; results/{network}/{image}/gradients/fit.json,
+whose neuron's gradient a published one is; gradients/{cls}.study.json and .png, the study's
+numerical scheme repeated. The target fails when something differs that should agree.
+"""
+
+verified = study["verify"]
+
+
+rule neuron_fit:
+    input:
+        array="results/{network}/{image}/input.npy",
+        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
+        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        published=verified["published"],
+    output:
+        "results/{network}/{image}/gradients/fit.json",
+    log:
+        "logs/{network}/{image}/gradients/fit.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/fit.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        study=verified["study"],
+        published=lookup(dpath="{image}", within=verified["fitted"]),
+        score=lookup(dpath="{network}/score", within=study["networks"]),
+        neuron=verified["neuron"],
+        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        code=code("verify_neurons.py"),
+    message:
+        "Look for the neuron of {wildcards.network} whose gradient on {wildcards.image} was published."
+    script:
+        "../scripts/verify_neurons.py"
+
+
+rule study_check:
+    input:
+        array="results/{network}/{image}/input.npy",
+        gradients="results/{network}/{image}/gradients/{cls}.npz",
+        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
+        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+    output:
+        report="results/{network}/{image}/gradients/{cls}.study.json",
+        picture="results/{network}/{image}/gradients/{cls}.study.png",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.study.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        check={"mode": "study"},
+        score=lookup(dpath="{network}/score", within=study["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        layers=lookup(dpath="{network}", within=study["differentiated"]),
+        code=code("check_gradients.py"),
+    message:
+        "Repeat the study's numerical gradient on {wildcards.image}, to show what it is worth."
+    script:
+        "../scripts/check_gradients.py"
+
+
+rule verification:
+    input:
+        published=verified["published"],
+        blobs=collect(
+            "results/{network}/{image}/blobs.npz",
+            network=verified["network"],
+            image=verified["image"],
+        ),
+        volumes=collect(
+            "results/{network}/{image}/volumes/{ordering}/{layer}.vox",
+            network=verified["network"],
+            image=verified["image"],
+            ordering=verified["natural"],
+            layer=verified["layers"],
+        ),
+        natural=collect(
+            "results/{network}/{image}/orderings/{ordering}/conv1.json",
+            network=verified["network"],
+            image=verified["image"],
+            ordering=verified["natural"],
+        ),
+        grids=collect(
+            "results/{network}/{image}/grids/{ordering}/conv1.png",
+            network=verified["network"],
+            image=verified["image"],
+            ordering=verified["natural"],
+        ),
+        orderings=collect(
+            "results/{network}/{image}/orderings/{ordering}/conv1.json",
+            network=verified["network"],
+            image=verified["image"],
+            ordering=list(verified["orderings"].values()),
+        ),
+        slices=collect(
+            "results/{network}/{image}/slices/conv1/row-{row}/slice.json",
+            network=verified["network"],
+            image=verified["image"],
+            row=verified["rows"],
+        ),
+        gradients=collect(
+            "results/{network}/{image}/gradients/{neuron}.npz",
+            network=verified["network"],
+            image=verified["images"],
+            neuron=verified["neuron"],
+        ),
+        fits=collect(
+            "results/{network}/{image}/gradients/fit.json",
+            network=verified["network"],
+            image=verified["images"],
+        ),
+        checks=collect(
+            "results/{network}/{image}/gradients/{neuron}.study.json",
+            network=verified["network"],
+            image=verified["checked"],
+            neuron=verified["neuron"],
+        ),
+    output:
+        "results/verify.json",
+    log:
+        "logs/verify.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        verified=verified,
+        code=code("verify_run.py"),
+    message:
+        "Compare this run with what the study published."
+    script:
+        "../scripts/verify_run.py"
+
+
+rule verification_page:
+    input:
+        report="results/verify.json",
+        recovered=collect(
+            "results/recovered/{recovery}/report.json",
+            recovery=[
+                name
+                for name in study["recover"]
+                for network in verified["network"]
+                if f"results/recovered/{name}/weights.caffemodel"
+                == study["networks"][network]["weights"]
+            ],
+        ),
+    output:
+        "results/verify.html",
+    log:
+        "logs/verify-page.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        code=code("make_verification_page.py"),
+    message:
+        "Make the page on how close this run came to the study: results/verify.html."
+    script:
+        "../scripts/make_verification_page.py"
+
+
+rule verify:
+    input:
+        report="results/verify.json",
+        page="results/verify.html",
+    log:
+        "logs/verify-outcome.log",
+    conda:
+        "../envs/workflow.yaml"
+    message:
+        "Fail unless all that could be compared agrees: see results/verify.html."
+    script:
+        "../scripts/verify_outcome.py"
+
+
+rule recovery_page:
+    input:
+        reports=collect(
+            "results/recovered/{recovery}/report.json",
+            recovery=study["recover"],
+        ),
+        pictures=collect(
+            "results/recovered/{recovery}/filters.png",
+            recovery=study["recover"],
+        ),
+        networks=collect(
+            "results/recovered/{recovery}/{file}",
+            recovery=study["recover"],
+            file=["deploy.prototxt", "weights.caffemodel"],
+        ),
+    output:
+        "results/recovery.html",
+    log:
+        "logs/recovery.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        recoveries=list(study["recover"]),
+        code=code("make_recovery_page.py"),
+    message:
+        "Make the page on recovered filters: results/recovery.html."
+    script:
+        "../scripts/make_recovery_page.py"

@@ -145,8 +145,9 @@ def make_image_page(
     artefacts : iterable of path
         The files to show and to link, in any mix: ``filters/*.png``, ``orderings/*/*.json``,
         ``grids/*/*.png``, ``volumes/*/*.vox`` (and their headers), ``slices/*/*/*``,
-        ``gradients/...``, ``attributions/...``, ``importance/...``, ``viewer/*.html``. Orderings are shown in the order
-        in which they first appear. A path that is none of these raises `ValueError`.
+        ``gradients/...``, ``attributions/...``, ``importance/...``, ``viewer/*.html``. Orderings
+        are shown in the order in which they first appear. A path that is none of these raises
+        `ValueError`.
     mean, input_scale, channel_order
         As given to `cnnvis.images.make_input`: how the picture is undone.
     labels : path, optional

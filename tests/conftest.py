@@ -38,7 +38,8 @@ class Study:
         for output in self.plan(*arguments):
             path = self.folder / output
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            # What has no suffix is a folder: the frames of a series, the crops of a collection.
+            path.touch() if path.suffix else path.mkdir(exist_ok=True)
         found = self.snakemake("--touch", "--forceall", "--cores", "1", "--quiet", *arguments)
         assert found.returncode == 0, found.stderr
 

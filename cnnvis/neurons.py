@@ -25,7 +25,6 @@ def make_fit(
     input,
     output,
     *,
-    study,
     published,
     score,
     neuron,
@@ -46,10 +45,8 @@ def make_fit(
         ``input.npy`` of `cnnvis.images.make_input`.
     output : str or Path
         Becomes the JSON: per layer what `fit_layer` returns.
-    study : str or Path
-        The folder of the published files.
-    published : dict of str to str
-        Layer -> name of its published gradient, ``.npy``.
+    published : dict of str to path
+        Layer -> its published gradient, ``.npy``.
     score : str
         The blob whose elements are the neurons.
     neuron : int
@@ -75,9 +72,9 @@ def make_fit(
     options = {"threads": threads, "surplus": surplus, "input_shape": input_shape}
     with open_network(prototxt, weights, dtype="float64", **options) as opened:
         layers = {}
-        for layer, name in published.items():
+        for layer, path in published.items():
             try:
-                gradient = read_numbers(study, name, network.layers_with_weights[layer])
+                gradient = read_numbers(path, network.layers_with_weights[layer])
             except UserError as error:
                 layers[layer] = {"error": str(error)}
             else:

@@ -50,11 +50,22 @@ def numerical_name(image):
     return f"{image}_numerical.npy"
 
 
-def names():
-    """Return the names of all files that a verification reads."""
-    volumes = [name(layer) for layer in LAYERS for name in (volume_name, header_name)]
-    gradients = [gradient_name(image, layer) for image in IMAGES for layer in GRADIENT_LAYERS]
-    return [*volumes, CONV1, ORDERED, *gradients, *map(numerical_name, IMAGES)]
+def names(layers=LAYERS, images=IMAGES):
+    """Return the names of the files that a verification reads.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Those of `LAYERS` whose outputs are compared.
+    images : sequence of str
+        Those of `IMAGES` whose gradients are compared. The numerical ones are compared with
+        conv1's of the study itself, whatever the run has.
+    """
+    found = [name(layer) for layer in layers for name in (volume_name, header_name)]
+    found += [CONV1, ORDERED] if "conv1" in layers else []
+    found += [gradient_name(image, layer) for image in images for layer in GRADIENT_LAYERS]
+    found += [gradient_name(image, "conv1") for image in IMAGES if image not in images]
+    return [*found, *map(numerical_name, IMAGES)]
 
 
 def find(folder, name):
@@ -74,13 +85,12 @@ def find(folder, name):
     return next((place for place in places if place.is_file()), places[0])
 
 
-def read_bytes(folder, name, shape=None):
+def read_bytes(path, shape=None):
     """Read a volume of bytes.
 
     Parameters
     ----------
-    folder : str or Path
-    name : str
+    path : str or Path
     shape : tuple of int, optional
         (depth, height, width); by default what the header beside it says.
 
@@ -93,7 +103,6 @@ def read_bytes(folder, name, shape=None):
     UserError
         If it has another size.
     """
-    path = find(folder, name)
     if shape is None:
         from cnnvis.recovery import read_volume
 
@@ -104,15 +113,20 @@ def read_bytes(folder, name, shape=None):
     return content.reshape(shape)
 
 
-def read_numbers(folder, name, shape=None):
+def read_numbers(path, shape=None):
     """Read a ``.npy`` of finite numbers as float64.
+
+    Parameters
+    ----------
+    path : str or Path
+    shape : tuple of int, optional
+        What it must have.
 
     Raises
     ------
     UserError
-        If it cannot be read, or has another shape than `shape`.
+        If it cannot be read, or has another shape.
     """
-    path = find(folder, name)
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

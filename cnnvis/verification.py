@@ -124,13 +124,14 @@ class Run:
             reasons=table["reasons"],
         )
 
+    def file(self, name):
+        """Return the path of a published file."""
+        return published.find(self.study, name)
+
     def lacks(self, *names):
-        """Return why the first of the published files cannot be read, or None."""
-        for name in names:
-            path = published.find(self.study, name)
-            if not path.is_file():
-                return f"{path} is not there"
-        return None
+        """Return why the first of the published files that is missing cannot be read, or None."""
+        paths = [path for path in map(self.file, names) if not path.is_file()]
+        return f"{paths[0]} is not there" if paths else None
 
     def reason(self, *keys):
         """Return why the run lacks the first of these that it lacks."""
@@ -245,32 +246,29 @@ def _check(group, name, reason, compare):
 def _volume_checks(run):
     for layer in published.LAYERS:
         names = published.volume_name(layer), published.header_name(layer)
-        reason = run.lacks(*names)
-        if not reason and layer not in run.volumes:
-            reason = run.reason(layer)
-        compare = _volume_of(run, layer) if not reason else None
-        yield _check("Volumes", names[0], reason, compare)
+        reason = run.lacks(*names) if layer in run.volumes else run.reason(layer)
+        yield _check("Volumes", names[0], reason, _volume_of(run, layer))
 
 
 def _volume_of(run, layer):
     def compare():
-        expected = published.read_bytes(run.study, published.volume_name(layer))
-        path = Path(run.volumes[layer])
-        found = published.read_bytes(path.parent, path.name)
-        header = published.find(run.study, published.header_name(layer)).read_bytes()
-        if path.with_suffix(".hd").read_bytes() != header:
-            raise UserError(f"{path.with_suffix('.hd')}: is not {header!r}, as the study has it")
+        expected = published.read_bytes(run.file(published.volume_name(layer)))
+        found = published.read_bytes(run.volumes[layer])
+        header = Path(run.volumes[layer]).with_suffix(".hd")
+        text = run.file(published.header_name(layer)).read_bytes()
+        if header.read_bytes() != text:
+            raise UserError(f"{header}: is not {text!r}, as the study has it")
         return bytes_check(found, expected, "voxels")
 
     return compare
 
 
 def _array_check(run):
-    reason = run.lacks(published.CONV1) or (None if run.blobs else run.reason("conv1"))
+    reason = run.lacks(published.CONV1) if run.volumes.get("conv1") else run.reason("conv1")
 
     def compare():
         outputs = read_array(run.blobs, run.blob).astype(np.float64)
-        expected = published.read_numbers(run.study, published.CONV1, outputs.shape)
+        expected = published.read_numbers(run.file(published.CONV1), outputs.shape)
         low, high = outputs.min(), outputs.max()
         return numbers_check((outputs - low) * 255 / ((high - low) or 1), expected)
 
@@ -282,9 +280,9 @@ def _order_checks(run):
     for method, check in (("pca", order_check), ("kmeans", clusters_check)):
         missing = None if method in run.orderings else run.reason("conv1", "orderings")
         compare = _order_of(run, check, run.orderings.get(method))
-        yield _check(group, f"{method}, from {name}", run.lacks(name) or missing, compare)
+        yield _check(group, f"{method}, from {name}", missing or run.lacks(name), compare)
     missing = None if "pca" in run.orderings else run.reason("conv1", "orderings")
-    reason = run.lacks(name, published.ORDERED) or missing
+    reason = missing or run.lacks(name, published.ORDERED)
     yield _check(group, f"pca, as in {published.ORDERED}", reason, _published_order(run))
     for path in run.slices:
         row = read_json(path)["row"]
@@ -292,7 +290,7 @@ def _order_checks(run):
 
 
 def _conv1(run):
-    return published.read_numbers(run.study, published.CONV1)
+    return published.read_numbers(run.file(published.CONV1))
 
 
 def _order_of(run, check, path):
@@ -306,7 +304,7 @@ def _order_of(run, check, path):
 def _published_order(run):
     def compare():
         outputs = _conv1(run)
-        volume = published.read_bytes(run.study, published.ORDERED, outputs.shape)
+        volume = published.read_bytes(run.file(published.ORDERED), outputs.shape)
         return published_order_check(read_json(run.orderings["pca"]), volume, outputs)
 
     return compare
@@ -330,7 +328,7 @@ def _slice_of(run, path):
 
 
 def _picture_checks(run):
-    reason = run.lacks(published.CONV1) or (None if run.grids else run.reason("conv1"))
+    reason = run.lacks(published.CONV1) if run.grids else run.reason("conv1")
 
     def compare():
         outputs = read_array(run.blobs, run.blob)
@@ -343,10 +341,10 @@ def _gradient_checks(run):
     for layer in published.GRADIENT_LAYERS:
         for image in published.IMAGES:
             name = published.gradient_name(image, layer)
-            reason = run.lacks(name)
-            if not reason and (image not in run.gradients or image not in run.fits):
+            reason = run.reasons.get(f"gradient of {layer}")
+            if image not in run.gradients or image not in run.fits:
                 reason = run.reason("gradients", image)
-            reason = reason or run.reasons.get(f"gradient of {layer}")
+            reason = reason or run.lacks(name)
             yield _check("Gradients", name, reason, _gradient_of(run, image, layer, name))
 
 
@@ -355,7 +353,7 @@ def _gradient_of(run, image, layer, name):
         from cnnvis.neurons import compare as compare_gradients
 
         found = read_array(run.gradients[image], layer, "gradient of layer")
-        expected = published.read_numbers(run.study, name, found.shape)
+        expected = published.read_numbers(run.file(name), found.shape)
         numbers = compare_gradients(found, expected)
         fit = read_json(run.fits[image])["layers"][layer]
         if "error" in fit:
@@ -399,7 +397,8 @@ def _numerical_checks(run):
 
 def _numerical_of(run, image, name):
     def compare():
-        gradient = published.read_numbers(run.study, published.gradient_name(image, "conv1"))
-        return numerical_check(published.read_numbers(run.study, name, gradient.shape), gradient)
+        gradient = published.read_numbers(run.file(published.gradient_name(image, "conv1")))
+        numerical = published.read_numbers(run.file(name), gradient.shape)
+        return numerical_check(numerical, gradient)
 
     return compare

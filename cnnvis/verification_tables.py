@@ -74,36 +74,48 @@ def resolve_verify(config, infos, orderings):
     dict
         The keys of `EMPTY`. ``published`` are the files that are there or can be fetched, by
         ``downloads``; ``layers`` the convolutions to compare; ``orderings`` {method: ordering};
-        ``rows`` the slices of conv1; ``images`` those with gradients, ``fitted`` {image: {layer:
-        name of the file}}; ``reasons`` {what is missing: why}. Lists instead of single values, so
-        that the rules ask for nothing where there is nothing.
+        ``rows`` the slices of conv1; ``images`` those with gradients; ``fitted`` {image:
+        {``layers``, ``files``}}; ``reasons`` {what is missing: why}. Lists instead of single
+        values, so that the rules ask for nothing where there is nothing.
     """
     verify = config.get("verify")
     if not verify:
         return EMPTY
     network = verify.get("network", next(iter(infos)))
-    info = infos[network]
-    files = {name: published.find(verify["study"], name) for name in published.names()}
-    downloads = {
-        str(path): described(path)
-        for path in files.values()
-        if not path.is_file() and described(path)
-    }
-    there = {name: str(path) for name, path in files.items() if path.is_file()}
-    there |= {Path(path).name: path for path in downloads}
-    table = {
+    info, folder = infos[network], verify["study"]
+    outputs = _outputs(config, network, info, orderings)
+    gradients = _gradients(config, network, info)
+    reasons = {**outputs.pop("reasons"), **gradients.pop("reasons")}
+    needed = published.names(outputs.get("layers", []), gradients.get("images", []))
+    paths = [published.find(folder, name) for name in needed]
+    missing = {str(path): described(path) for path in paths if not path.is_file()}
+    downloads = {path: entry for path, entry in missing.items() if entry}
+    there = [str(path) for path in paths if path.is_file() or str(path) in downloads]
+    layers = gradients.pop("layers", [])
+    fitted = {image: _fitted(folder, image, layers, there) for image in gradients.get("images", [])}
+    return {
         **EMPTY,
-        "study": verify["study"],
+        "study": folder,
         "network": [network],
         "image": [verify["image"]],
         "neuron": verify["neuron"],
-        "published": list(there.values()),
+        "published": there,
         "downloads": downloads,
+        "fitted": fitted,
+        **outputs,
+        **gradients,
+        "reasons": reasons,
     }
-    table |= _outputs(config, network, info, orderings)
-    gradients = _gradients(config, network, info, there)
-    gradients["reasons"] |= table["reasons"]
-    return table | gradients
+
+
+def _fitted(folder, image, layers, there):
+    """Return the layers by which the study's gradient of an image is there, and its files."""
+    files = {
+        layer: str(published.find(folder, published.gradient_name(image, layer)))
+        for layer in layers
+    }
+    found = {layer: path for layer, path in files.items() if path in there}
+    return {"layers": list(found), "files": list(found.values())}
 
 
 def _outputs(config, network, info, orderings):
@@ -134,32 +146,26 @@ def _outputs(config, network, info, orderings):
     }
 
 
-def _gradients(config, network, info, there):
+def _gradients(config, network, info):
     """Return what can be compared of the gradients of the six images."""
-    neuron, entry = config["verify"]["neuron"], config["networks"][network]
+    verify, entry = config["verify"], config["networks"][network]
     known = gradient_layers(config, network, info)
+    layers = [layer for layer in published.GRADIENT_LAYERS if layer in known]
     reasons = {
         f"gradient of {layer}": f"gradients.layers of {network} does not name {layer}"
         for layer in published.GRADIENT_LAYERS
-        if layer not in known
+        if layer not in layers
     }
     neurons = classes_of(entry, info)
-    if neuron >= neurons:
-        score = entry["score"]
-        reasons["gradients"] = f"network {network} has no neuron {neuron}: {score} has {neurons}"
+    if verify["neuron"] >= neurons:
+        lacks = f"network {network} has no neuron {verify['neuron']}"
+        reasons["gradients"] = f"{lacks}: {entry['score']} has {neurons}"
         return {"reasons": reasons}
-    fitted = {}
+    images = []
     for image in published.IMAGES:
-        if network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
+        if network in networks_of(config["images"].get(image, {"networks": []}), [network]):
+            images.append(image)
+        else:
             reasons[image] = f"the configuration has no image {image} for {network}"
-            continue
-        files = {
-            layer: published.gradient_name(image, layer)
-            for layer in published.GRADIENT_LAYERS
-            if layer in known and published.gradient_name(image, layer) in there
-        }
-        if files:
-            fitted[image] = files
-    images = list(fitted)
     reasons["checks"] = "the run has no gradient of these images"
-    return {"images": images, "fitted": fitted, "checked": images[:1], "reasons": reasons}
+    return {"images": images, "layers": layers, "checked": images[:1], "reasons": reasons}

@@ -14,7 +14,7 @@ rule neuron_fit:
         array="results/{network}/{image}/input.npy",
         prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
         weights=lookup(dpath="{network}/weights", within=study["networks"]),
-        published=verified["published"],
+        published=lookup(dpath="{image}/files", within=verified["fitted"]),
     output:
         "results/{network}/{image}/gradients/fit.json",
     log:
@@ -24,8 +24,7 @@ rule neuron_fit:
     conda:
         "../envs/workflow.yaml"
     params:
-        study=verified["study"],
-        published=lookup(dpath="{image}", within=verified["fitted"]),
+        layers=lookup(dpath="{image}/layers", within=verified["fitted"]),
         score=lookup(dpath="{network}/score", within=study["networks"]),
         neuron=verified["neuron"],
         surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),

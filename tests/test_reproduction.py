@@ -37,7 +37,7 @@ def recovered_command(study):
     changes = {
         "verify": {"study": str(study)},
         "images": {"cat": image},
-        "recover": {"conv1": {"volume": volume, "image": image["path"]}},
+        "recover": {"caffenet": {"volume": volume, "image": image["path"]}},
     }
     config = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     return "verify", "--cores", "2", "--configfile", "config/recovered.yaml", "--config", *config
@@ -102,6 +102,13 @@ def test_configs_plan_their_downloads(project, name):
     found = project.snakemake("--dry-run", "--configfile", f"config/{name}.yaml")
     assert found.returncode == 0, found.stderr
     assert "download" in found.stdout
+
+
+def test_the_published_files_are_fetched_for_a_verification(project):
+    found = project.snakemake("verify", "--dry-run", "--configfile", "config/caffenet.yaml")
+    assert found.returncode == 0, found.stderr
+    for name in published.names():
+        assert f"Fetch study/{name}." in found.stdout
 
 
 @pytest.mark.parametrize("name", ["caffenet", "alexnet", "squeezenet", "recovered"])

@@ -67,19 +67,22 @@ def make_fit(
     from cnnvis.engines import open_network
     from cnnvis.networks import inspect
 
-    network = inspect(prototxt, input_shape)
-    batch = read_input(input, network.input_shape)[np.newaxis]
+    batch = read_input(input, inspect(prototxt, input_shape).input_shape)[np.newaxis]
     options = {"threads": threads, "surplus": surplus, "input_shape": input_shape}
     with open_network(prototxt, weights, dtype="float64", **options) as opened:
-        layers = {}
-        for layer, path in published.items():
-            try:
-                gradient = read_numbers(path, network.layers_with_weights[layer])
-            except UserError as error:
-                layers[layer] = {"error": str(error)}
-            else:
-                layers[layer] = fit_layer(opened, batch, score, layer, gradient, neuron, seed)
+        layers = {
+            layer: _fit_file(opened, batch, score, layer, path, neuron, seed)
+            for layer, path in published.items()
+        }
     write_json(output, {"score": score, "neuron": neuron, "layers": layers})
+
+
+def _fit_file(network, batch, score, layer, path, neuron, seed):
+    try:
+        gradient = read_numbers(path, network.params[layer][0].shape)
+    except UserError as error:
+        return {"error": str(error)}
+    return fit_layer(network, batch, score, layer, gradient, neuron, seed)
 
 
 def fit_layer(network, batch, score, layer, gradient, neuron, seed=0):

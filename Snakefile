@@ -24,13 +24,16 @@ include: "workflow/slices.smk"
 include: "workflow/volumes.smk"
 include: "workflow/gradients.smk"
 include: "workflow/checks.smk"
+include: "workflow/attributions.smk"
 include: "workflow/importance.smk"
 include: "workflow/comparisons.smk"
+include: "workflow/series.smk"
 include: "workflow/collections.smk"
 include: "workflow/class_importance.smk"
 include: "workflow/pruning.smk"
 include: "workflow/pages.smk"
 include: "workflow/parity.smk"
+include: "workflow/verify.smk"
 
 
 rule all:

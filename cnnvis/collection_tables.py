@@ -125,7 +125,9 @@ def resolve_collections(config, infos):
         - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``,
           ``counted`` ({collection: its table}) and ``made`` (of all those)}}}
         - ``pruning``: {``zero``, ``steps``, ``random_seeds``}
-        - ``class_pictures`` and ``prunings``: [(network, collection, layer), ...]
+        - ``class_pictures``: [(network, collection, layer), ...]
+        - ``class_places``: {network: {``importance`` and ``pruning``: [(collection, layer), ...]}}
+        - ``class_pages``: [network, ...], those with collections
     """
     tables = {
         name: _collection(name, collection)
@@ -149,8 +151,16 @@ def resolve_collections(config, infos):
             "steps": pruning.get("steps"),
             "random_seeds": pruning.get("random_seeds", 5),
         },
-        "class_pictures": _places(classes, "layers"),
-        "prunings": _places(classes, "pruned"),
+        "class_pictures": [
+            (network, name, layer)
+            for network, each in classes.items()
+            for name, layer in _places(each, "layers")
+        ],
+        "class_places": {
+            network: {"importance": _places(each, "layers"), "pruning": _places(each, "pruned")}
+            for network, each in classes.items()
+        },
+        "class_pages": [network for network, each in classes.items() if each],
     }
 
 
@@ -193,10 +203,5 @@ def _classes(config, network, info, tables):
     }
 
 
-def _places(classes, kind):
-    return [
-        (network, name, layer)
-        for network, each in classes.items()
-        for name, table in each.items()
-        for layer in table[kind]
-    ]
+def _places(collections, kind):
+    return [(name, layer) for name, table in collections.items() for layer in table[kind]]

@@ -12,6 +12,7 @@ from cnnvis.collection_tables import check_collections, resolve_collections
 from cnnvis.config_files import check_recover, place_files, resolve_recover
 from cnnvis.config_tables import resolve
 from cnnvis.errors import ConfigError, UserError
+from cnnvis.verification_tables import check_verify, resolve_verify
 
 SCHEMA = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
 
@@ -50,13 +51,18 @@ def load_config(config, files=()):
         lines += mistakes
         lines += check_collections(completed, _names(config), infos)
         lines += check_recover(completed, made)
+        lines += check_verify(completed, _names(config), infos)
     if lines:
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])
+    tables = resolve(completed, infos)
+    verify = resolve_verify(completed, infos, tables["orderings"])
     return {
-        **resolve(completed, infos),
+        **tables,
         **resolve_collections(completed, infos),
         **made,
+        "downloads": {**made["downloads"], **verify["downloads"]},
         "recover": resolve_recover(completed),
+        "verify": verify,
     }
 
 

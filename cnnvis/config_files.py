@@ -25,7 +25,8 @@ def place_files(config):
     Returns
     -------
     made : dict
-        ``downloads`` ``{path: entry}`` and ``decoded`` ``{path: path of the compressed file}``.
+        ``downloads`` ``{path: entry}``, ``decoded`` ``{path: path of the compressed file}`` and
+        ``recovered`` ``{path: name in recover}``.
     lines : list of str
         Mistakes in a ``source.yaml``.
     """
@@ -51,8 +52,11 @@ def place_files(config):
     try:
         downloads, decoded, _ = missing_files(files)
     except UserError as error:
-        return {"downloads": {}, "decoded": {}}, [str(error)]
-    return {"downloads": downloads, "decoded": decoded}, []
+        return {"downloads": {}, "decoded": {}, "recovered": {}}, [str(error)]
+    recovered = {
+        f"results/recovered/{name}/weights.caffemodel": name for name in config.get("recover", {})
+    }
+    return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, []
 
 
 def _put_mean(entry, put):

@@ -47,6 +47,7 @@ def resolve(config, infos):
         },
         "images": {name: _image(image) for name, image in config["images"].items()},
         "shown": shown,
+        "attributions": config["attributions"],
         "orderings": _orderings(config["orderings"]),
         "volumes": {key: config["volumes"][key] for key in ("binarise", "percentile")},
         "slices": {key: config["slices"][key] for key in ("k", "seed")},

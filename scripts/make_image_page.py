@@ -4,7 +4,15 @@ from cnnvis.jobs import job
 from cnnvis.pages import make_image_page
 
 OUTPUTS = ("filters", "orderings", "grids", "volumes", "binary_volumes", "slices")
-GRADIENTS = ("gradients", "importance", "volume_viewers", "gradient_viewers")
+GRADIENTS = (
+    "gradients",
+    "checks",
+    "saliency",
+    "attributions",
+    "importance",
+    "volume_viewers",
+    "gradient_viewers",
+)
 
 with job(snakemake):
     make_image_page(

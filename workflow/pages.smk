@@ -3,7 +3,8 @@
 Input: all pictures, volumes and tables of an image; all pages of a run.
 Output: results/{network}/{image}/viewer/{layer}.html and viewer/gradient-{cls}-{layer}.html, in
 3D; results/{network}/{image}/index.html and input.png, what the network saw;
-results/{network}/comparisons/{comparison}/index.html; results/index.html.
+results/{network}/comparisons/{comparison}/index.html; results/{network}/classes/index.html;
+results/index.html.
 """
 
 
@@ -101,6 +102,23 @@ rule image_page:
             layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
             suffix=["png", "vox", "hd", "nhdr", "mhd"],
         ),
+        checks=collect(
+            "results/{{network}}/{{image}}/gradients/{cls}.check.{suffix}",
+            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
+            suffix=[] if study["check"]["mode"] == "none" else ["json", "png"],
+        ),
+        saliency=collect(
+            "results/{{network}}/{{image}}/attributions/{cls}/{name}",
+            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
+            name=["saliency.png", "saliency.npy", "data_gradient.npy"],
+        ),
+        attributions=collect(
+            "results/{{network}}/{{image}}/attributions/{cls}/{kind}/{layer}.{suffix}",
+            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
+            kind=study["attributions"],
+            layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
+            suffix=["png", "vox", "hd", "nhdr", "mhd"],
+        ),
         importance=collect(
             "results/{{network}}/{{image}}/importance/{cls}/{layer}.{suffix}",
             cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
@@ -127,6 +145,7 @@ rule image_page:
         mean=lookup(dpath="{network}/mean", within=study["networks"]),
         input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
         channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
         code=code("make_image_page.py"),
     message:
         "Make the page of {wildcards.image} in {wildcards.network}."
@@ -154,7 +173,10 @@ rule comparison_page:
         layers=collect(
             "results/{{network}}/comparisons/{{comparison}}/{layer}.{suffix}",
             layer=lookup(dpath="{network}/{comparison}/layers", within=study["comparisons"]),
-            suffix=["png", "csv", "json", "html"],
+            suffix=[
+                *("png", "csv", "json", "html"),
+                *("nii.gz", "pvd", "webp", "gif", "still.png"),
+            ],
         ),
     output:
         "results/{network}/comparisons/{comparison}/index.html",
@@ -172,6 +194,32 @@ rule comparison_page:
         "../scripts/make_comparison_page.py"
 
 
+rule classes_page:
+    input:
+        importance=collect(
+            "results/{{network}}/classes/{place[0]}/importance/{place[1]}.{suffix}",
+            place=lookup(dpath="{network}/importance", within=study["class_places"]),
+            suffix=["json", "csv", "png"],
+        ),
+        pruning=collect(
+            "results/{{network}}/classes/{place[0]}/pruning/{place[1]}.{suffix}",
+            place=lookup(dpath="{network}/pruning", within=study["class_places"]),
+            suffix=["json", "csv", "png", "svg"],
+        ),
+    output:
+        "results/{network}/classes/index.html",
+    log:
+        "logs/{network}/classes/page.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        code=code("make_classes_page.py"),
+    message:
+        "Make the page on the classes in {wildcards.network}."
+    script:
+        "../scripts/make_classes_page.py"
+
+
 rule index:
     input:
         images=collect(
@@ -185,6 +233,11 @@ rule index:
         pictures=collect(
             "results/{picture[0]}/comparisons/{picture[1]}/{picture[2]}.png",
             picture=study["comparison_pictures"],
+        ),
+        class_pages=collect("results/{network}/classes/index.html", network=study["class_pages"]),
+        class_pictures=collect(
+            "results/{picture[0]}/classes/{picture[1]}/importance/{picture[2]}.png",
+            picture=study["class_pictures"],
         ),
         filters=collect("results/{filters[0]}/filters/{filters[1]}.png", filters=study["filters"]),
     output:

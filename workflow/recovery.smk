@@ -37,6 +37,7 @@ rule recovered_filters:
 
 rule recover:
     input:
+        "results/recovery.html",
         collect(
             "results/recovered/{recovery}/{name}",
             recovery=study["recover"],

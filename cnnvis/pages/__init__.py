@@ -216,8 +216,9 @@ def make_index(page, *, artefacts):
         ``results/index.html``.
     artefacts : iterable of path
         Of each image ``index.html``, ``input.png`` and ``prediction.json``; of each comparison
-        ``index.html`` and pictures ``{layer}.png``; ``filters/*.png`` of each network. Everything
-        is shown in the order in which it first appears.
+        ``index.html`` and pictures ``{layer}.png``; ``classes/index.html``, importance pictures
+        and ``filters/*.png`` of each network. Everything is shown in the order in which it first
+        appears.
 
     Raises
     ------
@@ -247,3 +248,24 @@ def make_parity_page(page, report, *, reports):
     from cnnvis.pages.parity import parity_page
 
     parity_page(page, report, reports)
+
+
+def make_classes_page(page, *, network, artefacts):
+    """Write ``results/{network}/classes/index.html``: importance and pruning of each collection.
+
+    Parameters
+    ----------
+    page : path
+    network : str
+    artefacts : iterable of path
+        ``classes/{collection}/importance/{layer}.json``, ``.csv`` and ``.png``, and the same under
+        ``pruning/``, with ``.svg``. Everything is shown in the order in which it first appears.
+
+    Raises
+    ------
+    UserError
+        If a summary cannot be read.
+    """
+    from cnnvis.pages.classes import classes_page
+
+    classes_page(page, network, artefacts)

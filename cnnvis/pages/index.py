@@ -24,6 +24,16 @@ def _network(network, files, page):
             _comparison(a.parts["comparison"], network, files, page)
             for a in files.find("comparison page", **parts)
         ],
+        "classes": [
+            {
+                "name": name,
+                "href": link(files.first("classes page", **parts), page) + f"#collection-{name}",
+                "picture": figure(
+                    files.first("class importance picture", collection=name, **parts), page
+                ),
+            }
+            for name in files.values("collection", **parts)
+        ],
         "filters": [
             {"layer": a.parts["layer"], "picture": figure(a.path, page)}
             for a in files.find("filters", **parts)

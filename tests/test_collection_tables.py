@@ -103,7 +103,7 @@ def test_tables(infos, folder):
         "counted": {"cats": cats, "moons": moons},
         "made": ["results/collections/moons"],
     }
-    assert found["prunings"] == [("thin", "moons", "conv1"), ("thin", "moons", "conv2")]
+    assert found["class_places"]["thin"]["pruning"] == [("moons", "conv1"), ("moons", "conv2")]
     assert list(found["classes"]["thinner"]) == ["cats"]
     assert ("thinner", "cats", "conv1") in found["class_pictures"]
     os.utime(folder / "1.png", (1, 1))

@@ -14,6 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import threadpoolctl
 
+# How many parts of a batch each thread gets, one after the other.
+BLOCKS = 12
+
 
 class Workers:
     """A pool of `count` threads, by default one per processor this process may run on."""
@@ -34,8 +37,17 @@ class Workers:
         if self._pool is None or images < self.count:
             for image in range(images):
                 function(self.shared, image)
-        else:
-            list(self._pool.map(lambda image: function(self._own(), image), range(images)))
+            return
+        # A few images at a time: handing them out one by one costs more than a small network does.
+        blocks = min(images, BLOCKS * self.count)
+        edges = [images * block // blocks for block in range(blocks + 1)]
+
+        def run(first, last):
+            work = self._own()
+            for image in range(first, last):
+                function(work, image)
+
+        list(self._pool.map(run, edges[:-1], edges[1:]))
 
     def split(self, function, length):
         """Call ``function(start, stop)`` for one part of ``range(length)`` per thread."""

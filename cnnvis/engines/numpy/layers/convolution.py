@@ -153,19 +153,21 @@ class Convolution(_Convolutional):
         return (size + 2 * pad - extent) // stride + 1
 
     def _forward(self, work, weights, image, out):
+        parts = zip(np.split(image, self.group), np.split(out, self.group), strict=True)
+        matrices = np.split(weights[0].reshape(len(out), -1), self.group)
+        for group, (channels, part) in enumerate(parts):
+            # One group after the other: what its product reads is still in the cache.
+            bias = weights[1].reshape(self.group, -1)[group] if self.bias else None
+            self._product(work, matrices[group], channels, part, bias)
+
+    def _product(self, work, matrix, image, out, bias):
         columns = self.window.columns(work, self.name, image, out.shape[1:])
         out = out.reshape(len(out), -1)
-        rows = len(out) // self.group
-        matrix = weights[0].reshape(len(out), -1)
-        depth = matrix.shape[1]
 
         def product(first, last):
-            for group in range(first // rows, (last - 1) // rows + 1):
-                part = slice(max(first, group * rows), min(last, (group + 1) * rows))
-                patches = columns[group * depth : (group + 1) * depth]
-                np.matmul(matrix[part], patches, out=out[part])
-            if self.bias:
-                out[first:last] += weights[1][first:last, None]
+            np.matmul(matrix[first:last], columns, out=out[first:last])
+            if bias is not None:
+                out[first:last] += bias[first:last, None]
 
         work.split(product, len(out))
 

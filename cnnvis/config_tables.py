@@ -3,8 +3,13 @@
 Layers stand here by the names they have in paths; their own names and blobs are in ``layers``.
 """
 
+import math
+
 from cnnvis.config_checks import GROUPS, chosen_layers, gradient_layers, networks_of
 from cnnvis.files import safe_name
+
+# Threads share a network of more weights than this well; jobs side by side suit a smaller one.
+LARGE = 5_000_000
 
 
 def resolve(config, infos):
@@ -21,8 +26,8 @@ def resolve(config, infos):
     dict
         ``engine``, ``pycaffe``, ``check``, ``volumes`` and ``slices`` as configured, and
 
-        - ``networks``: {network: its keys, ``shape``, ``engine_options``; ``labels`` and
-          ``mean_file`` as lists}
+        - ``networks``: {network: its keys, ``shape``, ``threads``, ``engine_options``;
+          ``labels`` and ``mean_file`` as lists}
         - ``layers``: {network: {layer: {``name``, ``blob``}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: its keys; ``file``: a list}
@@ -66,6 +71,10 @@ def resolve(config, infos):
     }
 
 
+def _weights(info):
+    return sum(math.prod(shape) for shape in info.layers_with_weights.values())
+
+
 def _check(check):
     numbers = {"mode": "sample", "per_filter": 5, "directions": 8, "seed": 0}
     return {**numbers, **({"mode": check} if isinstance(check, str) else check)}
@@ -81,6 +90,7 @@ def _network(config, name, info):
         "labels": [network["labels"]] if "labels" in network else [],
         "shape": list(info.input_shape),
         "input_shape": given,
+        "threads": 4 if _weights(info) > LARGE else 1,
         "engine_options": options | ({"input_shape": given} if given else {}),
     }
 

@@ -161,16 +161,17 @@ def test_wrong_member(model):
     assert [path.name for path in model.iterdir()] == ["source.yaml"]
 
 
+COMMON = (ROOT / "workflow" / "common.smk").read_text()
+HELPERS = COMMON[COMMON.index("def any_of") : COMMON.index("wildcard_constraints:")]
 SNAKEFILE = f"""
 import re
 from pathlib import Path
 from cnnvis.sources import as_file, missing_files
 
-def any_of(names):
-    return "|".join(map(re.escape, sorted(names)))
-
 files = [(path, None) for path in config["files"].split(",")] + [as_file(config["url"])]
-study = dict(zip(["downloads", "decoded"], missing_files(files)))
+study = dict(zip(["downloads", "decoded"], missing_files(files))) | {{"engine": "numpy"}}
+
+{HELPERS}
 
 rule all:
     input: [path for path, _ in files]

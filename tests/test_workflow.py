@@ -75,6 +75,8 @@ def test_a_class_more_runs_its_gradient_and_what_shows_it(complete):
     assert set(plan.values()) == {
         "gradients",
         "gradient_volume",
+        "gradient_check",
+        "attributions",
         "importance",
         "gradient_viewer",
         *SHOWN,

@@ -20,7 +20,7 @@ rule class_sums:
         "logs/{network}/classes/{collection}/importance.tsv"
     conda:
         environment
-    threads: 4
+    threads: lookup(dpath="{network}/threads", within=study["networks"])
     params:
         engine=study["engine"],
         engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),

@@ -23,7 +23,7 @@ rule pruning:
         "logs/{network}/classes/{collection}/pruning/{layer}.tsv"
     conda:
         environment
-    threads: 4
+    threads: lookup(dpath="{network}/threads", within=study["networks"])
     params:
         engine=study["engine"],
         engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),

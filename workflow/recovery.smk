@@ -2,7 +2,7 @@
 
 Input: a volume (.npy, or .vox with .hd) and its image, as config: recover names them.
 Output: results/recovered/{recovery}/deploy.prototxt and weights.caffemodel, a network of that
-layer; filters.png, the filters; report.json, how well each of them is known.
+layer; filters.png, the filters; report.json, how well each of them is known; results/recovery.html, all of it to look at.
 """
 
 
@@ -33,6 +33,36 @@ rule recovered_filters:
         "Recover the filters behind {input.volume}."
     script:
         "../scripts/recover_filters.py"
+
+
+rule recovery_page:
+    input:
+        reports=collect(
+            "results/recovered/{recovery}/report.json",
+            recovery=study["recover"],
+        ),
+        pictures=collect(
+            "results/recovered/{recovery}/filters.png",
+            recovery=study["recover"],
+        ),
+        networks=collect(
+            "results/recovered/{recovery}/{file}",
+            recovery=study["recover"],
+            file=["deploy.prototxt", "weights.caffemodel"],
+        ),
+    output:
+        "results/recovery.html",
+    log:
+        "logs/recovery.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        recoveries=list(study["recover"]),
+        code=code("make_recovery_page.py"),
+    message:
+        "Make the page on recovered filters: results/recovery.html."
+    script:
+        "../scripts/make_recovery_page.py"
 
 
 rule recover:

@@ -172,33 +172,3 @@ rule verify:
         "Fail unless all that could be compared agrees: see results/verify.html."
     script:
         "../scripts/verify_outcome.py"
-
-
-rule recovery_page:
-    input:
-        reports=collect(
-            "results/recovered/{recovery}/report.json",
-            recovery=study["recover"],
-        ),
-        pictures=collect(
-            "results/recovered/{recovery}/filters.png",
-            recovery=study["recover"],
-        ),
-        networks=collect(
-            "results/recovered/{recovery}/{file}",
-            recovery=study["recover"],
-            file=["deploy.prototxt", "weights.caffemodel"],
-        ),
-    output:
-        "results/recovery.html",
-    log:
-        "logs/recovery.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        recoveries=list(study["recover"]),
-        code=code("make_recovery_page.py"),
-    message:
-        "Make the page on recovered filters: results/recovery.html."
-    script:
-        "../scripts/make_recovery_page.py"

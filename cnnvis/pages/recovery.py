@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cnnvis.errors import UserError
 from cnnvis.files import read_json
 from cnnvis.pages.render import figure, link, write_page
 from cnnvis.recovery import Geometry
@@ -21,8 +22,12 @@ def recovery_page(page, recoveries):
     Raises
     ------
     UserError
-        If a report cannot be read.
+        If there are no recoveries, or a report cannot be read.
     """
+    if not recoveries:
+        raise UserError(
+            "config: recover is missing; expected recover: {NAME: {volume, image, ...}}"
+        )
     write_page(
         page,
         "recovery.html",

@@ -121,7 +121,7 @@ def _draw_norms(figure, rows, place):
     axes.barh(np.arange(len(rows)), heights, height=0.6, color=colours)
     for index, norm in enumerate(heights):
         axes.annotate(
-            f"{norm:.3g}",
+            f"{norm:,.0f}" if norm >= 100 else f"{norm:.3g}",
             (norm, index),
             xytext=(3, 0),
             textcoords="offset points",

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis.caffe import deploy_text, match_weights, read_caffemodel, read_prototxt
+from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import suggestion
 from cnnvis.engines.pycaffe_process import start_caffe
 from cnnvis.errors import UserError
 
 
-class Network:
+class Network(Engine):
     """A Caffe network, run by Caffe; see `cnnvis.open_network` for the parameters.
 
     Parameters
@@ -64,12 +65,6 @@ class Network:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
 
     def close(self):
         """End Caffe's process."""
@@ -142,36 +137,9 @@ class Network:
         for blob in names:
             self._check_blob(blob)
         with self._caffe.arrays() as given:
-            inputs = {blob: given(array) for blob, array in self._inputs(batch).items()}
+            inputs = {blob: given(array) for blob, array in self.given_inputs(batch).items()}
             answer = self._caffe.ask("forward", self.source, inputs=inputs, blobs=names)
         return {blob: self._caffe.take(path) for blob, path in answer.items()}
-
-    def weight_gradient(self, batch, blob, neuron, layers):
-        """Return the gradient of one element of a blob with respect to weights, per image.
-
-        Parameters
-        ----------
-        batch : ndarray, shape (N, C, H, W)
-        blob : str
-            A blob; the score for a neuron of the last layer.
-        neuron : int, sequence of N int, or ndarray
-            Its element, counted over the blob of one image in C order. A floating-point array
-            of the blob's shape (N, ...) asks for the gradient of the sum of the blob weighted
-            with it instead, as for a loss.
-        layers : list of str
-            The layers; each must lie below the blob.
-
-        Returns
-        -------
-        dict
-            ``{layer: float32 array (N, *shape of its weights)}``.
-        """
-        gradients, _ = self.gradients(batch, blob, neuron, layers)
-        return {layer: arrays[0] for layer, arrays in gradients.items()}
-
-    def data_gradient(self, batch, blob, neuron):
-        """Return the gradient of one element of a blob with respect to the input (N, C, H, W)."""
-        return self.gradients(batch, blob, neuron, [], data=True)[1]
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.
@@ -181,7 +149,7 @@ class Network:
         """
         self._check_blob(blob)
         self._layers_with_weights(layers)
-        arrays = self._inputs(batch)
+        arrays = self.given_inputs(batch)
         images = len(next(iter(arrays.values())))
         with self._caffe.arrays() as given:
             answer = self._caffe.ask(
@@ -204,22 +172,6 @@ class Network:
         if isinstance(neuron, np.ndarray) and neuron.dtype.kind == "f":
             return {"neurons": [None] * images, "seeds": given(neuron.astype(np.float32))}
         return {"neurons": [int(value) for value in np.broadcast_to(neuron, images)]}
-
-    def _inputs(self, batch):
-        given = batch if isinstance(batch, dict) else {next(iter(self.inputs)): batch}
-        inputs = {}
-        for blob, shape in self.inputs.items():
-            if blob not in given:
-                raise UserError(f"{self.source}: input {blob!r} is missing from the batch")
-            array = np.ascontiguousarray(given[blob], self.dtype)
-            if array.ndim != len(shape) or array.shape[1:2] != shape[1:2] or not array.size:
-                wanted = ", ".join(map(str, ["images", *shape[1:]]))
-                raise UserError(
-                    f"{self.source}: batch of shape {array.shape} for input {blob!r}, "
-                    f"expected ({wanted})"
-                )
-            inputs[blob] = array
-        return inputs
 
     def _check_blob(self, blob):
         if blob not in self.blobs:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnvis.caffe import match_weights, read_caffemodel
+from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import read_graph, suggestion
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.plans import Plan
@@ -14,7 +15,7 @@ from cnnvis.errors import UserError
 PLANS_KEPT = 16
 
 
-class Network:
+class Network(Engine):
     """A Caffe network, run by NumPy; see `cnnvis.open_network` for the parameters.
 
     Attributes
@@ -38,11 +39,12 @@ class Network:
             raise UserError(f"dtype: {dtype!r} is not known, expected float32 or float64")
         self.dtype = np.dtype(dtype)
         self.graph = read_graph(prototxt, input_shape)
-        if not self.graph.inputs:
+        self.source, self.inputs = self.graph.source, self.graph.inputs
+        if not self.inputs:
             raise UserError(f"{prototxt}: has no input: expected an Input layer or `input:` field")
-        self.input_shape = tuple(next(iter(self.graph.inputs.values()))[1:])
+        self.input_shape = tuple(next(iter(self.inputs.values()))[1:])
         self.weights_source = "weights" if isinstance(weights, dict) else str(weights)
-        _, self.weight_shapes = self.graph.shapes(self.graph.inputs)
+        _, self.weight_shapes = self.graph.shapes(self.inputs)
         source = weights if isinstance(weights, dict) else read_caffemodel(weights)
         expected = {node.layer.name: [] for node in self.graph.nodes} | self.weight_shapes
         matched = match_weights(source, expected, path=self.weights_source, surplus=surplus)
@@ -54,12 +56,6 @@ class Network:
 
     def _cast(self, arrays):
         return [np.asarray(array, self.dtype, order="C") for array in arrays]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
 
     def close(self):
         """End the network's threads."""
@@ -129,33 +125,6 @@ class Network:
         self._layers_with_weights([layer])
         return Variants(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
 
-    def weight_gradient(self, batch, blob, neuron, layers):
-        """Return the gradient of one element of a blob with respect to weights, per image.
-
-        Parameters
-        ----------
-        batch : ndarray, shape (N, C, H, W)
-        blob : str
-            A blob; the score for a neuron of the last layer.
-        neuron : int, sequence of N int, or ndarray
-            Its element, counted over the blob of one image in C order. A floating-point array
-            of the blob's shape (N, ...) asks for the gradient of the sum of the blob weighted
-            with it instead, as for a loss.
-        layers : list of str
-            The layers; each must lie below the blob.
-
-        Returns
-        -------
-        dict
-            ``{layer: array (N, *shape of its weights)}``.
-        """
-        gradients, _ = self.gradients(batch, blob, neuron, layers)
-        return {layer: arrays[0] for layer, arrays in gradients.items()}
-
-    def data_gradient(self, batch, blob, neuron):
-        """Return the gradient of one element of a blob with respect to the input (N, C, H, W)."""
-        return self.gradients(batch, blob, neuron, [], data=True)[1]
-
     def gradients(self, batch, blob, neuron, layers, data=False):
         """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.
 
@@ -208,31 +177,19 @@ class Network:
 
     def _inputs(self, batch):
         """Return ``{value: array}`` of the network's inputs."""
-        given = batch if isinstance(batch, dict) else {next(iter(self.graph.inputs)): batch}
-        inputs = {}
-        for number, value in enumerate(self.graph.values):
-            if value.producer is not None:
-                continue
-            blob, shape = value.blob, self.graph.inputs[value.blob]
-            if blob not in given:
-                raise UserError(f"{self.graph.source}: input {blob!r} is missing from the batch")
-            array = np.ascontiguousarray(given[blob], self.dtype)
-            if array.ndim != len(shape) or array.shape[1:2] != tuple(shape[1:2]) or not array.size:
-                wanted = ", ".join(map(str, ["images", *shape[1:]]))
-                raise UserError(
-                    f"{self.graph.source}: batch of shape {array.shape} for input {blob!r}, "
-                    f"expected ({wanted})"
-                )
-            inputs[number] = array
-        return inputs
+        given = self.given_inputs(batch)
+        return {
+            number: given[value.blob]
+            for number, value in enumerate(self.graph.values)
+            if value.producer is None
+        }
 
     def _layers_with_weights(self, layers):
         for layer in layers:
             if layer not in self.params:
                 self.graph.node(layer)
                 raise UserError(
-                    f"{self.graph.source}: layer {layer} has no weights"
-                    f"{suggestion(layer, self.params)}"
+                    f"{self.source}: layer {layer} has no weights{suggestion(layer, self.params)}"
                 )
 
     def _seed(self, neuron, shape, blob):
@@ -266,7 +223,7 @@ class Network:
     def _shapes(self, sizes):
         """Return the shape of every value for the images of what is given."""
         images = next(iter(sizes.values()))[0]
-        inputs = {blob: (images, *shape[1:]) for blob, shape in self.graph.inputs.items()}
+        inputs = {blob: (images, *shape[1:]) for blob, shape in self.inputs.items()}
         inputs |= {
             self.graph.values[value].blob: shape
             for value, shape in sizes.items()
@@ -276,7 +233,7 @@ class Network:
         for layer, of_layer in weights.items():
             if of_layer != self.weight_shapes[layer]:
                 raise UserError(
-                    f"{self.graph.source}: a batch of shape {next(iter(inputs.values()))} needs "
+                    f"{self.source}: a batch of shape {next(iter(inputs.values()))} needs "
                     f"weights of shape {of_layer[0]} in layer {layer}, which has "
                     f"{self.weight_shapes[layer][0]}"
                 )
@@ -292,6 +249,6 @@ class Network:
                 if self.graph.values[value].producer is None and value not in sizes:
                     layer = self.graph.nodes[number].layer.name
                     raise UserError(
-                        f"{self.graph.source}: layer {layer} needs the input, which is not given: "
+                        f"{self.source}: layer {layer} needs the input, which is not given: "
                         f"every path to the blobs must pass a layer whose output is"
                     )

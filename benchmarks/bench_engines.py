@@ -25,6 +25,7 @@ from cnnvis.networks import inspect
 
 HERE = Path(__file__).parent
 PROTOTXT = HERE.parent / "models" / "caffenet" / "deploy.prototxt"
+REPEATED = 10  # images at least that one measurement runs; of one image alone, the mean is taken
 FORWARD, GRADIENT = (1, 10, 50), (1, 16, 64)
 FLOP_PER_IMAGE = 2 * 724_406_816  # multiply-adds of CaffeNet's convolutions and inner products
 GOALS = {
@@ -90,9 +91,11 @@ class NumpyTimer:
     def __call__(self, task, images):
         batch = 60 * self.random.standard_normal((images, 3, 227, 227), dtype="f4")
         self.run(task, batch[:2])
+        repeats = max(1, REPEATED // images)
         start = time.perf_counter()
-        self.run(task, batch)
-        return time.perf_counter() - start
+        for _ in range(repeats):
+            self.run(task, batch)
+        return (time.perf_counter() - start) / repeats
 
     def run(self, task, batch):
         if task == "forward":
@@ -125,9 +128,12 @@ class CaffeTimer:
     def __call__(self, task, images):
         # Per-image gradients cost Caffe the same for each image; 64 in a row would only take long.
         asked = min(images, 16) if task == "gradient" else images
-        self.process.stdin.write(f"{task} {asked}\n")
+        repeats = max(1, REPEATED // images)
+        self.process.stdin.write(f"{task} {asked} {repeats}\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline()) * images / asked
+        seconds = float(self.process.stdout.readline()) * images / asked / repeats
+        time.sleep(0.1)  # until its BLAS threads have stopped spinning
+        return seconds
 
 
 def sgemm_peak(threads):

@@ -1,7 +1,7 @@
 """Time real Caffe: one line on standard input asks, one on standard output answers in seconds.
 
-    forward N      one forward pass of N images
-    gradient N     forward and backward of N images one by one, as Caffe gives per-image gradients
+    forward N R    R forward passes of N images
+    gradient N R   R times forward and backward of N images one by one, as Caffe gives per-image gradients
 
 Runs under the interpreter that imports caffe; nothing newer than Python 3.6.
 """
@@ -23,8 +23,9 @@ def main(prototxt, caffemodel):
     net = caffe.Net(prototxt, caffemodel, caffe.TEST)
     print(time.perf_counter() - start, file=answers, flush=True)
     for line in sys.stdin:
-        task, images = line.split()
-        print({"forward": forward, "gradient": gradient}[task](net, int(images)), file=answers)
+        task, images, repeats = line.split()
+        run = {"forward": forward, "gradient": gradient}[task]
+        print(run(net, int(images), int(repeats)), file=answers)
         answers.flush()
 
 
@@ -37,18 +38,19 @@ def prepare(net, images):
     net.forward()  # memory of this size is allocated here, not in what is timed
 
 
-def forward(net, images):
+def forward(net, images, repeats):
     prepare(net, images)
     start = time.perf_counter()
-    net.forward()
+    for _ in range(repeats):
+        net.forward()
     return time.perf_counter() - start
 
 
-def gradient(net, images):
+def gradient(net, images, repeats):
     prepare(net, 1)
     score = net.blobs["fc8"].diff
     start = time.perf_counter()
-    for _ in range(images):
+    for _ in range(images * repeats):
         net.forward()
         for layer in ("conv1", "conv2"):
             for parameter in net.params[layer]:

@@ -26,7 +26,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
         self._memory = threading.local()
         self._blas = threadpoolctl.ThreadpoolController()
-        self.shared = Work(self.split)
+        self.shared = Work(self.split, self.over_images)
 
     def single_threaded_blas(self):
         """Return a context in which BLAS uses one thread."""
@@ -76,11 +76,19 @@ class Work:
     ----------
     split : callable, optional
         ``split(function, length)``; by default the calling thread does everything.
+    each : callable, optional
+        ``each(function, count)`` calls ``function(work, number)`` for each number, with the memory
+        of the thread that runs it; by default the calling thread runs them in order.
     """
 
-    def __init__(self, split=None):
+    def __init__(self, split=None, each=None):
         self.split = split or (lambda function, length: function(0, length))
+        self.each = each or self._in_order
         self._buffers = {}
+
+    def _in_order(self, function, count):
+        for number in range(count):
+            function(self, number)
 
     def buffer(self, key, shape, dtype):
         """Return memory for `key`; its content is what the last user of `key` left."""

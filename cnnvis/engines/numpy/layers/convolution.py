@@ -81,6 +81,15 @@ def _pair(layer, param, name, vertical, horizontal, default):
     return values[0], values[-1]
 
 
+def _multiply(work, left, right, out):
+    """Write a matrix product to `out`, its rows shared among the threads at hand."""
+
+    def rows(first, last):
+        np.matmul(left[first:last], right, out=out[first:last])
+
+    work.split(rows, len(left))
+
+
 class _Convolutional(Layer):
     """What Convolution and Deconvolution share: parameters, weights, groups and bias."""
 
@@ -153,12 +162,15 @@ class Convolution(_Convolutional):
         return (size + 2 * pad - extent) // stride + 1
 
     def _forward(self, work, weights, image, out):
-        parts = zip(np.split(image, self.group), np.split(out, self.group), strict=True)
+        images, parts = np.split(image, self.group), np.split(out, self.group)
         matrices = np.split(weights[0].reshape(len(out), -1), self.group)
-        for group, (channels, part) in enumerate(parts):
-            # One group after the other: what its product reads is still in the cache.
-            bias = weights[1].reshape(self.group, -1)[group] if self.bias else None
-            self._product(work, matrices[group], channels, part, bias)
+        biases = np.split(weights[1], self.group) if self.bias else [None] * self.group
+
+        def one(work, group):
+            self._product(work, matrices[group], images[group], parts[group], biases[group])
+
+        # Group by group, so that what a product reads is still in the cache.
+        work.each(one, self.group)
 
     def _product(self, work, matrix, image, out, bias):
         columns = self.window.columns(work, self.name, image, out.shape[1:])
@@ -176,7 +188,7 @@ class Convolution(_Convolutional):
         depth = weights[0].size
         columns = work.buffer("columns", (self.group * depth, dout_rows.shape[1]), dout.dtype)
         for rows, part, target in self._groups(weights, dout_rows, columns):
-            np.matmul(rows.T, part, out=target)
+            _multiply(work, rows.T, part, target)
         shape = (len(dimage), *self.window.kernel, *dout.shape[1:])
         if self.window.is_pointwise:
             dimage += columns.reshape(dimage.shape)
@@ -186,7 +198,7 @@ class Convolution(_Convolutional):
     def _weight_gradient(self, work, gradient, image, dout):
         columns = self.window.columns(work, self.name, image, dout.shape[1:])
         for rows, patches, part in self._groups(gradient, columns, dout.reshape(len(dout), -1)):
-            np.matmul(part, patches.T, out=rows)
+            _multiply(work, part, patches.T, rows)
 
 
 class Deconvolution(_Convolutional):
@@ -203,7 +215,7 @@ class Deconvolution(_Convolutional):
         depth = weights[0][0].size
         columns = work.buffer("columns", (self.group * depth, flat.shape[1]), image.dtype)
         for rows, part, target in self._groups(weights[0], flat, columns):
-            np.matmul(rows.T, part, out=target)
+            _multiply(work, rows.T, part, target)
         out[...] = weights[1][:, None, None] if self.bias else 0
         shape = (len(out), *self.window.kernel, *image.shape[1:])
         self.window.add_columns(work, columns.reshape(shape), out)
@@ -217,7 +229,7 @@ class Deconvolution(_Convolutional):
     def _weight_gradient(self, work, gradient, image, dout):
         columns = self.window.columns(work, self.name, dout, image.shape[1:])
         for rows, patches, part in self._groups(gradient, columns, image.reshape(len(image), -1)):
-            np.matmul(part, patches.T, out=rows)
+            _multiply(work, part, patches.T, rows)
 
 
 CONVOLUTIONS = {"Convolution": Convolution, "Deconvolution": Deconvolution}

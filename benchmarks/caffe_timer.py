@@ -1,7 +1,7 @@
 """Time real Caffe: one line on standard input asks, one on standard output answers in seconds.
 
     forward N R    R forward passes of N images
-    gradient N R   R times forward and backward of N images one by one, as Caffe gives per-image gradients
+    gradient N R   R times forward and backward of N images, one by one: gradients per image
 
 Runs under the interpreter that imports caffe; nothing newer than Python 3.6.
 """

@@ -154,7 +154,8 @@ _NAMED = {(key,) for key in ("networks", "images", "comparisons", "collections",
 
 def _names(config):
     """Return the names in use, wrong entries included: a reference to those is no second error."""
-    return {
-        key: list(map(str, config[key])) if isinstance(config.get(key), dict) else []
-        for key in ("networks", "images")
-    }
+
+    def keys(name):
+        return list(map(str, config[name])) if isinstance(config.get(name), dict) else []
+
+    return {"networks": keys("networks"), "images": keys("images"), "given": keys("slices")}

@@ -11,6 +11,8 @@ from cnnvis.networks import inspect
 
 GROUPS = ("reference", "similar", "dissimilar")
 METHODS = ("natural", "kmeans", "pca")
+# Clusters of a k-means ordering where none are asked for.
+CLUSTERS = 10
 _FOLDERS = ("classes", "comparisons", "filters")
 _NETWORK_FOLDERS = ("downloads", "recovered")
 
@@ -23,7 +25,8 @@ def check(config, names, made):
     config : dict
         Completed with the schema's defaults.
     names : dict of str to list of str
-        All ``networks`` and ``images`` the user named, with those that are wrong themselves.
+        All ``networks`` and ``images`` the user named, with those that are wrong themselves, and
+        the keys of ``slices`` that were ``given``.
     made : dict
         Files that are not there but will be (see `cnnvis.config_files.place_files`).
 
@@ -38,12 +41,33 @@ def check(config, names, made):
     for name, network in config.get("networks", {}).items():
         infos[name] = _info(name, network, lines, made)
     infos = {name: info for name, info in infos.items() if info}
+    _fit_defaults(config, names["given"], infos)
     lines += _images(config, names, infos, made)
     lines += _orderings(config, infos)
     lines += _layers(config, names, infos)
     lines += _slices(config, infos)
     lines += _comparisons(config, names, infos)
     return infos, lines
+
+
+def _fit_defaults(config, given, infos):
+    """Make what nobody asked for smaller where a network is too small for it."""
+    convolutions = [conv for info in infos.values() for conv in info.convolutions.values()]
+    if not convolutions:
+        return
+    filters = min(conv.shape[0] for conv in convolutions)
+    height = max(conv.shape[1] for conv in convolutions)
+    slices, orderings = config.get("slices", {}), config.get("orderings", {})
+    if "k" in slices and "k" not in given:
+        slices["k"] = sorted({min(k, filters) for k in slices["k"]})
+    if "rows" in slices and "rows" not in given and min(slices["rows"]) >= height:
+        slices["rows"] = [height // 2]
+    if isinstance(orderings, list):
+        orderings = config["orderings"] = {name: {} for name in orderings}
+    for name, ordering in orderings.items():
+        ordering = orderings[name] = dict(ordering or {})
+        if ordering.get("method", name) == "kmeans":
+            ordering.setdefault("k", min(CLUSTERS, filters))
 
 
 def _info(name, network, lines, made):

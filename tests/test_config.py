@@ -355,3 +355,27 @@ def _undescribed(schema, place):
         children = value if isinstance(value, list) else [value]
         for child in children:
             yield from _undescribed(child, f"{place}.{key}")
+
+
+def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
+    """What nobody asked for is made smaller; what somebody did is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    Path("small.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }\n'
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"\n'
+        "  convolution_param { num_output: 4 kernel_size: 2 } }\n"
+    )
+    Path("small.caffemodel").write_bytes(b"")
+    files = {"prototxt": "small.prototxt", "weights": "small.caffemodel"}
+    config = {
+        "networks": {"small": {**files, "mean": [0, 0, 0], "score": "conv"}},
+        "images": {"cat": {"path": "skimage:cat"}},
+    }
+    found = load_config(config)
+    assert found["orderings"]["kmeans"]["k"] == 4
+    assert found["slices"]["k"] == [4]
+    assert found["shown"]["small"]["cat"]["slices"] == [("conv", 4)]
+    asked = {"slices": {"rows": [15], "k": [7]}, "orderings": {"kmeans": {"k": 10}}}
+    with pytest.raises(ConfigError) as error:
+        load_config(config | asked)
+    assert len(error.value.lines) == 2

@@ -1,0 +1,75 @@
+"""The page on classes and the page on parity, from reports written by hand."""
+
+import json
+from html.parser import HTMLParser
+
+from PIL import Image
+
+from cnnvis.pages import make_classes_page, make_parity_page
+
+
+class Links(HTMLParser):
+    """Collects what a page links to and shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for key, value in attributes if key in ("href", "src")]
+
+
+def links_of(page):
+    parser = Links()
+    parser.feed(page.read_text())
+    return [link for link in parser.found if not link.startswith(("#", "data:", "../"))]
+
+
+def write(path, content=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        Image.new("L", (4, 3)).save(path)
+    else:
+        path.write_text(json.dumps(content))
+    return path
+
+
+def test_classes_page(tmp_path):
+    root = tmp_path / "results" / "net" / "classes"
+    errors = {"error_top1": 0.25, "error_top5": 0.0, "probability": 0.5}
+    cases = dict.fromkeys(("before", "least", "most"), errors)
+    common = {"cls": 3, "images": 8, "skipped": ["torn.jpg"], "sentence": "Half <of> it & more."}
+    importance = write(root / "cats" / "importance" / "conv1.json", common)
+    pruning = {**common, "table": cases, "others": {"dogs": cases}}
+    files = [
+        importance,
+        write(root / "cats" / "pruning" / "conv1.json", pruning),
+        *(write(root / "cats" / kind / "conv1.csv", "") for kind in ("importance", "pruning")),
+        *(write(root / "cats" / kind / "conv1.png") for kind in ("importance", "pruning")),
+        write(root / "cats" / "pruning" / "conv1.svg", ""),
+    ]
+    make_classes_page(root / "index.html", network="net", artefacts=files)
+    text = (root / "index.html").read_text()
+    assert "Half &lt;of&gt; it &amp; more." in text and "torn.jpg" in text
+    assert text.count("25 %") == 6
+    links = links_of(root / "index.html")
+    assert links and all((root / link).is_file() for link in links)
+
+
+def test_parity_page_says_what_is_not_faithful(tmp_path):
+    value = {"absolute": 0.5, "relative": 0.01}
+    report = {
+        "network": "net",
+        "images": ["cat"],
+        "blobs": {"conv1": value},
+        "gradients": {},
+        "flips": [],
+        "seconds": {"forward": {"numpy": 0.1, "pycaffe": 0.2}},
+        "faithful": False,
+        "sentence": "NOT faithful",
+    }
+    path = write(tmp_path / "net" / "parity.json", report)
+    page, summary = tmp_path / "parity.html", tmp_path / "parity.json"
+    make_parity_page(page, summary, reports=[path])
+    assert "No: at least one network" in page.read_text()
+    assert json.loads(summary.read_text())["faithful"] is False

@@ -51,21 +51,22 @@ def check(config, names, made):
 
 
 def _fit_defaults(config, given, infos):
-    """Make what nobody asked for smaller where a network is too small for it."""
+    """Write all orderings out as mappings; fit what nobody asked for to a small network."""
+    names = config["orderings"]
+    config["orderings"] = {
+        name: {} if isinstance(names, list) else dict(names[name] or {}) for name in names
+    }
     convolutions = [conv for info in infos.values() for conv in info.convolutions.values()]
     if not convolutions:
         return
     filters = min(conv.shape[0] for conv in convolutions)
     height = max(conv.shape[1] for conv in convolutions)
-    slices, orderings = config.get("slices", {}), config.get("orderings", {})
+    slices = config.get("slices", {})
     if "k" in slices and "k" not in given:
         slices["k"] = sorted({min(k, filters) for k in slices["k"]})
     if "rows" in slices and "rows" not in given and min(slices["rows"]) >= height:
         slices["rows"] = [height // 2]
-    if isinstance(orderings, list):
-        orderings = config["orderings"] = {name: {} for name in orderings}
-    for name, ordering in orderings.items():
-        ordering = orderings[name] = dict(ordering or {})
+    for name, ordering in config["orderings"].items():
         if ordering.get("method", name) == "kmeans":
             ordering.setdefault("k", min(CLUSTERS, filters))
 
@@ -157,9 +158,7 @@ def _class(place, cls, network, config, infos):
 
 
 def _orderings(config, infos):
-    orderings = config["orderings"]
-    for name, ordering in {} if isinstance(orderings, list) else orderings.items():
-        ordering = ordering or {}
+    for name, ordering in config["orderings"].items():
         method = ordering.get("method", name)
         if method not in METHODS:
             place = dotted("orderings", name, "method")
@@ -168,7 +167,7 @@ def _orderings(config, infos):
             if key in ordering and method in METHODS and method != "kmeans":
                 yield f"{dotted('orderings', name, key)}{method} has no {key}; only kmeans has"
         if method == "kmeans":
-            yield from _clusters(dotted("orderings", name, "k"), ordering.get("k", 10), infos)
+            yield from _clusters(dotted("orderings", name, "k"), ordering.get("k", CLUSTERS), infos)
 
 
 def _clusters(place, k, infos, layers=None):

@@ -138,12 +138,10 @@ def _slice_places(slices, network, info):
 
 
 def _orderings(orderings):
-    if isinstance(orderings, list):
-        orderings = dict.fromkeys(orderings)
     resolved = {}
     for name, ordering in orderings.items():
-        ordering = {"method": name, **(ordering or {})}
-        numbers = {"k": 10, "seed": 0} if ordering["method"] == "kmeans" else {}
+        ordering = {"method": name, **ordering}
+        numbers = {"seed": 0} if ordering["method"] == "kmeans" else {}
         resolved[name] = {**numbers, **ordering}
     return resolved
 

@@ -21,7 +21,7 @@ import threadpoolctl
 
 import cnnvis
 from cnnvis.caffe import write_caffemodel
-from cnnvis.networks import inspect
+from cnnvis.engines.inspection import inspect
 
 HERE = Path(__file__).parent
 PROTOTXT = HERE.parent / "models" / "caffenet" / "deploy.prototxt"

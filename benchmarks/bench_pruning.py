@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 import cnnvis
+from cnnvis.engines.inspection import inspect
 from cnnvis.engines.numpy.changes import Base
-from cnnvis.networks import inspect
 
 MODELS = Path(__file__).parents[1] / "models"
 CASES = [

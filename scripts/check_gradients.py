@@ -1,7 +1,7 @@
 """Check the gradients of one neuron numerically."""
 
-from cnnvis.jobs import job
-from cnnvis.validation import check_gradients
+from cnnvis.checks.gradient_check import check_gradients
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     check_gradients(

@@ -1,7 +1,7 @@
 """Compare the embedded engine with real Caffe on one network."""
 
-from cnnvis.jobs import job
-from cnnvis.parity import compare_engines
+from cnnvis.checks.engine_parity import compare_engines
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     images = snakemake.params.images

@@ -1,7 +1,7 @@
 """Decode weights from their Deep-Compression form."""
 
-from cnnvis.compression import decode_network
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.inputs.deep_compression import decode_network
 
 with job(snakemake):
     decode_network(snakemake.input.compressed, snakemake.input.prototxt, snakemake.output[0])

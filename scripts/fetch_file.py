@@ -1,7 +1,7 @@
 """Fetch a file that is not here."""
 
-from cnnvis.downloads import fetch_file
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.inputs.downloads import fetch_file
 
 with job(snakemake):
     fetch_file(snakemake.params.source, snakemake.output[0])

@@ -1,7 +1,7 @@
 """Run a network on one image."""
 
-from cnnvis.activations import make_activations
-from cnnvis.jobs import job
+from cnnvis.activations.forward import make_activations
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_activations(

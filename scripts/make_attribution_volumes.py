@@ -1,7 +1,7 @@
 """Write attributions at one layer as volumes and draw them, one of each kind."""
 
-from cnnvis.attributions import KINDS, make_attribution_volume
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.gradients.attributions import KINDS, make_attribution_volume
 
 with job(snakemake):
     for kind, vox, picture in zip(

@@ -1,8 +1,8 @@
 """Attribute one neuron to pixels and to weights, and draw the saliency map."""
 
-from cnnvis.attributions import make_attributions
-from cnnvis.jobs import job
-from cnnvis.saliency_figures import make_saliency
+from cnnvis.core.jobs import job
+from cnnvis.gradients.attributions import make_attributions
+from cnnvis.gradients.saliency_figure import make_saliency
 
 with job(snakemake):
     make_attributions(

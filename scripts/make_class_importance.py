@@ -1,7 +1,7 @@
 """Weigh the filters of one layer for a class, and compare its images with other classes'."""
 
-from cnnvis.class_importance import make_class_importance
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.importance.class_importance import make_class_importance
 
 with job(snakemake):
     make_class_importance(

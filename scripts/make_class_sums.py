@@ -1,7 +1,7 @@
 """Average the gradients' norms over a collection, for all layers in one pass."""
 
-from cnnvis.class_importance import make_class_sums
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.importance.class_importance import make_class_sums
 
 with job(snakemake):
     make_class_sums(

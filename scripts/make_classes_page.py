@@ -1,6 +1,6 @@
 """Make the page on the classes of one network."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages import make_classes_page
 
 with job(snakemake):

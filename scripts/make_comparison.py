@@ -1,7 +1,7 @@
 """Compare one neuron's gradients over groups of images."""
 
-from cnnvis.comparisons import make_comparison
-from cnnvis.jobs import groups_of, job
+from cnnvis.core.jobs import groups_of, job
+from cnnvis.gradients.comparisons import make_comparison
 
 with job(snakemake):
     make_comparison(

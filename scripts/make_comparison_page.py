@@ -1,6 +1,6 @@
 """Make the page of one comparison."""
 
-from cnnvis.jobs import groups_of, job
+from cnnvis.core.jobs import groups_of, job
 from cnnvis.pages import make_comparison_page
 
 with job(snakemake):

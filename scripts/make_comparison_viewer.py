@@ -1,6 +1,6 @@
 """Make the 3D series of one neuron's gradients over groups of images."""
 
-from cnnvis.jobs import groups_of, job
+from cnnvis.core.jobs import groups_of, job
 from cnnvis.pages import make_comparison_viewer
 
 with job(snakemake):

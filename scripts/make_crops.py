@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from cnnvis.collections import write_crops
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.inputs.image_sets import write_crops
 
 with job(snakemake):
     # Which photographs there are and which part is held out is the business of the model.

@@ -1,7 +1,7 @@
 """Draw the filters of one layer."""
 
-from cnnvis.grids import make_filters
-from cnnvis.jobs import job
+from cnnvis.activations.grids import make_filters
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_filters(

@@ -1,7 +1,7 @@
 """Write one layer's gradient as a volume and draw it."""
 
-from cnnvis.gradients import make_gradient_volume
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.gradients.weight_gradients import make_gradient_volume
 
 with job(snakemake):
     make_gradient_volume(

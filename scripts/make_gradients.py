@@ -1,7 +1,7 @@
 """Differentiate one neuron with respect to the weights of layers."""
 
-from cnnvis.gradients import make_gradients
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.gradients.weight_gradients import make_gradients
 
 with job(snakemake):
     make_gradients(

@@ -1,7 +1,7 @@
 """Draw the outputs of one layer's filters."""
 
-from cnnvis.grids import make_grid
-from cnnvis.jobs import job
+from cnnvis.activations.grids import make_grid
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_grid(

@@ -1,6 +1,6 @@
 """Make the page of one image in one network."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages import make_image_page
 
 OUTPUTS = ("filters", "orderings", "grids", "volumes", "binary_volumes", "slices")

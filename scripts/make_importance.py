@@ -1,7 +1,7 @@
 """Weigh the filters of one layer."""
 
-from cnnvis.importance import make_importance
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.importance.filter_importance import make_importance
 
 with job(snakemake):
     make_importance(

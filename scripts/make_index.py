@@ -1,6 +1,6 @@
 """Make the page that leads to all others."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages import make_index
 
 with job(snakemake):

@@ -1,7 +1,7 @@
 """Preprocess one image."""
 
-from cnnvis.images import make_input
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
+from cnnvis.inputs.images import make_input
 
 with job(snakemake):
     make_input(

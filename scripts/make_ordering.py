@@ -1,7 +1,7 @@
 """Order the filters of one layer."""
 
-from cnnvis.jobs import job
-from cnnvis.orderings import make_ordering
+from cnnvis.activations.orderings import make_ordering
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_ordering(

@@ -1,6 +1,6 @@
 """Make the page on how faithful the embedded engine is."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages import make_parity_page
 
 with job(snakemake):

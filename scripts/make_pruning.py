@@ -1,7 +1,7 @@
 """Remove filters by their importance to a class, and count its errors and others'."""
 
-from cnnvis.jobs import job
-from cnnvis.pruning import make_pruning
+from cnnvis.core.jobs import job
+from cnnvis.importance.pruning import make_pruning
 
 with job(snakemake):
     make_pruning(

@@ -1,6 +1,6 @@
 """Make the page on recovered filters."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages.recovery import recovery_page
 
 with job(snakemake):

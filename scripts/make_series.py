@@ -1,7 +1,7 @@
 """Write one neuron's gradients over groups of images as time series."""
 
-from cnnvis.jobs import groups_of, job
-from cnnvis.series import make_series
+from cnnvis.core.jobs import groups_of, job
+from cnnvis.gradients.time_series import make_series
 
 with job(snakemake):
     make_series(

@@ -1,7 +1,7 @@
 """Cluster and order one row of one layer's outputs."""
 
-from cnnvis.jobs import job
-from cnnvis.slices import make_slice
+from cnnvis.activations.slices import make_slice
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_slice(

@@ -1,6 +1,6 @@
 """Make the page on how close a run came to the study."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages.verification import verification_page
 
 with job(snakemake):

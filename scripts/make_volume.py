@@ -1,7 +1,7 @@
 """Write one layer's outputs as volumes."""
 
-from cnnvis.jobs import job
-from cnnvis.volumes import make_volume
+from cnnvis.activations.volumes import make_volume
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_volume(

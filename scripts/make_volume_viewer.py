@@ -1,6 +1,6 @@
 """Make the 3D page of one layer's outputs."""
 
-from cnnvis.jobs import job
+from cnnvis.core.jobs import job
 from cnnvis.pages import make_volume_viewer
 
 with job(snakemake):

@@ -1,7 +1,7 @@
 """Recover the filters of a first layer from what they made of one image."""
 
-from cnnvis.jobs import job
-from cnnvis.recovery import make_recovery
+from cnnvis.checks.filter_recovery import make_recovery
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_recovery(

@@ -1,7 +1,7 @@
 """Find the neuron whose gradients were published for one image."""
 
-from cnnvis.jobs import job
-from cnnvis.neurons import make_fit
+from cnnvis.checks.neuron_search import make_fit
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     make_fit(

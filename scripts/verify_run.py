@@ -1,7 +1,7 @@
 """Compare a run with what the study published."""
 
-from cnnvis.jobs import job
-from cnnvis.verification import Run, make_verification
+from cnnvis.checks.reproduction import Run, make_verification
+from cnnvis.core.jobs import job
 
 with job(snakemake):
     files, verified = snakemake.input, snakemake.params.verified

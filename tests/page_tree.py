@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis import pages
-from cnnvis.activations import predict
-from cnnvis.arrays import write_arrays
-from cnnvis.comparisons import make_comparison
-from cnnvis.files import safe_name, write_json
-from cnnvis.gradients import make_gradient_volume
-from cnnvis.grids import make_grid
-from cnnvis.images import make_input
-from cnnvis.importance import make_importance
-from cnnvis.orderings import make_ordering
-from cnnvis.series import make_series
-from cnnvis.slices import make_slice
-from cnnvis.volumes import make_volume
+from cnnvis.activations.forward import predict
+from cnnvis.activations.grids import make_grid
+from cnnvis.activations.orderings import make_ordering
+from cnnvis.activations.slices import make_slice
+from cnnvis.activations.volumes import make_volume
+from cnnvis.core.arrays import write_arrays
+from cnnvis.core.files import safe_name, write_json
+from cnnvis.gradients.comparisons import make_comparison
+from cnnvis.gradients.time_series import make_series
+from cnnvis.gradients.weight_gradients import make_gradient_volume
+from cnnvis.importance.filter_importance import make_importance
+from cnnvis.inputs.images import make_input
 
 NASTY = "<b>&\"'</script>"
 LABELS = ["cat & dog", f"page {NASTY}", "moon", "brick <i>"]
@@ -206,8 +206,8 @@ def _make_gradients(tree, folder, image):
 
 
 def _make_attributions(folder):
-    from cnnvis.attributions import KINDS, make_attribution_volume
-    from cnnvis.saliency_figures import make_saliency
+    from cnnvis.gradients.attributions import KINDS, make_attribution_volume
+    from cnnvis.gradients.saliency_figure import make_saliency
 
     rng = np.random.default_rng(9)
     values = {f"{kind}/conv1": np.abs(rng.normal(size=(12, 3, 3, 3))) for kind in KINDS}

@@ -1,7 +1,7 @@
 """The checked configuration, and what the stages share.
 
 Input: the configuration, and the prototxt of each network (for its layers).
-Output: `study`, which the stages look things up in (see cnnvis/config_tables.py).
+Output: `study`, which the stages look things up in (see cnnvis/config/tables.py).
 """
 
 import os
@@ -9,10 +9,10 @@ import re
 import sys
 from pathlib import Path
 
-from cnnvis.config import load_config
+from cnnvis.config.load import load_config
 from cnnvis.engines import ENGINES
-from cnnvis.errors import UserError
-from cnnvis.provenance import digest
+from cnnvis.core.errors import UserError
+from cnnvis.core.code_digest import digest
 
 # Scripts import the package beside this Snakefile, the one whose code is in their params.
 others = filter(None, [os.environ.get("PYTHONPATH")])

@@ -5,8 +5,8 @@ import numpy as np
 from cnnvis.caffe.blobs import DATA, read_blob
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import open_reader, opening
-from cnnvis.errors import UserError
-from cnnvis.files import atomic
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
 
 WHAT = "binaryproto mean"
 

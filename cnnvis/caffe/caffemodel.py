@@ -3,8 +3,8 @@
 from cnnvis.caffe.blobs import blob_parts, read_blob
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import BYTES, open_reader, opening
-from cnnvis.errors import UserError
-from cnnvis.files import atomic
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
 
 WHAT = "binary .caffemodel"
 LAYER, LAYERS = 100, 2

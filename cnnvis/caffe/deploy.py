@@ -12,7 +12,7 @@ from google.protobuf import text_format
 
 from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.caffe.schema import messages
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 DATA = ("Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData")
 _SHOWN = 8

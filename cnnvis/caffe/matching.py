@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 _SHOWN = 4
 

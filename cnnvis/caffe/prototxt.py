@@ -6,7 +6,7 @@ from google.protobuf import text_format
 
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.upgrades import upgrade
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 _TEXT_CONTROLS = b"\t\n\v\f\r\x1b"
 _LONGEST = 300  # characters of a message: protobuf quotes whole lines

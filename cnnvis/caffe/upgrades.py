@@ -5,7 +5,7 @@ data layers, ``layers {}`` to ``layer {}``, input fields to an Input layer, Batc
 """
 
 from cnnvis.caffe.schema import messages
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 TYPES = {
     "NONE": "",

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 ENGINES = {"numpy": "cnnvis.engines.numpy.network", "pycaffe": "cnnvis.engines.pycaffe"}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis.caffe import deploy_text, match_weights, read_caffemodel, read_prototxt
+from cnnvis.core.errors import UserError
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import suggestion
 from cnnvis.engines.pycaffe_process import start_caffe
-from cnnvis.errors import UserError
 
 
 class Network(Engine):

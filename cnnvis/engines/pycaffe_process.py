@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 WORKER = Path(__file__).with_name("pycaffe_worker.py")
 

@@ -72,7 +72,7 @@ def make_gradient_viewer(gradients, page, *, layer, cls, network, image, title=N
 
     Notes
     -----
-    The volume is laid out as in `cnnvis.gradients`: (filters, rows * kh, cols * kw).
+    The volume is laid out as in `cnnvis.gradients.weight_gradients`: (filters, rows * kh, cols * kw).
 
     Raises
     ------
@@ -90,7 +90,7 @@ def make_comparison_viewer(groups, page, *, layer, neuron, network, comparison, 
     Parameters
     ----------
     groups : list of dict
-        One per image in the order of the frames, as for `cnnvis.comparisons.make_comparison`:
+        One per image in the order of the frames, as for `cnnvis.gradients.comparisons.make_comparison`:
         ``{"group", "cls", "image", "correct", "gradients", ...}``.
     page : path
         ``results/{network}/comparisons/{comparison}/{layer}.html``.
@@ -149,7 +149,7 @@ def make_image_page(
         are shown in the order in which they first appear. A path that is none of these raises
         `ValueError`.
     mean, input_scale, channel_order
-        As given to `cnnvis.images.make_input`: how the picture is undone.
+        As given to `cnnvis.inputs.images.make_input`: how the picture is undone.
     labels : path, optional
         Class names, one per line, for naming the neurons of the gradients.
     input_shape : sequence of 3 int, optional
@@ -238,7 +238,7 @@ def make_parity_page(page, report, *, reports):
     page, report : path
         ``results/parity.html`` and ``results/parity.json``.
     reports : iterable of path
-        ``parity.json`` of each network (see `cnnvis.parity`).
+        ``parity.json`` of each network (see `cnnvis.checks.engine_parity`).
 
     Raises
     ------

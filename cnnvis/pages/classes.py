@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cnnvis.files import read_json
+from cnnvis.core.files import read_json
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
 

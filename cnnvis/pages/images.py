@@ -3,12 +3,12 @@
 import csv
 from pathlib import Path
 
-from cnnvis.activations import read_input, read_labels
-from cnnvis.attributions import KINDS
-from cnnvis.errors import UserError
-from cnnvis.files import atomic, read_json, safe_name
-from cnnvis.images import to_pixels
-from cnnvis.networks import inspect
+from cnnvis.activations.forward import read_input, read_labels
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic, read_json, safe_name
+from cnnvis.engines.inspection import inspect
+from cnnvis.gradients.attributions import KINDS
+from cnnvis.inputs.images import to_pixels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
 
@@ -47,7 +47,7 @@ def read_prediction(path):
     Raises
     ------
     UserError
-        If it is not what `cnnvis.activations.predict` gives.
+        If it is not what `cnnvis.activations.forward.predict` gives.
     """
     found = read_json(path)
     if not isinstance(found, dict) or not found.get("top"):
@@ -65,7 +65,7 @@ def write_picture(input, picture, shape, *, mean, scale, channel_order):
     shape : tuple of int
         The network's.
     mean, scale, channel_order
-        As given to `cnnvis.images.make_input`.
+        As given to `cnnvis.inputs.images.make_input`.
     """
     from PIL import Image
 
@@ -115,7 +115,7 @@ def _neuron(cls, files, page, labels):
 
 
 def read_check(path):
-    """Read a report of `cnnvis.validation.check_gradients`.
+    """Read a report of `cnnvis.checks.gradient_check.check_gradients`.
 
     Raises
     ------

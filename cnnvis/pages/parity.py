@@ -1,6 +1,6 @@
 """``results/parity.html``: is the embedded engine faithful to Caffe?"""
 
-from cnnvis.files import read_json, write_json
+from cnnvis.core.files import read_json, write_json
 from cnnvis.pages.render import write_page
 
 TASKS = {"forward": "Forward pass, one image", "gradient": "Gradient of one neuron, one image"}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cnnvis.errors import UserError
-from cnnvis.files import read_json
+from cnnvis.checks.filter_recovery import Geometry
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import read_json
 from cnnvis.pages.render import figure, link, write_page
-from cnnvis.recovery import Geometry
 
 
 def recovery_page(page, recoveries):
@@ -16,7 +16,7 @@ def recovery_page(page, recoveries):
     page : path
         ``results/recovery.html``.
     recoveries : dict of str to path
-        Name -> ``report.json`` of `cnnvis.recovery.make_recovery`; ``filters.png``,
+        Name -> ``report.json`` of `cnnvis.checks.filter_recovery.make_recovery`; ``filters.png``,
         ``deploy.prototxt`` and ``weights.caffemodel`` lie beside it.
 
     Raises

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cnnvis.files import atomic
+from cnnvis.core.files import atomic
 from cnnvis.pages.artefacts import png_size
 from cnnvis.version import __version__
 

@@ -1,6 +1,6 @@
 """``results/verify.html``: how close a run came to what the study published."""
 
-from cnnvis.files import read_json
+from cnnvis.core.files import read_json
 from cnnvis.pages.render import link, write_page
 
 GROUPS = {
@@ -34,7 +34,7 @@ def verification_page(page, report, recovered=()):
     page : path
         ``results/verify.html``.
     report : path
-        ``results/verify.json``, see `cnnvis.verification`.
+        ``results/verify.json``, see `cnnvis.checks.reproduction`.
     recovered : iterable of path
         ``report.json`` of the recovery that the network's filters come from, if they do: the page
         then says what agreement means.

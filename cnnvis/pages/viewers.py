@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from cnnvis.arrays import check_maps, factor, read_array
-from cnnvis.comparisons import check_shapes, read_members
-from cnnvis.files import safe_name
-from cnnvis.gradients import tile_channels
-from cnnvis.orderings import read_permutation
+from cnnvis.activations.orderings import read_permutation
+from cnnvis.activations.volumes import to_bytes
+from cnnvis.core.arrays import check_maps, factor, read_array
+from cnnvis.core.files import safe_name
+from cnnvis.gradients.comparisons import check_shapes, read_members
+from cnnvis.gradients.weight_gradients import tile_channels
 from cnnvis.pages.render import link, write_page
-from cnnvis.volumes import to_bytes
 
 SCRIPTS = (
     "data",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.images import crop_image, preprocess, read_image
+from cnnvis.inputs.images import crop_image, preprocess, read_image
 
 LABELS = Path(__file__).with_name("labels.txt").read_text(encoding="utf-8").split()
 SHAPE = (3, 227, 227)
@@ -75,7 +75,7 @@ def network_input(photograph, crop):
 def sampled(photograph, crop):
     """Return a crop at the network's size, float32 (227, 227, 3) RGB.
 
-    The same as ``cnnvis.images.resize`` of the crop (its fading border too: the crop is
+    The same as ``cnnvis.inputs.images.resize`` of the crop (its fading border too: the crop is
     surrounded by its darkest value) but for rounding, in a tenth of its time.
     """
     pixels = crop_image(photograph, crop, "crop")

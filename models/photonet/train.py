@@ -25,10 +25,10 @@ from photographs import (
     sampled,
 )
 
+from cnnvis.activations.grids import make_filters
 from cnnvis.caffe import read_prototxt, write_caffemodel
-from cnnvis.errors import UserError
-from cnnvis.files import write_json
-from cnnvis.grids import make_filters
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import write_json
 
 try:
     import torch

@@ -1,3 +1,3 @@
 """Fixtures the engines' tests share."""
 
-from tests.test_pycaffe import caffe_python  # noqa: F401
+from tests.engines.test_pycaffe import caffe_python  # noqa: F401

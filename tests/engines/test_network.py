@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import cnnvis
-from cnnvis.errors import UserError
-from cnnvis.networks import inspect
+from cnnvis.core.errors import UserError
+from cnnvis.engines.inspection import inspect
 from tests.engines.goldens import GOLDENS, difference
 
 THIN = GOLDENS / "caffenet_thin.prototxt"

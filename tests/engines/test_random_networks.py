@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 import cnnvis
+from cnnvis.checks.engine_parity import flips
+from cnnvis.core.errors import UserError
 from cnnvis.engines.numpy.graph import read_graph
-from cnnvis.errors import UserError
-from cnnvis.parity import flips
 from tests.engines.goldens import difference
 from tests.engines.random_networks import INPUT, network_texts, random_weights
 

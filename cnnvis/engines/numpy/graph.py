@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from cnnvis.caffe import read_deploy
+from cnnvis.core.errors import UserError
 from cnnvis.engines.numpy.layers import LAYERS, Layer
 from cnnvis.engines.numpy.splits import insert_splits
-from cnnvis.errors import UserError
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnvis.caffe import match_weights, read_caffemodel
+from cnnvis.core.errors import UserError
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import read_graph, suggestion
 from cnnvis.engines.numpy.passes import backward, forward
@@ -10,7 +11,6 @@ from cnnvis.engines.numpy.plans import Plan
 from cnnvis.engines.numpy.sharing import add_partners, partners, share, shared_groups
 from cnnvis.engines.numpy.variants import Variants
 from cnnvis.engines.numpy.workers import Workers
-from cnnvis.errors import UserError
 
 PLANS_KEPT = 16
 

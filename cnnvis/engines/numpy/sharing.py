@@ -4,7 +4,7 @@ As in Caffe, the first such layer owns them, a change to one is a change to all,
 is the sum over all of them.
 """
 
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 
 def shared_groups(graph, weight_shapes):

@@ -7,7 +7,7 @@ they and their blobs are visible in pycaffe, so they are made here with the same
 from collections import Counter
 
 from cnnvis.caffe.schema import messages
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 
 def insert_splits(layers, source):

@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
+from cnnvis.core.errors import UserError
 from cnnvis.engines.numpy.narrow import Narrow
 from cnnvis.engines.numpy.passes import forward
 from cnnvis.engines.numpy.sharing import partners
 from cnnvis.engines.numpy.switches import Fingerprints
-from cnnvis.errors import UserError
 
 # How many bytes the changed outputs of one batch of variants may take.
 MEMORY = 48 * 2**20

@@ -1,6 +1,6 @@
 """What all layer types have in common."""
 
-from cnnvis.errors import UserError
+from cnnvis.core.errors import UserError
 
 
 class Layer:

@@ -1,0 +1,1 @@
+"""Feature maps: the forward pass, orderings, slices, grids and volumes."""

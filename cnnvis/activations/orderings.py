@@ -1,0 +1,281 @@
+"""Orders of a layer's filters in which neighbours look alike.
+
+Each method takes the filter outputs as a matrix, one row per filter, and returns a permutation:
+``permutation[i]`` is the filter that stands at place ``i``. A method is added by one function
+and one entry of `METHODS`.
+
+- ``natural``: as the network has them.
+- ``kmeans``: filters of a cluster together; clusters from weak to strong.
+- ``pca``: along the first principal direction, as in the study, from weak to strong.
+"""
+
+import warnings
+
+import numpy as np
+
+from cnnvis.core.arrays import check_maps, read_array
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import read_json, write_json
+
+STARTS = 10
+
+
+def make_ordering(blobs, output, *, blob, method, **parameters):
+    """Order the filters of one layer for one image, and write the ordering as JSON.
+
+    Parameters
+    ----------
+    blobs : str or Path
+        The image's ``blobs.npz``.
+    output : str or Path
+        JSON: method, parameters, blob, permutation, the mean distance of neighbours in this and
+        in the natural order, and the method's own numbers.
+    blob : str
+        The convolution's blob, (filters, height, width).
+    method : {"natural", "kmeans", "pca"}
+    **parameters
+        ``k`` and ``seed`` for kmeans.
+
+    Raises
+    ------
+    UserError
+        If the blob, the method or a parameter is not usable.
+    """
+    outputs = read_array(blobs, blob)
+    check_maps(outputs, f"{blobs}: blob '{blob}'")
+    matrix = outputs.reshape(len(outputs), -1).astype(np.float64)
+    try:
+        permutation, numbers = order(matrix, method, **parameters)
+    except UserError as error:
+        raise UserError(f"{error} (blob '{blob}' of {blobs})") from None
+    write_json(
+        output,
+        {
+            "method": method,
+            "parameters": parameters,
+            "blob": blob,
+            "permutation": permutation.tolist(),
+            "neighbour_distance": {
+                "ordered": significant(neighbour_distance(matrix[permutation])),
+                "natural": significant(neighbour_distance(matrix)),
+            },
+            **numbers,
+        },
+    )
+
+
+def order(matrix, method, **parameters):
+    """Order the rows of a matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray, (filters, pixels)
+    method : str
+        A key of `METHODS`.
+    **parameters
+        The method's.
+
+    Returns
+    -------
+    permutation : ndarray of int, (filters,)
+    numbers : dict
+        What the method has to say, ready for JSON.
+
+    Raises
+    ------
+    UserError
+        If the method or a parameter is unknown, or a parameter is out of range.
+    """
+    if method not in METHODS:
+        raise UserError(f"ordering: method '{method}' is unknown, expected {', '.join(METHODS)}")
+    function, known = METHODS[method]
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        raise UserError(f"ordering: method '{method}' has no parameter '{unknown[0]}'")
+    from threadpoolctl import threadpool_limits
+
+    # One thread: the order of a parallel sum varies, and with it the last digits; and a job of
+    # many beside each other is slower, not faster, when each spreads over all processors.
+    with threadpool_limits(1):
+        return function(np.asarray(matrix, np.float64), **parameters)
+
+
+def order_naturally(matrix):
+    """Keep the order of the network; see `order`."""
+    return np.arange(len(matrix)), {}
+
+
+def order_by_pca(matrix):
+    """Order rows along the first principal direction, ascending, as the study did.
+
+    The matrix is centred across filters, its first principal direction taken, and the *uncentred*
+    rows are projected on it. Equal rows (dead filters, say) keep their natural order.
+
+    The direction's sign is arbitrary; here it is the one for which the mean row has a positive
+    projection. Outputs after a ReLU are not negative, so the order then runs from filters that
+    respond weakly to filters that respond strongly, as it does in the study's figures. Where the
+    mean row is orthogonal to the direction, its component of the largest magnitude is positive.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, (filters, pixels)
+
+    Returns
+    -------
+    permutation : ndarray of int, (filters,)
+    numbers : dict
+        ``projections`` of each filter (natural order) and the ``explained_variance`` ratios of
+        the leading directions.
+    """
+    direction, ratios = principal_direction(matrix)
+    projections = matrix @ direction
+    return np.argsort(projections, kind="stable"), {
+        "projections": [significant(value) for value in projections],
+        "explained_variance": [significant(value) for value in ratios[:5]],
+    }
+
+
+def principal_direction(matrix):
+    """Return the first principal direction of rows, signed as `order_by_pca` says.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, (filters, pixels)
+
+    Returns
+    -------
+    direction : ndarray, (pixels,)
+        Of length 1, or zeros where all rows are equal.
+    ratios : ndarray, (filters,)
+        Share of the variance along each principal direction, descending.
+    """
+    mean = matrix.mean(axis=0)
+    centred = matrix - mean
+    # The Gram matrix (filters x filters) has the same spectrum as the covariance of thousands of
+    # pixels: 96 x 96 instead of 3025 x 3025 for conv1.
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    values = np.maximum(values[::-1], 0)
+    direction = centred.T @ vectors[:, -1]
+    length = np.linalg.norm(direction)
+    # Rounding of equal rows leaves a direction of noise.
+    if length <= 1e-12 * np.linalg.norm(matrix):
+        return np.zeros_like(mean), np.zeros_like(values)
+    direction /= length
+    along_mean = mean @ direction
+    if abs(along_mean) <= 1e-9 * np.linalg.norm(mean):
+        along_mean = direction[np.argmax(np.abs(direction))]
+    return direction * np.copysign(1.0, along_mean), values / values.sum()
+
+
+def order_by_kmeans(matrix, k=10, seed=0):
+    """Put rows of one cluster together.
+
+    Clusters stand in the order of the mean of their members, ascending (weak to strong, like
+    `order_by_pca`), then of their first filter; members keep their natural order.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, (filters, pixels)
+    k : int
+        Number of clusters; fewer come out where fewer rows are distinct.
+    seed : int
+
+    Returns
+    -------
+    permutation : ndarray of int, (filters,)
+    numbers : dict
+        ``labels`` (cluster of each filter, natural order), ``sizes`` of the clusters and their
+        ``inertia`` (sum of squared distances to the centres).
+
+    Raises
+    ------
+    UserError
+        If `k` is below 1 or above the number of filters.
+    """
+    labels, inertia = cluster(matrix, k, seed)
+    return np.argsort(labels, kind="stable"), {
+        "labels": labels.tolist(),
+        "sizes": np.bincount(labels).tolist(),
+        "inertia": significant(inertia),
+    }
+
+
+def cluster(matrix, k, seed):
+    """Cluster rows by k-means (scikit-learn, `STARTS` seeded starts).
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, (filters, pixels)
+    k, seed : int
+
+    Returns
+    -------
+    labels : ndarray of int, (filters,)
+        Cluster of each row; clusters are numbered in the order that `order_by_kmeans` gives them.
+    inertia : float
+
+    Raises
+    ------
+    UserError
+        If `k` is below 1 or above the number of rows.
+    """
+    if not 1 <= k <= len(matrix):
+        raise UserError(f"k-means: k = {k}, expected 1 to {len(matrix)}, the number of filters")
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # Fewer distinct rows than k (dead filters) is no mistake: clusters then stay empty.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = KMeans(k, n_init=STARTS, random_state=seed).fit(matrix)
+    found, labels = np.unique(model.labels_, return_inverse=True)
+    means = [matrix[labels == i].mean() for i in range(len(found))]
+    firsts = [np.argmax(labels == i) for i in range(len(found))]
+    rank = np.empty(len(found), int)
+    rank[np.lexsort((firsts, means))] = np.arange(len(found))
+    return rank[labels], float(model.inertia_)
+
+
+def neighbour_distance(matrix):
+    """Return the mean Euclidean distance between successive rows, 0 for a single row."""
+    steps = np.linalg.norm(np.diff(matrix, axis=0), axis=1)
+    return float(steps.mean()) if len(steps) else 0.0
+
+
+def read_permutation(path, filters):
+    """Read the permutation of an ordering's JSON.
+
+    Parameters
+    ----------
+    path : str or Path
+    filters : int
+        How many filters the layer has.
+
+    Returns
+    -------
+    ndarray of int, (filters,)
+
+    Raises
+    ------
+    UserError
+        If the file has no permutation of that many filters.
+    """
+    ordering = read_json(path)
+    permutation = ordering.get("permutation") if isinstance(ordering, dict) else None
+    if not isinstance(permutation, list) or sorted(map(str, permutation)) != sorted(
+        map(str, range(filters))
+    ):
+        raise UserError(f"{path}: 'permutation' is not an order of the filters 0 to {filters - 1}")
+    return np.array(permutation, int)
+
+
+def significant(value):
+    """Return six significant digits: what differs from machine to machine lies behind them."""
+    return float(f"{value:.6g}")
+
+
+METHODS = {
+    "natural": (order_naturally, ()),
+    "kmeans": (order_by_kmeans, ("k", "seed")),
+    "pca": (order_by_pca, ()),
+}

@@ -1,0 +1,1 @@
+"""Checks: of gradients, between engines, and against published results."""

@@ -1,0 +1,115 @@
+"""The files a configuration names: where they are, will be fetched to, or will be decoded to.
+
+Addresses become paths in ``results/downloads``; what is missing beside a ``source.yaml`` that
+describes it is fetched too (see `cnnvis.inputs.sources`).
+"""
+
+from pathlib import Path
+
+from cnnvis.core.errors import UserError
+from cnnvis.core.schema_errors import dotted
+from cnnvis.inputs.sources import as_file, missing_files
+
+SHIPPED = ("skimage:", "sklearn:")
+
+
+def place_files(config):
+    """Put a local path where the configuration has an address; say how missing files are made.
+
+    Parameters
+    ----------
+    config : dict
+        Completed with the schema's defaults; it is changed. Every ``mean`` that is a file becomes
+        ``{file: path, use: pixel or whole}``.
+
+    Returns
+    -------
+    made : dict
+        ``downloads`` ``{path: entry}``, ``decoded`` ``{path: path of the compressed file}`` and
+        ``recovered`` ``{path: name in recover}``.
+    lines : list of str
+        Mistakes in a ``source.yaml``.
+    """
+    files = []
+
+    def put(entry, key):
+        if key in entry:
+            entry[key], known = as_file(entry[key])
+            files.append((entry[key], known))
+
+    for network in config.get("networks", {}).values():
+        put(network, "weights")
+        put(network, "labels")
+        _put_mean(network, put)
+    for image in config.get("images", {}).values():
+        if not str(image["path"]).startswith(SHIPPED):
+            put(image, "path")
+    for recovery in config.get("recover", {}).values():
+        put(recovery, "volume")
+        if not str(recovery["image"]).startswith(SHIPPED):
+            put(recovery, "image")
+        _put_mean(recovery, put)
+    try:
+        downloads, decoded, _ = missing_files(files)
+    except UserError as error:
+        return {"downloads": {}, "decoded": {}, "recovered": {}}, [str(error)]
+    recovered = {
+        f"results/recovered/{name}/weights.caffemodel": name for name in config.get("recover", {})
+    }
+    return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, []
+
+
+def _put_mean(entry, put):
+    mean = entry["mean"]
+    if isinstance(mean, list):
+        return
+    entry["mean"] = mean if isinstance(mean, dict) and "file" in mean else {"file": mean}
+    entry["mean"].setdefault("use", "pixel")
+    put(entry["mean"], "file")
+
+
+def is_there(path, made):
+    """Return whether a file is there, or will be when it is needed."""
+    return Path(path).is_file() or any(str(path) in table for table in made.values())
+
+
+def check_recover(config, made):
+    """Yield one line per mistake in the key recover."""
+    for name, recovery in config.get("recover", {}).items():
+        place = ("recover", name)
+        if Path(recovery["volume"]).suffix not in (".npy", ".vox"):
+            yield f"{dotted(*place, 'volume')}{recovery['volume']} is neither .npy nor .vox"
+        files = {"volume": recovery["volume"], **_named(recovery)}
+        for header in _header(recovery):
+            files["volume (header)"] = header
+        for key, path in files.items():
+            if not is_there(path, made):
+                yield f"{dotted(*place, key)}{path} is no file; expected the path of one"
+
+
+def _named(recovery):
+    files = {} if recovery["image"].startswith(SHIPPED) else {"image": recovery["image"]}
+    mean = recovery["mean"]
+    return files | ({"mean": mean["file"]} if isinstance(mean, dict) else {})
+
+
+def _header(recovery):
+    volume = Path(recovery["volume"])
+    return [str(volume.with_suffix(".hd"))] if volume.suffix == ".vox" else []
+
+
+def resolve_recover(config):
+    """Arrange the key recover: ``{name: {volume, header, image, file, mean_file, options}}``."""
+    keys = ("input_shape", "mean", "kernel", "stride", "pad", "layer", "input_scale")
+    return {
+        name: {
+            "volume": recovery["volume"],
+            "header": _header(recovery),
+            "image": recovery["image"],
+            "file": [] if recovery["image"].startswith(SHIPPED) else [recovery["image"]],
+            "mean_file": [recovery["mean"]["file"]] if isinstance(recovery["mean"], dict) else [],
+            "options": {key: recovery[key] for key in (*keys, "channel_order")}
+            | {"crop": recovery.get("crop")},
+        }
+        for name, recovery in config.get("recover", {}).items()
+    }

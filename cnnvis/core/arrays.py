@@ -1,0 +1,99 @@
+"""Files of named arrays, and the two questions everything asks of an array.
+
+An ``.npz`` of this project is uncompressed (activations hardly compress, and one blob of many is
+read at memory speed), written whole or not at all, and the same bytes for the same arrays.
+"""
+
+import math
+import zipfile
+import zlib
+
+import numpy as np
+
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
+
+
+def write_arrays(path, arrays):
+    """Write ``{name: array}`` as an uncompressed ``.npz``.
+
+    ``numpy.savez`` takes the names as keyword arguments, so that a blob called ``file`` breaks
+    it; any name is welcome here.
+    """
+    with (
+        atomic(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for name, array in arrays.items():
+            # A ZipInfo made by hand carries 1980 as its date: same arrays, same bytes.
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            with archive.open(entry, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array, order="C"))
+
+
+def read_array(path, name, kind="blob"):
+    """Read one array of an ``.npz``, checked to be numbers without NaN or infinity.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of `write_arrays` or ``numpy.savez``.
+    name : str
+        Which array.
+    kind : str
+        What an array of this file is called in error messages.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, has no such array, or the array is not finite.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise UserError(f"{path}: expected an .npz of named arrays, found one array")
+        with archive:
+            if name not in archive.files:
+                held = ", ".join(archive.files) or "nothing"
+                raise UserError(f"{path}: no {kind} '{name}'; it holds {held}")
+            array = archive[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read as .npz ({first_line(error)})") from error
+    check_finite(array, f"{path}: {kind} '{name}'")
+    return array
+
+
+def check_finite(array, what):
+    """Raise a `UserError` that starts with `what` where `array` has NaN or infinity."""
+    bad = array.size - np.count_nonzero(np.isfinite(array))
+    if bad:
+        raise UserError(f"{what}: {bad} of {array.size} values are NaN or infinite")
+
+
+def check_maps(array, what):
+    """Raise a `UserError` unless `array` is filter outputs, (filters, height, width)."""
+    if array.ndim != 3 or not array.size:
+        raise UserError(
+            f"{what}: has shape {array.shape}, expected (filters, height, width) of a convolution"
+        )
+
+
+def first_line(error):
+    """Return what an exception says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def factor(count):
+    """Return ``(rows, columns)``, the exact factors of `count` nearest to a square.
+
+    `rows` is the largest divisor of `count` that is not above its root.
+
+    >>> factor(48), factor(3), factor(96)
+    ((6, 8), (1, 3), (8, 12))
+    """
+    rows = next(rows for rows in range(math.isqrt(count), 0, -1) if count % rows == 0)
+    return rows, count // rows

@@ -1,0 +1,87 @@
+"""Files that are either whole or absent, and names that are safe in paths."""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from cnnvis.core.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Give a temporary path beside `path` that takes its name when the block ends well.
+
+    Parameters
+    ----------
+    path : str or Path
+        The final name. Its folder is made where it is missing.
+
+    Yields
+    ------
+    Path
+        An empty file in the same folder, with the same suffix (writers choose formats by it).
+        It is removed when the block raises, so that nothing half-written ever has the name.
+
+    Raises
+    ------
+    UserError
+        If the system refuses to write (disk full, no permission).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results are meant to be shared like any other file.
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def safe_name(layer):
+    """Return the layer's name as it stands in paths: ``/`` becomes ``-``.
+
+    >>> safe_name("fire2/squeeze1x1")
+    'fire2-squeeze1x1'
+    """
+    return layer.replace("/", "-")
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from error

@@ -1,0 +1,1 @@
+"""Gradients of one neuron: by weights and pixels, compared over images and as time series."""

@@ -1,0 +1,212 @@
+"""One neuron's gradients over the images of a comparison, as a time series for other programs.
+
+Every frame is one image, laid out as in `cnnvis.gradients.weight_gradients`: x runs along kw and
+the columns of
+tiles, y along kh and the rows of tiles, z is the filter; time is the image, in the order of the
+groups. Values are the gradients themselves, float32, unscaled, so that all frames have one scale::
+
+    t = 0  cat_1         t = 1  cat_2               t = 11  motorcycle_miss_2
+    +--------+           +--------+                 +--------+
+    | x, y   |  filter   |        |        ...      |        |
+    +--------+           +--------+                 +--------+
+
+The same numbers are written as NIfTI (``.nii.gz``, four dimensions; 3D Slicer, ITK-SNAP) and as
+VTK image data (``.pvd`` with one ``.vti`` per image; ParaView); `cnnvis.gradients.animation` draws
+them
+as an animation.
+"""
+
+import gzip
+import json
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.core.arrays import read_array
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
+from cnnvis.gradients.comparisons import check_shapes, read_members
+from cnnvis.gradients.weight_gradients import tile_channels
+from cnnvis.importance.filter_importance import filter_norms
+
+NIFTI_COMMENT = 6
+# NIfTI counts the voxels of an axis with 16 bits.
+LONGEST_AXIS = 32767
+
+
+def make_series(groups, nii, pvd, frames, webp, gif, still, *, layer, neuron, title):
+    """Write one neuron's gradients at one layer as time series over images.
+
+    Parameters
+    ----------
+    groups : list of dict
+        As for `cnnvis.gradients.comparisons.make_comparison`.
+    nii : str or Path
+        Becomes a NIfTI file, ``.nii.gz``; see `write_nifti`.
+    pvd, frames : str or Path
+        Become ParaView's list of frames, and the folder of ``frame-000.vti``, … beside it; see
+        `write_vti`.
+    webp, gif, still : str or Path
+        Become the animation, twice, and its first frame as PNG.
+    layer : str
+    neuron : int
+        The class whose score was differentiated.
+    title : str
+
+    Raises
+    ------
+    UserError
+        If there is no reference image, a group is unknown, or a file is not usable.
+    """
+    from cnnvis.gradients.animation import draw_series
+
+    members = read_members(groups)
+    gradients = [read_array(member["gradients"], layer, "gradient of layer") for member in members]
+    check_shapes(members, gradients, layer)
+    volumes = [tile_channels(gradient).astype("<f4") for gradient in gradients]
+    write_nifti(nii, volumes, f"d neuron {neuron} / d {layer}", describe(members, layer, neuron))
+    files = [Path(frames) / f"frame-{index:03}.vti" for index in range(len(members))]
+    for path, volume, member in zip(files, volumes, members, strict=True):
+        write_vti(path, volume, "gradient", _facts(member))
+    write_pvd(pvd, files)
+    norms = np.stack([filter_norms(gradient) for gradient in gradients])
+    draw_series(webp, gif, still, members, gradients, norms, layer=layer, title=title)
+
+
+def describe(members, layer, neuron):
+    """Return what the frames of a series are, for the header of a file."""
+    frames = [{"time": index, **_facts(member)} for index, member in enumerate(members)]
+    return {"quantity": f"d neuron {neuron} / d weights of {layer}", "frames": frames}
+
+
+def _facts(member):
+    verdict = "correct" if member["correct"] else "wrong"
+    return {"image": member["image"], "group": member["group"], "verdict": verdict}
+
+
+def write_nifti(path, volumes, description, comment):
+    """Write volumes as one compressed NIfTI-1 file of four dimensions: x, y, filter, time.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.nii.gz``.
+    volumes : list of ndarray of float32, (filters, height, width)
+    description : str
+        At most 79 characters are kept.
+    comment : dict
+        Becomes JSON in a header extension, which programs keep or pass over.
+
+    Raises
+    ------
+    UserError
+        If an axis is too long for the format.
+
+    Notes
+    -----
+    ASSUME: a weight is 1 mm wide and an image lasts 1 s. Neither has a size, but programs for
+    medical images ask, and take other units for a mistake. The affine is ``diag(-1, -1, 1)``: in
+    NIfTI x and y grow to the right and to the front of a patient, in ITK to the left and to the
+    back, as its pixels do; so this lies in ITK's programs where the ``.mhd`` of an image's volume
+    lies, and its rows run downwards on the screen. ``cal_min`` and ``cal_max`` are the common
+    scale, for programs that look for it.
+    """
+    import nibabel
+
+    check_axes(path, (len(volumes), *volumes[0].shape))
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    # NIfTI has x fastest: the C order of (time, filter, y, x), read from its other end.
+    image = nibabel.Nifti1Image(np.stack(volumes).T, affine)
+    header = image.header
+    image.set_sform(affine, "scanner")
+    image.set_qform(affine, "scanner")
+    header.set_xyzt_units("mm", "sec")
+    header["pixdim"][4] = 1
+    header["descrip"] = description.encode()[:79]
+    scale = max(float(np.abs(volume).max()) for volume in volumes)
+    header["cal_min"], header["cal_max"] = -scale, scale
+    text = json.dumps(comment, ensure_ascii=False).encode()
+    header.extensions.append(nibabel.nifti1.Nifti1Extension(NIFTI_COMMENT, text))
+    with (
+        atomic(path) as temporary,
+        open(temporary, "wb") as stream,
+        # No name and no time in it: same gradients, same bytes.
+        gzip.GzipFile("", "wb", compresslevel=4, fileobj=stream, mtime=0) as packed,
+    ):
+        image.to_stream(packed)
+
+
+def check_axes(path, shape):
+    """Raise a `UserError` where an axis of (time, filters, height, width) is too long."""
+    for axis, length in zip(("images", "filters", "rows", "columns"), shape, strict=True):
+        if length > LONGEST_AXIS:
+            raise UserError(
+                f"{path}: {length} {axis}, but NIfTI holds at most {LONGEST_AXIS}; "
+                "leave the layer out of the comparison's layers"
+            )
+
+
+def write_vti(path, volume, name, facts=None):
+    """Write a volume as VTK XML image data, its bytes appended as they are.
+
+    Values are point data, as ParaView has them from the ``.mhd`` of the same volume: surfaces of
+    equal value and volume rendering need no conversion.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.vti``.
+    volume : ndarray, (depth, height, width)
+        Written as float32.
+    name : str
+        Of the array.
+    facts : dict of str to str, optional
+        Field data: texts that belong to the whole volume.
+    """
+    depth, height, width = volume.shape
+    extent = f"0 {width - 1} 0 {height - 1} 0 {depth - 1}"
+    values = np.ascontiguousarray(volume, "<f4")
+    head = f"""<?xml version="1.0"?>
+<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">
+<ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="1 1 1">
+<FieldData>
+{"".join(_text_array(key, text) for key, text in (facts or {}).items())}</FieldData>
+<Piece Extent="{extent}">
+<PointData Scalars="{escape(name)}">
+<DataArray type="Float32" Name="{escape(name)}" format="appended" offset="0"/>
+</PointData>
+</Piece>
+</ImageData>
+<AppendedData encoding="raw">
+_"""
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        stream.write(head.encode())
+        stream.write(np.uint64(values.nbytes).astype("<u8").tobytes())
+        stream.write(values.data)
+        stream.write(b"\n</AppendedData>\n</VTKFile>\n")
+
+
+def _text_array(name, text):
+    codes = " ".join(map(str, [*text.encode(), 0]))
+    return (
+        f'<Array type="String" Name="{escape(name)}" NumberOfTuples="1" format="ascii">'
+        f"{codes}</Array>\n"
+    )
+
+
+def write_pvd(path, files):
+    """Write ParaView's list of the frames of a series, one second apart."""
+    folder = Path(path).parent
+    frames = "".join(
+        f'<DataSet timestep="{time}" group="" part="0" '
+        f'file="{escape(file.relative_to(folder).as_posix())}"/>\n'
+        for time, file in enumerate(map(Path, files))
+    )
+    text = (
+        '<?xml version="1.0"?>\n'
+        '<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">\n'
+        f"<Collection>\n{frames}</Collection>\n</VTKFile>\n"
+    )
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

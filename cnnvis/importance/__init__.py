@@ -1,0 +1,1 @@
+"""The importance of filters, for images and classes, and what pruning costs."""

@@ -1,0 +1,1 @@
+"""Images, image sets, labels and downloaded files."""

@@ -1,0 +1,135 @@
+"""Networks in the Deep-Compression form of Han, Mao and Dally (arXiv:1510.00149), decoded.
+
+What remains of a pruned convolution is stored as codes of 8 bits into a codebook, with the gaps
+between the weights that are not zero. The file of SqueezeNet (songhan/SqueezeNet-Deep-Compression)
+is, in little-endian numbers and in the order of the network's convolutions::
+
+    for each: number of codes                      uint32
+    then for each: codebook                        256 float32
+                   biases                          float32 per filter
+                   codes                           uint8 each
+                   gaps                            4 bits each, two in a byte, low half first
+
+A gap of g means that g zeros lie between a weight and the one before it, in C order of (filter,
+channel, row, column). Where more than 15 do, a code whose value is 0 stands between.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.caffe import read_deploy, write_caffemodel
+from cnnvis.core.errors import UserError
+from cnnvis.engines.inspection import inspect
+
+CODEBOOK = 256
+
+
+def decode_network(compressed, prototxt, caffemodel):
+    """Write the ``.caffemodel`` of a network in Deep-Compression form.
+
+    Parameters
+    ----------
+    compressed : str or Path
+        The compressed file.
+    prototxt : str or Path
+        The network; the file says neither names nor shapes.
+    caffemodel : str or Path
+        What is written.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or is not this network's.
+    """
+    try:
+        content = Path(compressed).read_bytes()
+    except OSError as error:
+        raise UserError(f"{compressed}: cannot be read ({error.strerror})") from error
+    info = inspect(prototxt)
+    shapes = {name: layer.weight_shape for name, layer in info.convolutions.items()}
+    others = [name for name in info.layers_with_weights if name not in shapes]
+    if others:
+        raise UserError(
+            f"{prototxt}: layer {others[0]} has weights and is no convolution; "
+            "the Deep-Compression form that is read here has convolutions only"
+        )
+    weights = decode(content, shapes, compressed)
+    write_caffemodel(caffemodel, weights, read_deploy(prototxt))
+
+
+def decode(content, shapes, name="compressed network"):
+    """Decode convolutions.
+
+    Parameters
+    ----------
+    content : bytes
+        In the form that the module describes.
+    shapes : dict of str to tuple of int
+        (filters, channels, height, width) of each convolution, in the file's order.
+    name : str or Path
+        The file, for messages.
+
+    Returns
+    -------
+    dict of str to list of ndarray
+        float32 weights and biases by layer.
+
+    Raises
+    ------
+    UserError
+        If the content is damaged or of another network.
+    """
+    reader = _Reader(content, name)
+    counts = reader.take("<u4", len(shapes), "its numbers of weights").tolist()
+    expected = 4 * len(counts) + sum(
+        4 * (CODEBOOK + shape[0]) + count + (count + 1) // 2
+        for count, shape in zip(counts, shapes.values(), strict=True)
+    )
+    if expected != len(content):
+        raise UserError(
+            f"{name}: has {len(content)} bytes where its own counts say {expected}: it is "
+            "truncated, or not this network in Deep-Compression form"
+        )
+    return {
+        layer: _decode_layer(reader, count, shape, layer)
+        for count, (layer, shape) in zip(counts, shapes.items(), strict=True)
+    }
+
+
+def _decode_layer(reader, count, shape, layer):
+    codebook = reader.take("<f4", CODEBOOK, layer)
+    biases = reader.take("<f4", shape[0], layer)
+    codes = reader.take("u1", count, layer)
+    halves = reader.take("u1", (count + 1) // 2, layer)
+    gaps = np.stack([halves & 15, halves >> 4], axis=1).ravel()[:count]
+    places = np.cumsum(gaps.astype(np.int64) + 1) - 1
+    weights = np.zeros(shape, np.float32)
+    if count and places[-1] >= weights.size:
+        raise UserError(
+            f"{reader.name}: layer {layer}: its gaps lead to weight {places[-1]} of "
+            f"{weights.size}: the file is damaged, or of another network"
+        )
+    if not np.isfinite(codebook).all() or not np.isfinite(biases).all():
+        raise UserError(
+            f"{reader.name}: layer {layer}: has values that are not finite: the file is damaged, "
+            "or of another network"
+        )
+    weights.ravel()[places] = codebook[codes]
+    return [weights, biases.astype(np.float32)]
+
+
+class _Reader:
+    """Arrays one after the other."""
+
+    def __init__(self, content, name):
+        self.content, self.name, self.place = content, name, 0
+
+    def take(self, dtype, count, what):
+        """Return the next `count` numbers."""
+        length = np.dtype(dtype).itemsize * count
+        if self.place + length > len(self.content):
+            raise UserError(f"{self.name}: ends at byte {len(self.content)}, within {what}")
+        numbers = np.frombuffer(self.content, dtype, count, self.place)
+        self.place += length
+        return numbers

@@ -1,0 +1,366 @@
+"""From an image file to a network's input, as ``caffe.io`` did it in 2016.
+
+The steps, in their order: decode to float32 in [0, 1]; crop; scale to the image's own min..max,
+resize bilinearly *without* smoothing first, scale back; HWC to CHW; RGB to BGR; times 255; minus
+the mean; times the input scale. Today's scikit-image smooths before it shrinks unless told not to,
+which alone moves conv1 by 1e-2; hence this module instead of ``caffe.io``, for every engine.
+
+What of a file is used: the first frame of an animation or stack, the pixels as stored (an EXIF
+orientation is not applied), colour under transparency (alpha is dropped, not blended), grey
+copied to three channels, 8 bits or (grey) 16 bits: all as ``caffe.io.load_image`` did. Of 16-bit
+colours pillow keeps the upper 8 bits.
+"""
+
+import importlib.util
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.core.arrays import check_finite, first_line
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
+
+# Photographs by the name of their function in skimage.data, where the file is called otherwise.
+SKIMAGE_FILES = {
+    "cat": "chelsea",
+    "immunohistochemistry": "ihc",
+    "motorcycle": "motorcycle_left",
+}
+SKLEARN_FILES = {"temple": "china"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".gif")
+
+
+def make_input(source, output, *, shape, mean, input_scale=1.0, channel_order="BGR", crop=None):
+    """Preprocess one image and write it as ``.npy``.
+
+    Parameters
+    ----------
+    source : str or Path
+        An image file, or ``skimage:NAME`` / ``sklearn:NAME`` for one that those packages ship.
+    output : str or Path
+        Becomes a float32 array of `shape`.
+    shape : tuple of int
+        (channels, height, width) of the network's input.
+    mean : list of float or dict
+        See `read_mean`.
+    input_scale : float
+        Multiplies the result.
+    channel_order : {"BGR", "RGB"}
+        What the network was trained on. `mean` is in BGR either way.
+    crop : list of int, optional
+        [top, left, height, width] in pixels of the original.
+
+    Raises
+    ------
+    UserError
+        If the image, the crop, the mean or the shape is not usable.
+    """
+    channels = shape[0]
+    image = read_image(source, channels)
+    if crop is not None:
+        image = crop_image(image, crop, source)
+    values = preprocess(image, shape, read_mean(mean, shape), input_scale, channel_order)
+    check_finite(values, f"{source}: preprocessed input")
+    with atomic(output) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, values)
+
+
+def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
+    """Turn an image into a network's input.
+
+    Parameters
+    ----------
+    image : ndarray of float32, (height, width, channels)
+        In [0, 1], RGB or grey.
+    shape : tuple of int
+        (channels, height, width).
+    mean : ndarray of float64
+        Broadcasts to `shape`; in BGR, 0 to 255.
+    input_scale : float
+    channel_order : {"BGR", "RGB"}
+
+    Returns
+    -------
+    ndarray of float32, `shape`
+
+    Raises
+    ------
+    UserError
+        If `channel_order` is neither.
+    """
+    if channel_order not in ("BGR", "RGB"):
+        raise UserError(f"channel_order: '{channel_order}' is unknown, expected BGR or RGB")
+    values = resize(image, shape[1:]).transpose(2, 0, 1)[::-1]
+    # The mean stays in double precision until it is subtracted, as in caffe.io.Transformer: real
+    # Caffe's inputs are met to the last bit.
+    values = (values * np.float32(255) - mean).astype(np.float32)
+    values *= np.float32(input_scale)
+    return np.ascontiguousarray(values if channel_order == "BGR" else values[::-1])
+
+
+def to_pixels(values, mean, input_scale=1.0, channel_order="BGR"):
+    """Turn a network's input into a picture again: scale and mean undone.
+
+    Parameters
+    ----------
+    values : ndarray, (channels, height, width)
+        Of `preprocess`.
+    mean, input_scale, channel_order
+        As given to `make_input`.
+
+    Returns
+    -------
+    ndarray of uint8
+        RGB, (height, width, 3), or (height, width) for one channel.
+    """
+    values = np.asarray(values, np.float64)
+    if channel_order == "RGB":
+        values = values[::-1]
+    pixels = values / input_scale + read_mean(mean, values.shape)
+    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def resize(image, size):
+    """Resize as ``caffe.io.resize_image`` did in 2016.
+
+    Parameters
+    ----------
+    image : ndarray of float32, (height, width, channels)
+    size : tuple of int
+        (height, width).
+
+    Returns
+    -------
+    ndarray of float32, (*size, channels)
+
+    Notes
+    -----
+    Enlarged images fade at their border towards their darkest value: scikit-image's default
+    was then ``mode="constant"`` with 0, in the image scaled to 0..1. It shows where the image is
+    smaller than the network's input, and real Caffe's inputs have it.
+    """
+    from skimage.transform import resize as interpolate
+
+    low, high = image.min(), image.max()
+    if low == high:
+        return np.full((*size, image.shape[2]), low, np.float32)
+    scaled = (image - low) / (high - low)
+    scaled = interpolate(scaled, size, order=1, mode="constant", anti_aliasing=False)
+    return (scaled * (high - low) + low).astype(np.float32)
+
+
+def crop_image(image, crop, source):
+    """Cut [top, left, height, width] out of an image.
+
+    Raises
+    ------
+    UserError
+        If the rectangle is empty or not inside the image.
+    """
+    top, left, height, width = crop
+    rows, columns = image.shape[:2]
+    inside = 0 <= top < top + height <= rows and 0 <= left < left + width <= columns
+    if not inside:
+        raise UserError(
+            f"{source}: crop {list(crop)} (top, left, height, width) is not inside the image, "
+            f"which has {rows} rows and {columns} columns"
+        )
+    return image[top : top + height, left : left + width]
+
+
+def read_image(source, channels=3):
+    """Read an image as float32 in [0, 1].
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, or ``skimage:NAME`` / ``sklearn:NAME``.
+    channels : {3, 1}
+        RGB, or luminance as scikit-image weights it.
+
+    Returns
+    -------
+    ndarray of float32, (height, width, channels)
+
+    Raises
+    ------
+    UserError
+        If there is no such image, it cannot be decoded, or it is too large to be a photograph.
+    """
+    if channels not in (1, 3):
+        raise UserError(f"{source}: a network with {channels} input channels cannot take an image")
+    pixels = _decode(find_image(source), source)
+    # Through float64, as img_as_float does: its rounding is part of the published arrays.
+    if pixels.dtype == np.uint16:
+        image = pixels / 65535.0
+    elif pixels.dtype == np.uint8:
+        image = pixels / 255.0
+    else:
+        image = _unit_range(pixels, source)
+    if image.ndim == 2:
+        image = image[:, :, np.newaxis].repeat(channels, axis=2)
+    elif channels == 1:
+        image = image @ np.array([[0.2125], [0.7154], [0.0721]])
+    return image.astype(np.float32)
+
+
+def _unit_range(pixels, source):
+    low, high = float(pixels.min()), float(pixels.max())
+    if pixels.dtype == np.int32 and 0 <= low <= high <= 65535:
+        return pixels / 65535.0  # 16-bit grey, which some decoders of pillow give as 32-bit.
+    if 0 <= low <= high <= 1:
+        return pixels.astype(np.float64)
+    raise UserError(
+        f"{source}: {pixels.dtype} pixels from {low:g} to {high:g}; expected 8 or 16 bits per "
+        "channel, or numbers between 0 and 1"
+    )
+
+
+def _decode(path, source):
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                return np.asarray(_colours(file))
+    except FileNotFoundError as error:
+        raise UserError(f"{source}: there is no such image") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(
+            f"{source}: larger than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, "
+            "which is no photograph; shrink it first"
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError) as error:
+        raise UserError(f"{source}: cannot be read as an image ({first_line(error)})") from error
+
+
+def _colours(file):
+    """Return a frame as grey ("L", "I;16", "I", "F") or "RGB"."""
+    if file.mode == "1":
+        return file.convert("L")
+    if file.mode in ("L", "I", "F", "RGB") or file.mode.startswith("I;16"):
+        return file
+    if file.mode in ("LA", "La"):
+        return file.getchannel("L")
+    if file.mode == "P" and "transparency" in file.info:
+        return file.convert("RGBA").convert("RGB")
+    return file.convert("RGB")
+
+
+def find_image(source):
+    """Return the path of an image: `source` itself, or the file that a package ships.
+
+    Nothing is ever downloaded.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``skimage:NAME`` and ``sklearn:NAME`` are files in these packages' folders.
+
+    Raises
+    ------
+    UserError
+        If the package ships no image of that name.
+    """
+    package, _, name = str(source).partition(":")
+    if package not in ("skimage", "sklearn") or not name:
+        return Path(source)
+    images = shipped_images(package)
+    if name not in images:
+        raise UserError(f"{source}: {package} ships no image '{name}'; it has {', '.join(images)}")
+    return images[name]
+
+
+def shipped_images(package):
+    """Return ``{name: path}`` of the images that ``skimage`` or ``sklearn`` ship."""
+    folder, aliases = {
+        "skimage": ("data", SKIMAGE_FILES),
+        "sklearn": ("datasets/images", SKLEARN_FILES),
+    }[package]
+    root = importlib.util.find_spec(package)
+    if root is None:
+        raise UserError(f"images {package}:NAME need the package of {package}, which is missing")
+    files = sorted(Path(root.origin).parent.joinpath(folder).iterdir())
+    images = {path.stem: path for path in files if path.suffix in SUFFIXES}
+    images |= {name: images[stem] for name, stem in aliases.items() if stem in images}
+    return dict(sorted(images.items()))
+
+
+def read_mean(mean, shape):
+    """Return the mean to subtract, in BGR.
+
+    Parameters
+    ----------
+    mean : list of float or dict
+        One number per channel, in BGR; or ``{"file": path, "use": "pixel" | "whole"}`` with a
+        ``.npy`` or ``.binaryproto`` file of (channels, height, width) in BGR, of which the mean
+        over its pixels is used, or the whole.
+    shape : tuple of int
+        (channels, height, width) of the network's input.
+
+    Returns
+    -------
+    ndarray of float64
+        (channels, 1, 1), or `shape` for a whole mean: one that is larger than the input is
+        cropped at its centre, as Caffe's data layer does.
+
+    Raises
+    ------
+    UserError
+        If the file or the shape is not usable.
+    """
+    if not isinstance(mean, dict):
+        return _pixel(np.asarray(mean, np.float64), shape, "mean")
+    path, use = mean["file"], mean["use"]
+    values = _read_mean_file(path)
+    if use == "pixel":
+        pixel = values.mean(axis=(1, 2)) if values.ndim == 3 else values
+        return _pixel(pixel, shape, path)
+    if use == "whole":
+        return _centre(values, shape, path)
+    raise UserError(f"mean: use '{use}' is unknown, expected pixel or whole")
+
+
+def _pixel(values, shape, what):
+    if values.shape != (shape[0],):
+        raise UserError(
+            f"{what}: a mean of shape {values.shape}, expected one number for each of the "
+            f"{shape[0]} input channels"
+        )
+    check_finite(values, str(what))
+    return values[:, np.newaxis, np.newaxis]
+
+
+def _centre(values, shape, path):
+    fits = values.ndim == 3 and values.shape[0] == shape[0]
+    if not fits or values.shape[1] < shape[1] or values.shape[2] < shape[2]:
+        raise UserError(
+            f"{path}: a mean image of shape {values.shape} does not cover the input "
+            f"{tuple(shape)}; use its pixel instead (use: pixel)"
+        )
+    top, left = (values.shape[1] - shape[1]) // 2, (values.shape[2] - shape[2]) // 2
+    return values[:, top : top + shape[1], left : left + shape[2]]
+
+
+def _read_mean_file(path):
+    if Path(path).suffix == ".binaryproto":
+        from cnnvis.caffe import read_binaryproto
+
+        values = read_binaryproto(path)
+    else:
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            line = first_line(error)
+            raise UserError(f"{path}: cannot be read as a .npy mean ({line})") from error
+    values = np.asarray(values, np.float64)
+    if values.ndim == 4 and len(values) == 1:
+        values = values[0]
+    if values.ndim not in (1, 3):
+        raise UserError(f"{path}: a mean of shape {values.shape}, expected (channels, rows, cols)")
+    check_finite(values, str(path))
+    return values

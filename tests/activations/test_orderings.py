@@ -1,0 +1,171 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+
+from cnnvis.activations import orderings
+from cnnvis.core.arrays import write_arrays
+from cnnvis.core.errors import UserError
+
+
+def outputs(seed, filters=12, pixels=30):
+    return np.maximum(0, np.random.default_rng(seed).normal(size=(filters, pixels)))
+
+
+def test_pca_by_hand():
+    # The rows differ along (1, 0) only; the mean row lies on its positive side.
+    matrix = np.array([[3.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
+    permutation, numbers = orderings.order_by_pca(matrix)
+    assert permutation.tolist() == [1, 2, 0]
+    assert numbers["projections"] == [3.0, 1.0, 2.0]
+    assert numbers["explained_variance"] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("filters", "pixels"), [(12, 30), (30, 12), (8, 8)])
+def test_pca_agrees_with_scikit_learn(filters, pixels):
+    matrix = outputs(1, filters, pixels)
+    fitted = PCA(1).fit(matrix)
+    direction, ratios = orderings.principal_direction(matrix)
+    assert abs(fitted.components_[0] @ direction) == pytest.approx(1, abs=1e-9)
+    assert ratios[0] == pytest.approx(fitted.explained_variance_ratio_[0])
+    assert matrix.mean(axis=0) @ direction > 0
+    assert np.all(np.diff((matrix @ direction)[orderings.order_by_pca(matrix)[0]]) >= 0)
+
+
+def test_pca_projects_what_is_not_centred():
+    matrix = outputs(2)
+    _, numbers = orderings.order_by_pca(matrix)
+    direction, _ = orderings.principal_direction(matrix)
+    assert numbers["projections"] == pytest.approx(list(matrix @ direction), rel=1e-5)
+
+
+def test_pca_sign_does_not_depend_on_the_order_of_filters():
+    matrix = outputs(3)
+    shuffle = np.random.default_rng(0).permutation(len(matrix))
+    ordered = matrix[orderings.order_by_pca(matrix)[0]]
+    assert np.array_equal(ordered, matrix[shuffle][orderings.order_by_pca(matrix[shuffle])[0]])
+
+
+def test_pca_sign_where_the_mean_is_orthogonal():
+    matrix = np.array([[2.0, 0.0], [-2.0, 0.0]])
+    assert orderings.principal_direction(matrix)[0] == pytest.approx([1, 0])
+    assert orderings.order_by_pca(matrix)[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((4, 3)), np.full((4, 3), 0.1), np.ones((1, 3))])
+def test_pca_of_equal_rows_is_natural(matrix):
+    permutation, numbers = orderings.order_by_pca(matrix)
+    assert permutation.tolist() == list(range(len(matrix)))
+    assert set(numbers["explained_variance"]) == {0.0}
+
+
+def test_dead_filters_keep_their_order():
+    matrix = outputs(4)
+    matrix[[2, 5, 9]] = 0
+    permutation = orderings.order_by_pca(matrix)[0].tolist()
+    start = permutation.index(2)
+    assert permutation[start : start + 3] == [2, 5, 9]
+
+
+def test_kmeans_by_hand():
+    # Two obvious clusters, the weaker one first, members in natural order.
+    matrix = np.array([[9.0, 9.0], [0.0, 1.0], [9.0, 8.0], [1.0, 0.0], [9.0, 9.5]])
+    permutation, numbers = orderings.order_by_kmeans(matrix, k=2, seed=0)
+    assert permutation.tolist() == [1, 3, 0, 2, 4]
+    assert numbers["labels"] == [1, 0, 1, 0, 1]
+    assert numbers["sizes"] == [2, 3]
+    # Centres (0.5, 0.5) and (9, 8.8333): 4 * 0.25 + (1/6)^2 + (5/6)^2 + (4/6)^2
+    assert numbers["inertia"] == pytest.approx(1 + 42 / 36, rel=1e-5)
+
+
+def test_kmeans_is_the_same_again():
+    matrix = outputs(5, 40)
+    first = orderings.order(matrix, "kmeans", k=6, seed=3)
+    again = orderings.order(matrix, "kmeans", k=6, seed=3)
+    assert first[0].tolist() == again[0].tolist()
+    assert first[1] == again[1]
+
+
+def test_kmeans_with_as_many_clusters_as_filters_sorts_them_by_mean():
+    matrix = outputs(6, 5)
+    permutation, numbers = orderings.order_by_kmeans(matrix, k=5)
+    assert permutation.tolist() == np.argsort(matrix.mean(axis=1)).tolist()
+    assert numbers["inertia"] == 0
+
+
+def test_kmeans_of_fewer_distinct_rows_leaves_clusters_out(recwarn):
+    matrix = np.array([[1.0], [0.0], [1.0], [0.0]])
+    permutation, numbers = orderings.order_by_kmeans(matrix, k=4)
+    assert permutation.tolist() == [1, 3, 0, 2]
+    assert numbers["sizes"] == [2, 2]
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("k", [0, -1, 13])
+def test_kmeans_k_out_of_range(k):
+    with pytest.raises(UserError, match=f"k = {k}, expected 1 to 12"):
+        orderings.order_by_kmeans(outputs(0), k=k)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 20), st.sampled_from(["natural", "pca", "kmeans"]))
+def test_every_method_gives_a_permutation(seed, filters, method):
+    parameters = {"k": min(3, filters)} if method == "kmeans" else {}
+    permutation, _ = orderings.order(outputs(seed, filters, 5), method, **parameters)
+    assert sorted(permutation.tolist()) == list(range(filters))
+
+
+def test_neighbour_distance_by_hand():
+    assert orderings.neighbour_distance(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0]])) == 3
+    assert orderings.neighbour_distance(np.ones((1, 4))) == 0
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    maps = outputs(7).reshape(12, 5, 6).astype(np.float32)
+    write_arrays(tmp_path / "blobs.npz", {"conv1": maps, "fc8": np.zeros(4)})
+    return tmp_path / "blobs.npz"
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"), [("natural", {}), ("pca", {}), ("kmeans", {"k": 3, "seed": 1})]
+)
+def test_an_ordering_is_written_and_read(blobs, tmp_path, method, parameters):
+    path = tmp_path / "conv1.json"
+    orderings.make_ordering(blobs, path, blob="conv1", method=method, **parameters)
+    first = path.read_bytes()
+    orderings.make_ordering(blobs, path, blob="conv1", method=method, **parameters)
+    assert path.read_bytes() == first
+    written = json.loads(first)
+    assert (written["method"], written["parameters"]) == (method, parameters)
+    assert orderings.read_permutation(path, 12).tolist() == written["permutation"]
+    distance = written["neighbour_distance"]
+    assert (distance["ordered"] == distance["natural"]) == (method == "natural")
+
+
+@pytest.mark.parametrize(
+    ("blob", "method", "parameters", "message"),
+    [
+        ("conv1", "umap", {}, "method 'umap' is unknown, expected natural, kmeans, pca"),
+        ("conv1", "pca", {"k": 3}, "method 'pca' has no parameter 'k'"),
+        ("conv1", "kmeans", {"k": 13}, "k = 13, expected 1 to 12.*blob 'conv1' of .*blobs.npz"),
+        ("conv2", "pca", {}, "no blob 'conv2'"),
+        ("fc8", "pca", {}, "blob 'fc8': has shape"),
+    ],
+)
+def test_mistakes_are_one_line(blobs, tmp_path, blob, method, parameters, message):
+    with pytest.raises(UserError, match=message):
+        orderings.make_ordering(blobs, tmp_path / "o.json", blob=blob, method=method, **parameters)
+    assert not (tmp_path / "o.json").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"permutation": [0, 0]}', '{"permutation": [0]}'])
+def test_what_is_no_permutation_is_refused(tmp_path, content):
+    (tmp_path / "o.json").write_text(content)
+    with pytest.raises(
+        UserError, match="o.json: 'permutation' is not an order of the filters 0 to"
+    ):
+        orderings.read_permutation(tmp_path / "o.json", 2)

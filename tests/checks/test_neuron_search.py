@@ -1,0 +1,138 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnvis
+from cnnvis.checks import published
+from cnnvis.checks.gradient_check import check_gradients
+from cnnvis.checks.neuron_search import make_fit, scan
+from cnnvis.checks.reproduction import Run, require_agreement
+from cnnvis.core.errors import UserError
+from cnnvis.gradients.weight_gradients import make_gradients
+from tests.checks.test_reproduction import report_of
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+
+
+@pytest.fixture(scope="module")
+def thin(tmp_path_factory):
+    """CaffeNet in small with random weights, an input, and published gradients of neuron 3."""
+    folder = tmp_path_factory.mktemp("thin")
+    prototxt, weights = (GOLDENS / f"caffenet_thin.{kind}" for kind in ("prototxt", "caffemodel"))
+    batch = np.load(GOLDENS / "caffenet_thin.npz")["data"][:1]
+    np.save(folder / "input.npy", batch[0])
+    with cnnvis.open_network(prototxt, weights) as network:
+        found = network.weight_gradient(batch, "fc8", 3, ["conv1", "conv2"])
+    study = folder / "study"
+    study.mkdir()
+    for layer, gradients in found.items():
+        np.save(study / published.gradient_name("pembroke", layer), gradients[0])
+    make_gradients(
+        *(prototxt, weights, folder / "input.npy", folder / "7.npz"),
+        **{"engine": "numpy", "score": "fc8", "cls": 7, "layers": ["conv1", "conv2"]},
+    )
+    return folder, prototxt, weights
+
+
+def fit(thin, output, neuron=7, study=None):
+    folder, prototxt, weights = thin
+    study = study or folder / "study"
+    files = {
+        layer: study / published.gradient_name("pembroke", layer) for layer in ("conv1", "conv2")
+    }
+    make_fit(
+        *(prototxt, weights, folder / "input.npy", output),
+        **{"published": files, "score": "fc8", "neuron": neuron},
+    )
+    return json.loads(Path(output).read_text())["layers"]
+
+
+def test_the_neuron_of_a_published_gradient_is_found(thin, tmp_path):
+    for layer in fit(thin, tmp_path / "fit.json").values():
+        assert (layer["best"], layer["scanned"]) == (3, 10)
+        best = layer["candidates"][0]
+        assert best["relative_error"] < 1e-5 and best["factor"] == pytest.approx(1, abs=1e-5)
+        other = next(each for each in layer["candidates"] if each["neuron"] == 7)
+        assert other["relative_error"] > 0.1
+
+
+def test_a_factor_does_not_hide_the_neuron(thin, tmp_path):
+    """A script of the study's history starts backpropagation with 0.1 instead of 1."""
+    study = tmp_path / "study"
+    shutil.copytree(thin[0] / "study", study)
+    for path in study.iterdir():
+        np.save(path, np.load(path) * np.float32(0.1))
+    layer = fit(thin, tmp_path / "fit.json", study=study)["conv1"]
+    assert min(layer["candidates"], key=lambda each: abs(each["factor"] - 0.1))["neuron"] == 3
+    assert any(each["neuron"] == 3 for each in layer["candidates"])
+
+
+def test_the_network_is_as_before_a_scan(thin):
+    folder, prototxt, weights = thin
+    batch = np.load(folder / "input.npy")[None]
+    with cnnvis.open_network(prototxt, weights, dtype="float64") as network:
+        before = network.forward(batch, ["fc8"])["fc8"]
+        gradient = np.load(folder / "study" / "pembroke.npy")
+        estimates = scan(network, batch, "fc8", "conv1", gradient)
+        np.testing.assert_array_equal(network.forward(batch, ["fc8"])["fc8"], before)
+    assert estimates.argmin() == 3 and estimates[3] < 1e-4 and np.sort(estimates)[1] > 0.1
+
+
+def gradient_run(thin, folder, study=None):
+    fit(thin, folder / "fit.json", study=study)
+    return Run(
+        study=study or thin[0] / "study",
+        network="thin",
+        image="cat",
+        neuron=7,
+        gradients={"pembroke": thin[0] / "7.npz"},
+        fits={"pembroke": folder / "fit.json"},
+        reasons={"conv1": "network thin is another", "chihuahua": "there is no chihuahua"},
+    )
+
+
+def test_gradients_agree_with_the_neuron_that_fits(thin, tmp_path):
+    report, checks = report_of(gradient_run(thin, tmp_path), tmp_path)
+    assert checks["pembroke.npy"]["status"] == checks["pembroke_conv2.npy"]["status"] == "agrees"
+    assert "neuron 3 fits best" in checks["pembroke.npy"]["sentence"]
+    assert checks["pembroke.npy"]["numbers"]["best_neuron"] == 3
+    assert checks["chihuahua.npy"]["status"] == "not checked"
+    assert "there is no chihuahua" in checks["chihuahua.npy"]["sentence"]
+    assert report["passed"] and report["counts"]["agrees"] == 2
+
+
+def test_gradients_that_fit_no_neuron_differ(thin, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(thin[0] / "study", study)
+    gradient = np.load(study / "pembroke.npy")
+    np.save(study / "pembroke.npy", gradient + 0.1 * np.abs(gradient).max())
+    report, checks = report_of(gradient_run(thin, tmp_path, study), tmp_path)
+    assert checks["pembroke.npy"]["status"] == "differs"
+    assert checks["pembroke_conv2.npy"]["status"] == "agrees"
+    assert not report["passed"]
+    with pytest.raises(UserError, match=r"1 differs.*pembroke\.npy: Relative error"):
+        require_agreement(tmp_path / "verify.json")
+
+
+def test_a_gradient_of_another_shape_differs(thin, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(thin[0] / "study", study)
+    np.save(study / "pembroke.npy", np.zeros((2, 3, 4, 4)))
+    checks = report_of(gradient_run(thin, tmp_path, study), tmp_path)[1]
+    assert "has shape (2, 3, 4, 4)" in checks["pembroke.npy"]["sentence"]
+    assert checks["pembroke.npy"]["status"] == "differs"
+
+
+def test_the_studys_scheme_is_repeated(thin, tmp_path):
+    folder, prototxt, weights = thin
+    check_gradients(
+        *(prototxt, weights, folder / "input.npy", folder / "7.npz"),
+        *(tmp_path / "check.json", tmp_path / "check.png"),
+        **{"score": "fc8", "cls": 7, "layers": ["conv1"], "mode": "study", "per_filter": 2},
+    )
+    run = Run(tmp_path, "thin", "cat", 7, checks={"pembroke": tmp_path / "check.json"}, reasons={})
+    check = report_of(run, tmp_path)[1]["the study's scheme, on pembroke"]
+    assert check["status"] == "explained" and "step 1e-9" in check["sentence"]

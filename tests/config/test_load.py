@@ -1,0 +1,381 @@
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cnnvis.config.load import SCHEMA, load_config, read_config
+from cnnvis.core.errors import ConfigError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDENS = "tests/goldens"
+THIN = {
+    "networks": {
+        "thin": {
+            "prototxt": f"{GOLDENS}/caffenet_thin.prototxt",
+            "weights": f"{GOLDENS}/caffenet_thin.caffemodel",
+            "mean": [104, 117, 123],
+            "score": "fc8",
+        }
+    },
+    "images": {
+        "cat": {"path": "skimage:cat", "classes": [1]},
+        "moon": {"path": "skimage:moon"},
+        "grass": {"path": "skimage:grass"},
+    },
+}
+COMPARISON = {
+    "neuron": 1,
+    "reference": {"cls": 1, "correct": ["cat"]},
+    "similar": {"cls": 2, "wrong": ["grass"]},
+    "dissimilar": {"cls": 3, "correct": ["moon"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def config(**changes):
+    """Return a config that is right, with changes such as images__cat__crop=[...]."""
+    result = copy.deepcopy(THIN)
+    for place, value in changes.items():
+        *folders, key = place.split("__")
+        node = result
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[key] = value
+    return result
+
+
+def lines(wrong):
+    with pytest.raises(ConfigError) as caught:
+        load_config(wrong)
+    return caught.value.lines
+
+
+def test_what_is_left_out_is_filled_in():
+    study = load_config(config())
+    assert study["engine"] == "numpy"
+    assert study["orderings"] == {
+        "natural": {"method": "natural"},
+        "kmeans": {"k": 10, "seed": 0, "method": "kmeans"},
+        "pca": {"method": "pca"},
+    }
+    assert study["slices"] == {"k": [7, 10], "seed": 0}
+    assert study["volumes"] == {"binarise": "positive", "percentile": 90}
+    assert study["differentiated"] == {"thin": ["conv1", "conv2"]}
+    shown = study["shown"]["thin"]["cat"]
+    assert shown["convolutions"] == shown["volumes"] == [f"conv{i}" for i in range(1, 6)]
+    assert shown["slices"] == [("conv1", 15)]  # the others are lower than 16 rows
+    assert study["networks"]["thin"]["shape"] == [3, 115, 115]
+
+
+def test_the_config_given_is_left_as_it_was():
+    given = config(networks__thin__mean="models/mean.npy", orderings=["pca"])
+    before = copy.deepcopy(given)
+    with pytest.raises(ConfigError):
+        load_config(given)
+    assert given == before
+
+
+def test_a_mean_file_alone_means_its_pixel(tmp_path):
+    (tmp_path / "mean.npy").write_bytes(b"")
+    study = load_config(config(networks__thin__mean=str(tmp_path / "mean.npy")))
+    network = study["networks"]["thin"]
+    assert network["mean"] == {"file": str(tmp_path / "mean.npy"), "use": "pixel"}
+    assert network["mean_file"] == [str(tmp_path / "mean.npy")]
+
+
+def test_layers_with_slashes_have_names_for_paths():
+    study = load_config(
+        config(
+            networks__thin__prototxt=f"{GOLDENS}/squeezenet_thin.prototxt",
+            networks__thin__score="pool10",
+            orderings=["natural"],
+            slices__k=[2],
+            gradients__layers=["f2/squeeze1x1"],
+        )
+    )
+    assert study["differentiated"]["thin"] == ["f2/squeeze1x1"]
+    assert study["shown"]["thin"]["cat"]["gradients"] == ["f2-squeeze1x1"]
+    assert study["layers"]["thin"]["f2-squeeze1x1"] == {
+        "name": "f2/squeeze1x1",
+        "blob": "f2/squeeze1x1",
+    }
+
+
+def test_layers_may_differ_between_networks():
+    wanted = config(volumes__layers={"other": ["conv5"]})
+    wanted["networks"]["other"] = THIN["networks"]["thin"]
+    shown = load_config(wanted)["shown"]
+    assert shown["other"]["cat"]["volumes"] == ["conv5"]
+    assert shown["thin"]["cat"]["volumes"] == [f"conv{i}" for i in range(1, 6)]
+
+
+def test_comparison_members_come_in_the_order_of_groups():
+    study = load_config(config(comparisons={"pets": COMPARISON}))
+    compared = study["comparisons"]["thin"]["pets"]
+    assert [(m["group"], m["image"], m["correct"]) for m in compared["members"]] == [
+        ("reference", "cat", True),
+        ("similar", "grass", False),
+        ("dissimilar", "moon", True),
+    ]
+    assert compared["layers"] == ["conv1", "conv2"]
+    assert study["comparison_pictures"][0] == ("thin", "pets", "conv1")
+
+
+def test_images_for_comparisons_only_show_nothing_else():
+    study = load_config(config(images__moon__artefacts="comparisons"))
+    assert not any(study["shown"]["thin"]["moon"].values())
+    assert ("thin", "moon") in study["pages"]
+
+
+def test_an_image_is_for_the_networks_it_names():
+    wanted = config(images__cat__networks=["other"])
+    wanted["networks"]["other"] = THIN["networks"]["thin"]
+    pages = load_config(wanted)["pages"]
+    assert ("other", "cat") in pages
+    assert ("thin", "cat") not in pages
+
+
+WRONG = {
+    "engine: 'torch' is not allowed; expected numpy or pycaffe": {"engine": "torch"},
+    "networks.thin.mean: [1, 2] is too short; expected three BGR numbers, the path of a .npy": {
+        "networks__thin__mean": [1, 2]
+    },
+    "networks.thin.mean: 3 is not allowed; expected three BGR numbers": {"networks__thin__mean": 3},
+    "networks.thin.mean.use: 'all' is not allowed; expected": {
+        "networks__thin__mean": {"file": "m.npy", "use": "all"}
+    },
+    "networks.thin.mean[1]: nan is not a finite number; expected three BGR": {
+        "networks__thin__mean": [1.0, float("nan"), 2]
+    },
+    "networks.thin.mean: m.npy is no file; expected the path of one": {
+        "networks__thin__mean": "m.npy"
+    },
+    "networks.thin.mean: README.md is neither .npy nor .binaryproto": {
+        "networks__thin__mean": f"{ROOT}/pyproject.toml"
+    },
+    "networks.thin.weights: missing.caffemodel is no file": {
+        "networks__thin__weights": "missing.caffemodel"
+    },
+    "networks.thin.labels: labels.txt is no file": {"networks__thin__labels": "labels.txt"},
+    "networks.thin.prototxt: pyproject.toml": {"networks__thin__prototxt": "pyproject.toml"},
+    "networks.thin.score: tests/goldens/caffenet_thin.prototxt has no blob 'fc88'; did you mean "
+    "fc8?": {"networks__thin__score": "fc88"},
+    "networks.thin.input_scale: 0 is not allowed; expected a number other than 0": {
+        "networks__thin__input_scale": 0
+    },
+    "networks: {} is empty; expected at least one network": {"networks": {}},
+    "networks: [] is a list; expected at least one network": {"networks": []},
+    "networks.thin: None is nothing; expected a mapping with the keys": {"networks__thin": None},
+    "images.cat.pth: unknown key; did you mean path?": {"images__cat__pth": "x.png"},
+    "images.cat.path: missing; expected the path of an image file": {
+        "images__cat": {"classes": [1]}
+    },
+    "images.cat.path: cat.jpg is no file; expected an image file": {"images__cat__path": "cat.jpg"},
+    "images.cat.path: skimage:dog: skimage ships no image 'dog'": {
+        "images__cat__path": "skimage:dog"
+    },
+    "images.cat.classes[0]: '8' is a text; expected a list of class numbers": {
+        "images__cat__classes": ["8"]
+    },
+    "images.cat.classes[0]: 1.0 is not a whole number": {"images__cat__classes": [1.0]},
+    "images.cat.classes[0]: True is true or false": {"images__cat__classes": [True]},
+    "images.cat.classes: 10 is outside fc8 of thin; expected 0 to 9": {
+        "images__cat__classes": [10]
+    },
+    "images.cat.classes[0]: -1 is too small": {"images__cat__classes": [-1]},
+    "images.cat.classes: [1, 1] names something twice": {"images__cat__classes": [1, 1]},
+    "images.cat.crop: [0, 0, 9] is too short; expected [top, left, height, width]": {
+        "images__cat__crop": [0, 0, 9]
+    },
+    "images.cat.crop: [0, 0, 0, 9] is empty; expected a height and a width": {
+        "images__cat__crop": [0, 0, 0, 9]
+    },
+    "images.cat.networks: 'thinn' is not one of the networks; did you mean thin?": {
+        "images__cat__networks": ["thinn"]
+    },
+    "images: key 'my cat' cannot be used as a name in paths; expected a name of": {
+        "images__my cat": {"path": "skimage:cat"}
+    },
+    "images: key '../cat' cannot be used as a name in paths": {
+        "images__../cat": {"path": "skimage:cat"}
+    },
+    "images: key 'filters' is a folder of the results; expected another name": {
+        "images__filters": {"path": "skimage:cat"}
+    },
+    "images: key 1 is a number; write it in quotes": {
+        "images": {1: {}, "cat": {"path": "skimage:cat"}}
+    },
+    "orderings[1]: 'kmean' is not allowed; expected natural, kmeans or pca": {
+        "orderings": ["pca", "kmean"]
+    },
+    "orderings.mine.method: missing, and 'mine' is no method": {"orderings": {"mine": {"k": 3}}},
+    "orderings.pca.k: pca has no k; only kmeans has": {"orderings": {"pca": {"k": 3}}},
+    "orderings.kmeans.k: 17 is more than the 16 filters of conv1 in thin": {
+        "orderings": {"kmeans": {"k": 17}}
+    },
+    "slices.rows: 28 is outside every convolution of thin; expected 0 to 26": {
+        "slices__rows": [28]
+    },
+    "slices.rows: 15 is outside conv5 of thin; expected 0 to 5": {"slices__layers": ["conv5"]},
+    "slices.k: 17 is more than the 16 filters of conv1 in thin": {"slices__k": [17]},
+    "volumes.layers: 'fc6' is no convolution of thin; expected one of conv1": {
+        "volumes__layers": ["fc6"]
+    },
+    "volumes.layers: 'thick' is not one of the networks; did you mean thin?": {
+        "volumes__layers": {"thick": ["conv1"]}
+    },
+    "volumes.percentile: 101 is too large; expected a number from 0 to 100": {
+        "volumes__percentile": 101
+    },
+    "volumes.binarise: 'otso' is not allowed; expected positive, otsu, percentile or a": {
+        "volumes__binarise": "otso"
+    },
+    "gradients.layers: 'conv11' is no layer with weights of thin; did you mean conv1?": {
+        "gradients__layers": ["conv11"]
+    },
+    "colours: unknown key; expected one of engine, pycaffe, networks": {"colours": 3},
+}
+
+
+@pytest.mark.parametrize("start", WRONG)
+def test_a_mistake_is_one_line_with_key_value_and_expectation(start):
+    found = lines(config(**WRONG[start]))
+    start = start.replace("README.md", f"{ROOT}/pyproject.toml")
+    assert len(found) == 1
+    assert found[0].startswith(f"config: {start}")
+    assert "\n" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "start"),
+    [
+        ("neuron", 10, "comparisons.pets.neuron: 10 is outside fc8 of thin; expected 0 to 9"),
+        ("networks", ["fat"], "comparisons.pets.networks: 'fat' is not one of the networks"),
+        ("layers", ["conv3"], "comparisons.pets.layers: 'conv3' is not in gradients.layers of"),
+        (
+            "similar",
+            {"cls": 2},
+            "comparisons.pets.similar: has no images; expected some in correct or wrong",
+        ),
+        (
+            "similar",
+            {"cls": 2, "wrong": ["gras"]},
+            "comparisons.pets.similar: 'gras' is not one of the images; did you mean grass?",
+        ),
+        (
+            "similar",
+            {"cls": 2, "wrong": ["cat"]},
+            "comparisons.pets.similar: 'cat' is in this comparison already",
+        ),
+        ("similar", {"cls": 10, "wrong": ["grass"]}, "comparisons.pets.similar.cls: 10 is outside"),
+    ],
+)
+def test_a_mistake_in_a_comparison_is_one_line(place, value, start):
+    found = lines(config(comparisons={"pets": {**COMPARISON, place: value}}))
+    assert [line.startswith(f"config: {start}") for line in found] == [True]
+
+
+def test_all_mistakes_are_shown_at_once():
+    found = lines(
+        config(
+            engine="torch",
+            images__cat__path="nowhere.png",
+            images__moon__classes=["a"],
+            slices__rows=[99],
+            comparisons={"pets": {**COMPARISON, "neuron": 77}},
+        )
+    )
+    keys = [re.match(r"config: ([\w.\[\]]+)", line).group(1) for line in found]
+    assert sorted(keys) == [
+        "comparisons.pets.neuron",
+        "engine",
+        "images.cat.path",
+        "images.moon.classes[0]",
+        "slices.rows",
+    ]
+
+
+def test_an_image_that_is_wrong_is_not_reported_missing_where_it_is_named():
+    found = lines(config(images__cat__crop="all", comparisons={"pets": COMPARISON}))
+    assert [line.split(": ")[1] for line in found] == ["images.cat.crop"]
+
+
+@pytest.mark.parametrize("value", [None, [], [1], "text", 3])
+def test_a_config_that_is_no_mapping_is_one_line(value):
+    assert len(lines(value)) == 1
+
+
+def test_an_empty_mapping_names_what_is_missing():
+    assert [line.split(";")[0] for line in lines({})] == [
+        "config: networks: missing",
+        "config: images: missing",
+    ]
+
+
+def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("images:\n  cat: {path: a}\n  dog: {path: b}\n  cat: {path: c}\n")
+    line = f"config: {file}: key images.cat stands twice, in lines 2 and 4; keep one"
+    with pytest.raises(ConfigError) as caught:
+        load_config(config(), [file])
+    assert caught.value.lines == [line]
+    with pytest.raises(ConfigError) as caught:
+        read_config(file)
+    assert caught.value.lines == [line]
+
+
+@pytest.mark.parametrize("text", ["a: [b", "a: \0", "\tb: 1"])
+def test_a_file_that_is_not_yaml_is_one_line(tmp_path, text):
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match="cannot be read as YAML") as caught:
+        load_config(config(), [file])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_schema_describes_every_key_and_says_what_it_expects():
+    schema = yaml.safe_load(SCHEMA.read_text())
+    missing = list(_undescribed(schema, ""))
+    assert missing == []
+
+
+def _undescribed(schema, place):
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.get("properties", {}).items():
+        if "description" not in value:
+            yield f"{place}.{key}"
+    for key, value in schema.items():
+        children = value if isinstance(value, list) else [value]
+        for child in children:
+            yield from _undescribed(child, f"{place}.{key}")
+
+
+def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
+    """What nobody asked for is made smaller; what somebody did is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    Path("small.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }\n'
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"\n'
+        "  convolution_param { num_output: 4 kernel_size: 2 } }\n"
+    )
+    Path("small.caffemodel").write_bytes(b"")
+    files = {"prototxt": "small.prototxt", "weights": "small.caffemodel"}
+    config = {
+        "networks": {"small": {**files, "mean": [0, 0, 0], "score": "conv"}},
+        "images": {"cat": {"path": "skimage:cat"}},
+    }
+    found = load_config(config)
+    assert found["orderings"]["kmeans"]["k"] == 4
+    assert found["slices"]["k"] == [4]
+    assert found["shown"]["small"]["cat"]["slices"] == [("conv", 4)]
+    asked = {"slices": {"rows": [15], "k": [7]}, "orderings": {"kmeans": {"k": 10}}}
+    with pytest.raises(ConfigError) as error:
+        load_config(config | asked)
+    assert len(error.value.lines) == 2

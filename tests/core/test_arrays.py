@@ -1,0 +1,89 @@
+import doctest
+import zipfile
+
+import numpy as np
+import pytest
+
+from cnnvis.core import arrays
+from cnnvis.core.errors import UserError
+
+
+def test_any_name_comes_back(tmp_path):
+    path = tmp_path / "a.npz"
+    given = {
+        "file": np.arange(3.0),
+        "fire2/squeeze": np.eye(2, dtype=np.float32),
+        "allow_pickle": 7,
+    }
+    arrays.write_arrays(path, given)
+    for name, value in given.items():
+        found = arrays.read_array(path, name)
+        assert found.dtype == np.asarray(value).dtype
+        assert np.array_equal(found, value)
+
+
+def test_numpy_reads_it_and_the_same_arrays_are_the_same_bytes(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 3, 4)).transpose(2, 0, 1)
+    for name in "ab":
+        arrays.write_arrays(tmp_path / f"{name}.npz", {"conv1": values})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz") as archive:
+        assert np.array_equal(archive["conv1"], values)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert archive.infolist()[0].compress_type == zipfile.ZIP_STORED
+
+
+def test_a_missing_name_lists_what_is_there(tmp_path):
+    arrays.write_arrays(tmp_path / "a.npz", {"conv1": np.zeros(1), "conv2": np.zeros(1)})
+    with pytest.raises(UserError, match="no blob 'conv9'; it holds conv1, conv2"):
+        arrays.read_array(tmp_path / "a.npz", "conv9")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"text"])
+def test_a_broken_file_is_one_line(tmp_path, content):
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="a.npz: cannot be read") as error:
+        arrays.read_array(path, "conv1")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_array_is_one_line(tmp_path):
+    path = tmp_path / "a.npz"
+    arrays.write_arrays(path, {"conv1": np.zeros(1000)})
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as .npz"):
+        arrays.read_array(path, "conv1")
+
+
+def test_one_array_is_not_an_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    with pytest.raises(UserError, match="expected an .npz of named arrays"):
+        arrays.read_array(tmp_path / "a.npy", "conv1")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_named(tmp_path, bad):
+    arrays.write_arrays(tmp_path / "a.npz", {"conv1": np.array([1.0, bad])})
+    with pytest.raises(UserError, match="a.npz: blob 'conv1': 1 of 2 values are NaN or infinite"):
+        arrays.read_array(tmp_path / "a.npz", "conv1")
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (1, 2, 3, 4), (2, 0, 3)])
+def test_only_filter_outputs_are_maps(shape):
+    with pytest.raises(UserError, match="expected \\(filters, height, width\\)"):
+        arrays.check_maps(np.zeros(shape), "a.npz: blob 'fc8'")
+
+
+def test_factors_are_exact_and_rows_do_not_exceed_columns():
+    for count in range(1, 400):
+        rows, columns = arrays.factor(count)
+        assert rows * columns == count
+        assert rows <= columns
+        assert not any(count % more == 0 for more in range(rows + 1, int(count**0.5) + 1))
+
+
+def test_examples():
+    assert doctest.testmod(arrays) == (0, 1)

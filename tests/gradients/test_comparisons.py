@@ -1,0 +1,243 @@
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnvis.core.arrays import write_arrays
+from cnnvis.core.errors import UserError
+from cnnvis.gradients import comparisons
+
+STUDY = Path(__file__).parents[3] / "shared" / "study" / "gradients"
+
+
+def member(folder, name, group, gradient, cls=3, predicted=3, correct=True):
+    write_arrays(folder / f"{name}.npz", {"conv1": gradient})
+    top = [{"index": predicted, "label": f"class {predicted}", "probability": 0.75}]
+    (folder / f"{name}.json").write_text(json.dumps({"top": top}))
+    files = {"gradients": folder / f"{name}.npz", "prediction": folder / f"{name}.json"}
+    return {"group": group, "cls": cls, "image": name, "correct": correct, **files}
+
+
+def run(folder, groups):
+    paths = (folder / "c.png", folder / "c.csv", folder / "c.json")
+    comparisons.make_comparison(groups, *paths, layer="conv1", neuron=3, title="title")
+    with open(paths[1], newline="") as stream:
+        return json.loads(paths[2].read_text()), list(csv.DictReader(stream))
+
+
+def tensor(*values):
+    return np.array(values, np.float32).reshape(2, 1, 1, -1)
+
+
+@pytest.fixture
+def groups(tmp_path):
+    return [
+        member(tmp_path, "moon", "dissimilar", tensor(0, 0, 0, 2), cls=5, predicted=5),
+        member(tmp_path, "grass", "reference", tensor(3, 0, 0, 4)),
+        member(tmp_path, "lawn", "reference", tensor(6, 0, 0, 8), predicted=4, correct=False),
+        member(tmp_path, "gravel", "similar", tensor(-4, 0, 0, 3), cls=4, predicted=4),
+    ]
+
+
+def test_numbers_by_hand(groups, tmp_path):
+    summary, table = run(tmp_path, groups)
+    assert [row["image"] for row in table] == ["grass", "lawn", "gravel", "moon"]
+    assert [row["correct"] for row in table] == ["True", "False", "True", "True"]
+    assert [float(row["norm"]) for row in table] == [5, 10, 5, 2]
+    assert summary["scale"] == 8
+    assert summary["cosine"] == [
+        [1, 1, 0, 0.8],
+        [1, 1, 0, 0.8],
+        [0, 0, 1, 0.6],
+        [0.8, 0.8, 0.6, 1],
+    ]
+    assert summary["groups"] == {
+        "reference": {
+            "images": 2,
+            "norm": 7.5,
+            "norm_spread": pytest.approx(12.5**0.5, rel=1e-5),
+            "norm_range": [5, 10],
+            "norm_of_mean": 7.5,
+            "own_cosine": 1,
+            "reference_cosine": 1,
+            "reference_correlation": 1,
+        },
+        "similar": {
+            "images": 1,
+            "norm": 5,
+            "norm_spread": None,
+            "norm_range": [5, 5],
+            "norm_of_mean": 5,
+            "own_cosine": None,
+            "reference_cosine": 0,
+            "reference_correlation": pytest.approx(
+                np.corrcoef([-4, 0, 0, 3], [3, 0, 0, 4])[0, 1], rel=1e-5
+            ),
+        },
+        "dissimilar": {
+            "images": 1,
+            "norm": 2,
+            "norm_spread": None,
+            "norm_range": [2, 2],
+            "norm_of_mean": 2,
+            "own_cosine": None,
+            "reference_cosine": 0.8,
+            "reference_correlation": pytest.approx(
+                np.corrcoef([0, 0, 0, 2], [3, 0, 0, 4])[0, 1], rel=1e-5
+            ),
+        },
+    }
+    assert summary["claim"]["holds"] is True
+    assert "2 (dissimilar), against 7.5 (reference) and 5 (similar)" in summary["claim"]["sentence"]
+    assert table[0]["most_important"] == "1 0"
+
+
+def test_correlations_agree_with_numpy(tmp_path):
+    draw = np.random.default_rng(0)
+    names = ["reference"] * 3 + ["similar"] * 2
+    gradients = [draw.normal(1, 2, size=(4, 3, 2, 2)) for _ in names]
+    found = comparisons.compare(gradients, names)
+    flat = np.array([gradient.ravel() for gradient in gradients])
+    for index, numbers in enumerate(found["members"]):
+        others = [i for i in range(3) if i != index]
+        expected = np.corrcoef(flat[index], flat[others].mean(axis=0))[0, 1]
+        assert numbers["reference_correlation"] == pytest.approx(expected, rel=1e-5)
+        assert numbers["norm"] == pytest.approx(np.linalg.norm(flat[index]), rel=1e-5)
+    assert "dissimilar" not in found["groups"]
+
+
+def test_the_only_reference_image_has_none_to_correlate_with(groups, tmp_path):
+    summary, table = run(tmp_path, [groups[1], groups[0]])
+    assert table[0]["reference_correlation"] == ""
+    assert summary["groups"]["reference"]["reference_cosine"] is None
+
+
+def test_a_zero_gradient_has_no_cosine(groups, tmp_path):
+    zero = member(tmp_path, "night", "dissimilar", tensor(0, 0, 0, 0))
+    summary, _ = run(tmp_path, [groups[1], zero])
+    assert summary["cosine"] == [[1, None], [None, None]]
+    assert summary["claim"]["holds"] is True
+
+
+def test_all_gradients_zero_still_make_a_picture(tmp_path):
+    zero = member(tmp_path, "night", "reference", tensor(0, 0, 0, 0))
+    summary, _ = run(tmp_path, [zero])
+    assert summary["scale"] == 0
+    assert (tmp_path / "c.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("norms", "holds"),
+    [
+        ({"reference": 3.0, "similar": 2.0, "dissimilar": 1.0}, True),
+        ({"reference": 3.0, "similar": 1.0, "dissimilar": 2.0}, False),
+        ({"reference": 1.0, "similar": 3.0, "dissimilar": 2.0}, False),
+        ({"reference": 1.0, "dissimilar": 1.0}, False),
+        ({"reference": 1.0, "similar": 1.0}, None),
+    ],
+)
+def test_the_claim(norms, holds):
+    claim = comparisons.check_claim({name: [norm, norm] for name, norm in norms.items()})
+    assert claim["holds"] is holds
+    if holds is False:
+        assert "does not hold here" in claim["sentence"]
+
+
+@pytest.mark.skipif(not STUDY.is_dir(), reason="../shared/study is absent")
+def test_the_claim_holds_for_the_study_s_own_gradients():
+    names = {"reference": "pembroke", "similar": "chihuahua", "dissimilar": "Persian"}
+    found = {}
+    for group, name in names.items():
+        files = [file for file in STUDY.glob(f"{name}*.npy") if "conv2" not in file.name]
+        assert len(files) == 2
+        found[group] = [np.linalg.norm(np.load(file)) for file in files]
+    claim = comparisons.check_claim(found)
+    assert claim["holds"] is True
+    # Two images a class: whatever they show, chance alone does it in one case of six.
+    assert [test["least_p"] for test in claim["tests"]] == [1 / 6, 1 / 6]
+    assert "which with so few images is never below 0.17" in claim["sentence"]
+
+
+def test_ranks_agree_with_scipy():
+    from scipy.stats import mannwhitneyu
+
+    draw = np.random.default_rng(0)
+    for sizes in ((4, 4), (2, 7), (5, 3)):
+        first, second = (draw.normal(size=size) for size in sizes)
+        found = comparisons.compare_ranks(first, second)
+        expected = mannwhitneyu(first, second, alternative="less", method="exact")
+        assert found["p"] == pytest.approx(expected.pvalue)
+        assert found["pairs"] - found["smaller"] == expected.statistic
+
+
+def test_ranks_with_ties_by_counting_every_choice():
+    from itertools import combinations
+
+    first, second = [1.0, 2.0, 2.0], [2.0, 3.0, 1.0, 5.0]
+    values = np.array(first + second)
+    pairs = [
+        np.sum(np.sign(np.delete(values, chosen)[:, None] - values[list(chosen)]) + 1) / 2
+        for chosen in combinations(range(7), 3)
+    ]
+    found = comparisons.compare_ranks(first, second)
+    assert found["smaller"] == pairs[0] == 8.5
+    assert found["p"] == np.mean(np.array(pairs) >= 8.5)
+
+
+def test_one_dissimilar_image_proves_little():
+    claim = comparisons.check_claim({"reference": [2.0, 3.0], "dissimilar": [1.0]})
+    assert claim["tests"] == [
+        {"against": "reference", "pairs": 2, "smaller": 2, "p": 1 / 3, "least_p": 1 / 3}
+    ]
+    assert "2 of the 2 pairs with reference images" in claim["sentence"]
+
+
+def test_what_the_network_says_counts_and_a_contradiction_is_logged(groups, tmp_path, caplog):
+    groups[0]["correct"] = False
+    with caplog.at_level(logging.WARNING):
+        _, table = run(tmp_path, groups)
+    assert (table[3]["correct"], table[3]["declared_correct"]) == ("True", "False")
+    assert (
+        "'moon' of class 5 is listed as wrongly classified, but the network says 5" in caplog.text
+    )
+
+
+def test_the_picture_names_what_it_shows(groups, tmp_path):
+    run(tmp_path, groups)
+    with Image.open(tmp_path / "c.png") as image:
+        assert "for 4 images in one scale" in image.info["Description"]
+        assert "full colour 8 in magnitude" in image.info["Description"]
+
+
+@pytest.mark.parametrize("shape", [(96, 3, 11, 11), (20, 128, 3, 3), (5, 4096), (3, 1, 400, 300)])
+def test_pictures_of_all_layers(tmp_path, shape):
+    draw = np.random.default_rng(0)
+    names = ("reference", "similar", "dissimilar")
+    run(tmp_path, [member(tmp_path, name, name, draw.normal(size=shape)) for name in names])
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.width < 2200
+        assert image.height < 1400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda groups: groups[0].update(group="other"), "'moon' is in group 'other', expected"),
+        (lambda groups: groups.__delitem__(slice(1, 3)), "no image of the reference class"),
+        (lambda groups: groups[0]["prediction"].write_text("{}"), "moon.json: is not a prediction"),
+        (
+            lambda groups: write_arrays(groups[0]["gradients"], {"conv1": np.zeros((3, 1, 1, 2))}),
+            "moon.npz: gradient of layer 'conv1' has shape \\(3, 1, 1, 2\\), that of grass",
+        ),
+        (lambda groups: groups[0]["gradients"].unlink(), "moon.npz: cannot be read"),
+    ],
+)
+def test_mistakes_are_one_line(groups, tmp_path, change, message):
+    change(groups)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, groups)
+    assert not (tmp_path / "c.png").exists()

@@ -1,0 +1,255 @@
+"""Importance of filters averaged over a class, against its definition."""
+
+import csv
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import pearsonr, spearmanr
+
+import cnnvis
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import read_json
+from cnnvis.engines.inspection import inspect
+from cnnvis.importance.class_importance import (
+    add_norms,
+    agreement,
+    class_order,
+    empty_sums,
+    finish,
+    make_class_importance,
+    make_class_sums,
+    read_class,
+    sentence,
+    unit,
+)
+from cnnvis.inputs.image_sets import list_images, prepare_for
+from tests.engines.goldens import GOLDENS
+from tests.tiny_network import write_network
+
+THIN = GOLDENS / "caffenet_thin.prototxt"
+MEAN = [104.0, 117.0, 123.0]
+LAYERS = ["conv1", "conv2", "fc6"]
+
+
+def write_images(folder, count, seed, size=(40, 50)):
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(
+            folder / f"{index}.png"
+        )
+    return folder
+
+
+def make(folder, output, cls=1, layers=LAYERS, prototxt=THIN, weights=None, mean=MEAN, **options):
+    make_class_sums(
+        prototxt,
+        weights or THIN.with_suffix(".caffemodel"),
+        output,
+        name="cats",
+        path=folder,
+        cls=cls,
+        layers=layers,
+        score=options.pop("score", "fc8"),
+        engine="numpy",
+        mean=mean,
+        **options,
+    )
+    return output
+
+
+def profiles(folder, cls, layer):
+    """Return the norms (images, filters) and the gradients, one image after the other."""
+    prepare = prepare_for(inspect(THIN), mean=MEAN)
+    with cnnvis.open_network(THIN, THIN.with_suffix(".caffemodel")) as network:
+        gradients = [
+            network.weight_gradient(prepare(image)[None], "fc8", cls, [layer])[layer][0]
+            for image in list_images(folder)
+        ]
+    gradients = np.array(gradients, np.float64)
+    flat = gradients.reshape(*gradients.shape[:2], -1)
+    return np.sqrt((flat**2).sum(axis=2)), gradients
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("collections")
+    return write_images(root / "cats", 5, 0), write_images(root / "dogs", 4, 1)
+
+
+@pytest.fixture(scope="module")
+def made(folders):
+    cats, dogs = folders
+    return make(cats, cats.parent / "cats.npz"), make(dogs, cats.parent / "dogs.npz", cls=2)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_means_and_spreads_are_those_of_the_images(folders, made, layer):
+    norms, gradients = profiles(folders[0], 1, layer)
+    found = read_class(made[0], layer)
+    assert found["images"] == 5 and found["skipped"] == []
+    np.testing.assert_allclose(found["mean"], norms.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found["std"], norms.std(axis=0), rtol=1e-3, atol=1e-7)
+    mean = gradients.mean(axis=0).reshape(norms.shape[1], -1)
+    np.testing.assert_allclose(found["norm_of_mean"], np.linalg.norm(mean, axis=1), rtol=1e-4)
+    explained = norms.mean(axis=0).var() / norms.var()
+    np.testing.assert_allclose(found["variance"], explained, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+def test_agreement_is_the_mean_over_all_pairs_of_images(folders, made, layer):
+    cats, _ = profiles(folders[0], 1, layer)
+    dogs, _ = profiles(folders[1], 2, layer)
+    numbers = agreement(read_class(made[0], layer), {"dogs": read_class(made[1], layer)})
+    pairs = list(itertools.combinations(cats, 2))
+    across = list(itertools.product(cats, dogs))
+    assert numbers["pearson"] == pytest.approx(np.mean([pearsonr(*p)[0] for p in pairs]), rel=1e-4)
+    ranks = np.mean([spearmanr(*pair)[0] for pair in pairs])
+    assert numbers["spearman"] == pytest.approx(ranks, rel=1e-4)
+    between = np.mean([pearsonr(*pair)[0] for pair in across])
+    assert numbers["others"]["dogs"] == pytest.approx(between, rel=1e-4, abs=1e-5)
+
+
+def test_importance_by_hand(tmp_path):
+    """The gradient of the first neuron is the sum of the positive pixels for the first filter."""
+    prototxt, weights, _ = write_network(tmp_path)
+    (tmp_path / "images").mkdir()
+    for name, pixels in (("a", [[138, 108], [158, 128]]), ("b", [[129, 127], [127, 129]])):
+        Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images" / "c.png").write_text("none")
+    made = make(
+        tmp_path / "images",
+        tmp_path / "sums.npz",
+        cls=0,
+        layers=["conv1"],
+        prototxt=prototxt,
+        weights=weights,
+        mean=[128.0],
+    )
+    found = read_class(made, "conv1")
+    np.testing.assert_allclose(found["mean"], [(40 + 2) / 2, 0], rtol=1e-5)
+    np.testing.assert_allclose(found["std"], [(40 - 2) / 2, 0], rtol=1e-5)
+    assert found["images"] == 2
+    assert found["skipped"] == [str(tmp_path / "images" / "c.png")]
+    assert class_order(made, "conv1")[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_the_size_of_chunks_does_not_matter(folders, made, tmp_path, chunk):
+    other = make(folders[0], tmp_path / "sums.npz", chunk=chunk)
+    with np.load(made[0]) as whole, np.load(other) as parts:
+        assert whole.files == parts.files
+        for name in set(whole.files) - {"skipped"}:
+            np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-5)
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(folders, tmp_path, monkeypatch):
+    calls = []
+
+    def gradients(network, batch, *rest):
+        calls.append(len(batch))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(network, batch, *rest)
+
+    kind = type(cnnvis.open_network(THIN, THIN.with_suffix(".caffemodel")))
+    original = kind.weight_gradient
+    whole = make(folders[0], tmp_path / "whole.npz", chunk=2)
+    monkeypatch.setattr(kind, "weight_gradient", gradients)
+    with pytest.raises(KeyboardInterrupt):
+        make(folders[0], tmp_path / "sums.npz", chunk=2)
+    checkpoint = tmp_path / ".sums.npz.partial.npz"
+    assert checkpoint.exists() and not (tmp_path / "sums.npz").exists()
+    calls += [None]
+    again = make(folders[0], tmp_path / "sums.npz", chunk=2)
+    # One chunk of the two and a half is left.
+    assert calls == [2, 2, 1, None, 1]
+    assert not checkpoint.exists()
+    assert again.read_bytes() == whole.read_bytes()
+
+
+def test_images_that_agree_and_classes_that_do_not():
+    sums, others = empty_sums({"c": (4, 1)}), empty_sums({"c": (4, 1)})
+    for scale in (1.0, 2.0, 5.0):
+        add_norms(sums, "c", scale * np.array([1.0, 2.0, 3.0, 10.0]))
+        add_norms(others, "c", scale * np.array([10.0, 9.0, 8.0, 1.0]))
+        for each in (sums, others):
+            each["images"] += 1
+    found = {name.removeprefix("c/"): array for name, array in finish(sums, []).items()}
+    other = {name.removeprefix("c/"): array for name, array in finish(others, []).items()}
+    numbers = agreement(found, {"dogs": other})
+    assert numbers["pearson"] == pytest.approx(1) and numbers["spearman"] == pytest.approx(1)
+    # The images differ in scale, so their mean explains only a part.
+    assert 0.1 < numbers["variance"] < 0.9
+    assert numbers["others"]["dogs"] == pytest.approx(-1, abs=1e-3)
+    assert "property of the class." in sentence(numbers, 3, "cats")
+
+
+@pytest.mark.parametrize(
+    ("pearson", "between", "words"),
+    [
+        (0.2, {"dogs": 0.1}, "property of the image more than of the class"),
+        (0.8, {"dogs": 0.79}, "0.79 between one of them and one of dogs: it is a property of the"),
+        (0.8, {"dogs": 0.3, "rats": 0.4}, "0.40 between one of them and one of rats"),
+        (0.8, {}, "alike for the images of the class"),
+        (None, {}, "too few images"),
+    ],
+)
+def test_the_sentence_says_what_importance_is_a_property_of(pearson, between, words):
+    assert words in sentence({"pearson": pearson, "others": between}, 9, "cats")
+
+
+def test_a_flat_profile_has_no_direction():
+    assert not unit(np.full(5, 0.1)).any() and not unit(np.zeros(3)).any()
+    sums = empty_sums({"c": (3, 1)})
+    add_norms(sums, "c", np.zeros(3))
+    sums["images"] += 1
+    found = {name.removeprefix("c/"): array for name, array in finish(sums, []).items()}
+    assert agreement(found, {"same": found}) == {
+        "pearson": None,
+        "spearman": None,
+        "variance": 0.0,
+        "others": {},
+    }
+
+
+def test_table_summary_and_picture(made, tmp_path):
+    outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.png")]
+    others = {"dogs": made[1]}
+    options = {"layer": "conv2", "cls": 1, "collection": "cats", "title": "Cats"}
+    make_class_importance(made[0], *outputs, others=others, **options)
+    rows = list(csv.DictReader(outputs[0].open()))
+    found = read_class(made[0], "conv2")
+    assert [int(row["rank"]) for row in rows] == list(range(1, 25))
+    assert sorted(int(row["filter"]) for row in rows) == list(range(24))
+    for row in rows:
+        assert float(row["mean"]) == pytest.approx(found["mean"][int(row["filter"])], rel=1e-6)
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
+    assert np.all(np.diff([float(row["mean"]) for row in rows]) <= 0)
+    summary = read_json(outputs[1])
+    assert summary["images"] == 5 and summary["cls"] == 1
+    assert summary["agreement"] == agreement(found, {"dogs": read_class(made[1], "conv2")})
+    with Image.open(outputs[2]) as picture:
+        assert "5 images of cats" in picture.info["Description"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"cls": 10}, "class 10 is outside score blob 'fc8', which has 0 to 9"),
+        ({"layers": ["pool1"]}, "layer 'pool1' has no weights"),
+        ({"score": "fc9"}, "score blob 'fc9' does not exist"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(folders, tmp_path, options, words):
+    with pytest.raises(UserError, match=words) as error:
+        make(folders[0], tmp_path / "sums.npz", **options)
+    assert "\n" not in str(error.value)
+
+
+def test_filters_without_an_order_are_an_error(tmp_path):
+    np.savez(tmp_path / "sums.npz", **{"c/mean": np.zeros(4)})
+    with pytest.raises(UserError, match="all filters of layer 'c' have importance 0"):
+        class_order(tmp_path / "sums.npz", "c")

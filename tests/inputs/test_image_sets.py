@@ -1,0 +1,318 @@
+"""Listing, streaming and summing of folders of images."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnvis.core.errors import UserError
+from cnnvis.core.progress import Progress
+from cnnvis.importance.streaming import checkpoint_of, digest_of, forget, sum_over
+from cnnvis.inputs.image_sets import (
+    Preparation,
+    fingerprint,
+    list_images,
+    read_chunks,
+    write_crops,
+)
+from cnnvis.inputs.images import make_input, read_image
+
+MEAN = np.array([104.0, 117.0, 123.0]).reshape(3, 1, 1)
+
+
+def save(path, value=0, size=(6, 5)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(value).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+def names(images, folder):
+    return [str(Path(image).relative_to(folder)) for image in images]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Seven images; the fourth and the sixth cannot be read."""
+    for index in range(7):
+        save(tmp_path / "cats" / f"{index}.png", index)
+    (tmp_path / "cats" / "3.png").write_bytes(b"\x89PNG no more")
+    (tmp_path / "cats" / "5.png").write_bytes(b"")
+    return tmp_path / "cats"
+
+
+def test_a_folder_is_walked_in_the_order_of_names(tmp_path):
+    for name in ("b.png", "B.JPG", "a/2.jpeg", "a/10.tif", "a.png", "c/d/e.bmp"):
+        save(tmp_path / name)
+    for name in (".hidden.png", ".folder/x.png"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "png").write_text("no suffix")
+    expected = ["B.JPG", "a/10.tif", "a/2.jpeg", "a.png", "b.png", "c/d/e.bmp"]
+    assert names(list_images(tmp_path), tmp_path) == expected
+    assert names(list_images(tmp_path, limit=2), tmp_path) == expected[:2]
+
+
+def test_links_are_followed_but_each_folder_is_entered_once(tmp_path):
+    save(tmp_path / "cats" / "1.png")
+    (tmp_path / "cats" / "up").symlink_to(tmp_path)
+    (tmp_path / "cats" / "self").symlink_to(tmp_path / "cats" / "self")
+    (tmp_path / "cats" / "link.png").symlink_to(tmp_path / "cats" / "1.png")
+    (tmp_path / "cats" / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    found = names(list_images(tmp_path / "cats"), tmp_path / "cats")
+    assert found == ["1.png", "broken.png", "link.png"]
+
+
+def test_a_list_names_images_relative_to_itself(tmp_path):
+    save(tmp_path / "photos" / "a b.png")
+    listing = tmp_path / "photos" / "cats.txt"
+    listing.write_text("# cats\n\na b.png\n  missing.png \n/absolute.png\n")
+    assert list_images(listing) == [
+        *(str(tmp_path / "photos" / name) for name in ("a b.png", "missing.png")),
+        "/absolute.png",
+    ]
+
+
+def test_of_a_list_in_caffes_format_the_lines_of_the_class_are_taken(tmp_path):
+    listing = tmp_path / "val.txt"
+    listing.write_text("a.JPEG 3\nb 1.JPEG 65\nc.JPEG 3\n")
+    assert names(list_images(listing, cls=3), tmp_path) == ["a.JPEG", "c.JPEG"]
+    assert names(list_images(listing, cls=65), tmp_path) == ["b 1.JPEG"]
+    with pytest.raises(UserError, match="holds no image of class 4"):
+        list_images(listing, cls=4)
+
+
+def test_patterns_and_files_come_one_after_the_other_and_once(tmp_path):
+    for name in ("x/1.png", "x/2.png", "y/deep/3.png"):
+        save(tmp_path / name)
+    (tmp_path / "y" / "deep" / "no.txt").write_text("not there.png")
+    entries = [str(tmp_path / "y/**/*"), str(tmp_path / "x/2.png"), str(tmp_path / "x/*.png")]
+    assert names(list_images(entries), tmp_path) == ["y/deep/3.png", "x/2.png", "x/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder / "none", "there is no such folder"),
+        (lambda folder: [str(folder / "*.gif")], "matches the pattern"),
+        (lambda folder: folder, "holds no image; expected files such as .jpg"),
+    ],
+)
+def test_nothing_to_look_at_is_said_in_one_line(tmp_path, make, words):
+    with pytest.raises(UserError, match=words) as error:
+        list_images(make(tmp_path))
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_the_fingerprint_changes_with_every_image(folder):
+    images = list_images(folder)
+    before = fingerprint(images)
+    assert before == fingerprint(images)
+    assert before != fingerprint(images[:-1])
+    os.utime(images[0], (1, 1))
+    assert before != fingerprint(images)
+    assert len(fingerprint(["/nowhere.png"])) == 16
+
+
+def test_an_image_of_a_collection_is_prepared_like_an_image_alone(tmp_path):
+    path = save(tmp_path / "a.png", 3, (40, 61))
+    options = {"input_scale": 0.5, "channel_order": "RGB"}
+    make_input(path, tmp_path / "a.npy", shape=(3, 23, 23), mean=[104.0, 117.0, 123.0], **options)
+    found = Preparation((3, 23, 23), MEAN, **options)(path)
+    np.testing.assert_array_equal(found, np.load(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+@pytest.mark.parametrize("start", [0, 2])
+def test_chunks_hold_all_images_in_order_and_name_the_corrupt(folder, size, start, caplog):
+    images = list_images(folder)
+    chunks = list(read_chunks(images, Preparation((3, 4, 4), MEAN), size, 2, start))
+    good = [images[index] for index in range(start, 7) if index not in (3, 5)]
+    assert [image for chunk in chunks for image in chunk.images] == good
+    assert [entry["image"] for chunk in chunks for entry in chunk.skipped] == [images[3], images[5]]
+    assert [chunk.stop for chunk in chunks] == [*range(start + size, 7, size), 7]
+    inputs = np.concatenate([chunk.inputs for chunk in chunks if chunk.images])
+    alone = [Preparation((3, 4, 4), MEAN)(image) for image in good]
+    np.testing.assert_array_equal(inputs, np.stack(alone))
+    assert sum("cannot be read as an image" in line for line in caplog.messages) == 2
+
+
+def test_only_a_few_chunks_are_decoded_ahead():
+    asked = []
+
+    def prepare(image):
+        asked.append(image)
+        return np.zeros((1, 1, 1), np.float32)
+
+    chunks = read_chunks(list(range(100)), prepare, 5, 2)
+    next(chunks)
+    assert len(asked) <= 15
+    chunks.close()
+    assert len(asked) <= 15
+
+
+class Summer:
+    """Sums inputs, and can be stopped in the middle."""
+
+    def __init__(self, folder, chunk=2, stop=None):
+        self.sums = {"total": np.zeros((3, 4, 4)), "count": np.zeros((), np.int64)}
+        self.chunk, self.stop, self.seen = chunk, stop, 0
+        self.checkpoint = checkpoint_of(folder.parent / "out.csv")
+        self.images = list_images(folder)
+
+    def step(self, inputs):
+        if self.seen == self.stop:
+            raise KeyboardInterrupt
+        self.seen += 1
+        # Not the same in another order of additions, so that exact equality means something.
+        self.sums["total"] += (inputs.astype(np.float64) ** 3).sum(axis=0) / 7
+        self.sums["count"] += len(inputs)
+
+    def run(self, key="key"):
+        return sum_over(
+            self.images,
+            Preparation((3, 4, 4), MEAN),
+            self.step,
+            self.sums,
+            name="cats",
+            chunk=self.chunk,
+            checkpoint=self.checkpoint,
+            key=key,
+        )
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_sums(folder):
+    whole = Summer(folder)
+    skipped = whole.run()
+    forget(whole.checkpoint)
+    stopped = Summer(folder, stop=2)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    again = Summer(folder)
+    assert again.run() == skipped
+    assert again.seen == 2 and whole.seen == 4
+    for name in whole.sums:
+        np.testing.assert_array_equal(again.sums[name], whole.sums[name])
+    assert [Path(entry["image"]).name for entry in skipped] == ["3.png", "5.png"]
+    finished = Summer(folder)
+    assert finished.run() == skipped and finished.seen == 0
+    forget(finished.checkpoint)
+    assert not finished.checkpoint.exists()
+
+
+@pytest.mark.parametrize("spoil", ["key", "bytes", "other sums"])
+def test_a_checkpoint_that_does_not_fit_is_not_used(folder, spoil):
+    whole = Summer(folder)
+    whole.run("key")
+    if spoil == "bytes":
+        whole.checkpoint.write_bytes(whole.checkpoint.read_bytes()[:50])
+    again = Summer(folder)
+    if spoil == "other sums":
+        again.sums["more"] = np.zeros(2)
+    again.run("another" if spoil == "key" else "key")
+    assert again.seen == 4
+    np.testing.assert_array_equal(again.sums["total"], whole.sums["total"])
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_the_size_of_chunks_shows_in_rounding_only(folder, chunk):
+    whole, other = Summer(folder), Summer(folder, chunk)
+    whole.run("2")
+    other.run(str(chunk))
+    np.testing.assert_allclose(other.sums["total"], whole.sums["total"], rtol=1e-13)
+    assert other.sums["count"] == whole.sums["count"] == 5
+
+
+def test_a_folder_where_every_image_fails_is_an_error_of_one_line(tmp_path):
+    for index in range(3):
+        (tmp_path / "cats").mkdir(exist_ok=True)
+        (tmp_path / "cats" / f"{index}.png").write_text("text")
+    with pytest.raises(UserError, match="cats: none of its 3 images can be used; the first") as e:
+        Summer(tmp_path / "cats").run()
+    assert "\n" not in str(e.value) and "0.png" in str(e.value)
+
+
+def test_progress_says_rate_time_left_and_what_was_skipped(caplog, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("cnnvis.core.progress.time.monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO)
+    with Progress("cats", 200, 100) as progress:
+        now[0] += 5
+        progress.update(110, 0)
+        assert not caplog.messages
+        now[0] += 5
+        progress.update(120, 3)
+    # 20 images in 10 seconds; 80 are left.
+    assert caplog.messages[0] == "cats: 120 of 200 images, 2.0 images/s, 40 s left, 3 skipped"
+
+
+def test_the_digest_depends_on_images_values_and_files(folder, tmp_path):
+    images = list_images(folder)
+    weights = tmp_path / "weights"
+    weights.write_text("1")
+    found = {
+        digest_of(images, {"layer": "conv1"}, files=[weights]),
+        digest_of(images[1:], {"layer": "conv1"}, files=[weights]),
+        digest_of(images, {"layer": "conv2"}, files=[weights]),
+    }
+    weights.write_text("2")
+    found.add(digest_of(images, {"layer": "conv1"}, files=[weights]))
+    assert len(found) == 4
+
+
+def test_crops_decode_to_the_numbers_of_the_photograph(tmp_path):
+    photograph = read_image(save(tmp_path / "photo.png", 1, (20, 30)))
+    write_crops(photograph, [[0, 0, 5, 7], [10, 20, 10, 10]], tmp_path / "crops")
+    (tmp_path / "crops" / "old.png").write_text("of an earlier run")
+    write_crops(photograph, [[2, 1, 5, 7], [10, 20, 10, 10]], tmp_path / "crops")
+    images = list_images(tmp_path / "crops")
+    assert names(images, tmp_path) == ["crops/crop-0000.png", "crops/crop-0001.png"]
+    np.testing.assert_array_equal(read_image(images[0]), photograph[2:7, 1:8])
+    np.testing.assert_array_equal(read_image(images[1]), photograph[10:, 20:])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["crops", "photo.png"]
+
+
+FLAT = """
+import json, resource, sys
+import numpy as np
+from cnnvis.inputs.image_sets import Preparation
+from cnnvis.importance.streaming import sum_over
+image, count, checkpoint = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+prepare = Preparation((3, 160, 160), np.zeros((3, 1, 1)))
+prepare(image)
+sums = {"total": np.zeros((3, 160, 160))}
+def step(inputs):
+    sums["total"] += inputs.sum(axis=0)
+sum_over([image] * count, prepare, step, sums, name="x", chunk=8, checkpoint=checkpoint, key="")
+print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+"""
+
+
+def test_memory_is_the_same_at_any_length(tmp_path):
+    """Of 256 inputs, 79 MB, no more is in memory than of 32."""
+    image = save(tmp_path / "a.png", 0, (30, 30))
+
+    def peak(count):
+        command = [sys.executable, "-c", FLAT, image, str(count), str(tmp_path / f"{count}.npz")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    assert peak(256) < peak(32) + 25
+
+
+def test_the_end_of_a_collection_is_said_once(caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("cnnvis.core.progress.time.monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO)
+    with Progress("cats", 30) as progress:
+        now[0] += 3
+        progress.update(15, 0)
+        now[0] += 12
+        progress.update(30, 0)
+    assert caplog.messages == ["cats: 30 of 30 images, 2.0 images/s, in 15 s"]

@@ -1,0 +1,310 @@
+"""The 3D viewer in a real browser: what it decodes, that it draws, what it does without WebGL2."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+
+from cnnvis import pages
+from cnnvis.activations.forward import predict
+from cnnvis.activations.volumes import to_bytes
+from cnnvis.core.arrays import write_arrays
+from cnnvis.core.files import write_json
+from cnnvis.gradients.weight_gradients import tile_channels
+from tests.browser import NAMES, Browser, find_browser
+
+# What tests of drawing need in the page.
+TOOLS = """
+const found = {};
+const settle = () => new Promise((done) => setTimeout(done, 500));
+const bytes = (a) => btoa(String.fromCharCode(...new Uint8Array(a.slice().buffer)));
+const seen = async () => {
+  const image = new Image();
+  image.src = viewer.picture();
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  return viewer.drawn.map(({ area }) => {
+    const { data } = context.getImageData(area.x, area.y + 40, area.width, area.height - 40);
+    let [bright, red, blue] = [0, 0, 0];
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i] + data[i + 1] + data[i + 2] > 60) bright++;
+      red += data[i];
+      blue += data[i + 2];
+    }
+    return { bright: bright / (data.length / 4), red, blue };
+  });
+};
+const press = (key) =>
+  document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+"""
+
+pytestmark = pytest.mark.skipif(
+    find_browser() is None, reason=f"no browser found, looked for {', '.join(NAMES)}"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+def look(browser, page, body, hash="", **options):
+    """Open a page, run `body` in it once it is ready, and return what it found."""
+    session = browser.open(f"{page.as_uri()}{hash}", **options)
+    browser.wait(session, "document.body && document.body.dataset.ready")
+    ready = browser.run(session, "return document.body.dataset.ready;")
+    found = browser.run(session, f"{TOOLS} {body} return found;")
+    browser.close(session)
+    assert ready == "error" or not browser.errors
+    return found | {"ready": ready}
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    values = np.maximum(np.random.default_rng(0).normal(size=(7, 6, 5)), 0)
+    # Solid, so that every way of drawing has something to show.
+    values[4:] += 3
+    return values.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def orders():
+    rng = np.random.default_rng(1)
+    return {"natural": list(range(7)), "other <i>": rng.permutation(7).tolist()}
+
+
+@pytest.fixture(scope="module")
+def volume_page(tmp_path_factory, outputs, orders):
+    folder = tmp_path_factory.mktemp("volume")
+    write_arrays(folder / "blobs.npz", {"conv": outputs})
+    paths = {name: folder / f"{i}.json" for i, name in enumerate(orders)}
+    for name, path in paths.items():
+        write_json(path, {"permutation": orders[name]})
+    page = folder / "conv.html"
+    pages.make_volume_viewer(
+        folder / "blobs.npz",
+        paths,
+        page,
+        layer="conv",
+        blob="conv",
+        network='net "&<',
+        image="cat's </script>",
+        files=[folder / "volumes/pca/conv.nhdr"],
+    )
+    return page
+
+
+@pytest.fixture(scope="module")
+def gradients():
+    values = np.random.default_rng(2).normal(size=(3, 8, 4, 2, 3)) * 1e-7
+    # The first image's are nearly all positive, the second's negative.
+    return (values + np.array([4e-7, -4e-7, 0]).reshape(3, 1, 1, 1, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def series_page(tmp_path_factory, gradients):
+    folder = tmp_path_factory.mktemp("series")
+    groups = []
+    for i, group in enumerate(("reference", "similar", "dissimilar")):
+        write_arrays(folder / f"{i}.npz", {"conv": gradients[i]})
+        scores = np.eye(3)[i] * 4
+        write_json(folder / f"{i}.json", predict(scores, list("abc"), "score"))
+        groups.append(
+            {
+                "group": group,
+                "cls": i,
+                "image": f"image {i}",
+                "correct": True,
+                "gradients": folder / f"{i}.npz",
+                "prediction": folder / f"{i}.json",
+            }
+        )
+    page = folder / "conv.html"
+    pages.make_comparison_viewer(
+        groups, page, layer="conv", neuron=0, network="n", comparison="three"
+    )
+    return page
+
+
+def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_page, outputs, orders):
+    found = look(
+        browser,
+        volume_page,
+        """
+        found.panels = viewer.panels.map((panel) => panel.frames.map(bytes));
+        found.titles = [...document.querySelectorAll('.panel-title')].map((e) => e.textContent);
+        found.heading = document.querySelector('h1').textContent;
+        found.background = await seen();
+        viewer.change({ box: 0, high: 1, threshold: 1.0, mode: 'surface', low: 0.999 });
+        found.nothing = await seen();
+        """,
+    )
+    assert found["ready"] == "1"
+    voxels = to_bytes(outputs)
+    assert found["titles"] == list(orders)
+    assert found["heading"] == "conv: what its 7 filters see in cat's </script>"
+    for panel, order in zip(found["panels"], orders.values(), strict=True):
+        assert base64.b64decode(panel[0]) == voxels[order].tobytes()
+    assert all(panel["bright"] > 0.05 for panel in found["background"])
+    # The probe can tell an empty drawing from a full one.
+    assert all(panel["bright"] < 0.01 for panel in found["nothing"])
+
+
+def test_every_way_of_drawing_draws_something_else(browser, volume_page):
+    found = look(
+        browser,
+        volume_page,
+        """
+        found.seen = [];
+        for (const mode of ['volume', 'maximum', 'surface', 'slices']) {
+          viewer.change({ mode, box: 0 });
+          found.seen.push((await seen())[0]);
+        }
+        """,
+    )
+    assert all(view["bright"] > 0.02 for view in found["seen"])
+    assert len({view["red"] for view in found["seen"]}) == 4
+
+
+def test_keys_controls_and_address_change_the_view(browser, volume_page):
+    found = look(
+        browser,
+        volume_page,
+        """
+        found.start = { ...viewer.state };
+        press('m');
+        press('x');
+        press('ArrowLeft');
+        press(']');
+        const slider = document.querySelector('[data-state="opacity"]');
+        slider.value = 0.5;
+        slider.dispatchEvent(new Event('input', { bubbles: true }));
+        await settle();
+        found.changed = { ...viewer.state };
+        found.hash = location.hash;
+        press('?');
+        found.help = document.getElementById('help').open;
+        document.getElementById('help').close();
+        press('r');
+        await settle();
+        found.reset = { ...viewer.state };
+        location.hash = '#mode=slices&frame=99&colours=nonsense&zoom=x&elevation=10';
+        await settle();
+        found.hostile = { ...viewer.state };
+        const { area } = viewer.drawn[0];
+        viewer.change({ azimuth: 0, elevation: 0, mode: 'volume' });
+        viewer.draw(true);
+        viewer.point(area.x + area.width / 2, area.y + area.height / 2);
+        found.voxel = document.getElementById('voxel').textContent;
+        """,
+        hash="#azimuth=12.5&unknown=1",
+    )
+    start = found["start"]
+    assert start["azimuth"] == 12.5
+    assert "unknown" not in start
+    changes = {"mode": "maximum", "showX": 1, "azimuth": 7.5, "opacity": 0.5}
+    assert found["changed"] == start | changes | {"threshold": start["threshold"] + 0.02}
+    for part in ("mode=maximum", "showX=1", "azimuth=7.5", "opacity=0.5"):
+        assert part in found["hash"]
+    assert found["help"] is True
+    assert found["reset"]["mode"] == "volume"
+    assert found["hostile"] == found["reset"] | {"mode": "slices", "elevation": 10}
+    assert re.fullmatch(r"filter [4-6] \(place \d\) · x 2 · y [23] · \d.*", found["voxel"])
+
+
+def test_half_floats_play_as_a_series_on_one_scale(browser, series_page, gradients):
+    found = look(
+        browser,
+        series_page,
+        """
+        found.frames = viewer.panels[0].frames.map(bytes);
+        const [panel] = viewer.panels;
+        found.values = [0, 1, 2].map((i) => panel.valueAt(panel.frames[0], i));
+        found.seen = [];
+        found.names = [];
+        viewer.change({ box: 0, mode: 'surface' });
+        for (let i = 0; i < 3; i++) {
+          found.names.push(document.getElementById('frame-name').textContent);
+          found.seen.push((await seen())[0]);
+          press('.');
+          await settle();
+        }
+        found.back = viewer.state.frame;
+        found.marks = document.getElementById('marks').innerText;
+        viewer.change({ speed: 5 });
+        press(' ');
+        found.playing = viewer.playing;
+        await settle();
+        press(' ');
+        found.later = viewer.state.frame;
+        """,
+    )
+    frames = [np.frombuffer(base64.b64decode(f), "<f2") for f in found["frames"]]
+    largest = np.abs(gradients).max()
+    for frame, gradient in zip(frames, gradients, strict=True):
+        assert np.array_equal(frame, (tile_channels(gradient) / largest).astype("<f2").ravel())
+    assert found["values"] == frames[0][:3].astype(float).tolist()
+    assert found["names"] == [
+        "reference · image 0 (correct)",
+        "similar · image 1 (correct)",
+        "dissimilar · image 2 (correct)",
+    ]
+    assert found["seen"][0]["red"] > 1.5 * found["seen"][0]["blue"]
+    assert found["seen"][1]["blue"] > 1.5 * found["seen"][1]["red"]
+    assert found["back"] == 0
+    assert found["playing"] is True
+    assert found["later"] > 0
+
+
+def test_without_webgl_the_page_says_so_and_names_the_files(volume_page, tmp_path):
+    with Browser(tmp_path, flags=("--disable-3d-apis",)) as browser:
+        found = look(
+            browser,
+            volume_page,
+            """
+            found.shown = document.getElementById('message').checkVisibility();
+            found.text = document.getElementById('message').innerText;
+            const links = [...document.querySelectorAll('#message a')];
+            found.links = links.map((a) => a.getAttribute('href'));
+            """,
+        )
+    assert found["ready"] == "nogl"
+    assert found["shown"] is True
+    assert "WebGL2" in found["text"]
+    assert found["links"] == ["volumes/pca/conv.nhdr"]
+
+
+def test_a_damaged_volume_is_reported_in_the_page(browser, volume_page):
+    damaged = volume_page.with_name("damaged.html")
+    text = volume_page.read_text(encoding="utf-8")
+    damaged.write_text(text.replace('"shape":[1,7,', '"shape":[1,8,'), encoding="utf-8")
+    found = look(browser, damaged, "found.text = document.getElementById('message').innerText;")
+    assert found["ready"] == "error"
+    assert "another size than stated" in found["text"]
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_phones_and_wide_screens(browser, series_page, width, scheme):
+    found = look(
+        browser,
+        series_page,
+        """
+        found.width = document.documentElement.scrollWidth;
+        found.stage = document.getElementById('stage').clientHeight;
+        found.open = document.getElementById('controls').open;
+        const channels = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
+        found.paper = Number(channels[0]);
+        """,
+        width=width,
+        height=844,
+        media=[{"name": "prefers-color-scheme", "value": scheme}],
+    )
+    assert found["width"] == width
+    assert found["stage"] > 400
+    assert found["open"] is (width > 390)
+    assert (found["paper"] > 128) is (scheme == "light")

@@ -1,0 +1,293 @@
+"""What Snakemake would run, seen in dry runs: what depends on a change, and nothing else."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, copy_study
+
+CONFIG = {
+    "networks": {
+        "thin": {
+            "prototxt": "thin/caffenet_thin.prototxt",
+            "weights": "thin/caffenet_thin.caffemodel",
+            "mean": [104, 117, 123],
+            "score": "fc8",
+        }
+    },
+    "images": {
+        "cat": {"path": "skimage:cat", "classes": [1]},
+        "moon": {"path": "skimage:moon", "artefacts": "comparisons"},
+        "grass": {"path": "skimage:grass", "artefacts": "comparisons"},
+    },
+    "orderings": {"natural": {}, "kmeans": {"k": 5}},
+    "comparisons": {
+        "pets": {
+            "neuron": 1,
+            "layers": ["conv1"],
+            "reference": {"cls": 1, "correct": ["cat"]},
+            "similar": {"cls": 2, "wrong": ["grass"]},
+            "dissimilar": {"cls": 3, "correct": ["moon"]},
+        }
+    },
+}
+SHOWN = {"image_page", "comparison_page", "index"}  # a comparison links its images' pages
+VIEWERS = {"volume_viewer", "gradient_viewer", "comparison_viewer"}
+
+
+def write(study, config, name="config/config.yaml"):
+    (study.folder / name).write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a study for which all is made; tests change copies of it."""
+    study = copy_study(tmp_path_factory.mktemp("made") / "study")
+    write(study, CONFIG)
+    study.pretend()
+    return study
+
+
+@pytest.fixture
+def complete(made, tmp_path):
+    """Return a copy of `made`, times of files included."""
+    shutil.copytree(made.folder, tmp_path / "study", copy_function=shutil.copy2)
+    return type(made)(tmp_path / "study")
+
+
+def changed(**entries):
+    return {**CONFIG, **entries}
+
+
+def images(**entries):
+    return changed(images={**CONFIG["images"], **entries})
+
+
+def test_a_second_run_does_nothing(complete):
+    assert complete.plan() == {}
+
+
+def test_a_class_more_runs_its_gradient_and_what_shows_it(complete):
+    write(complete, images(cat={"path": "skimage:cat", "classes": [1, 7]}))
+    plan = complete.plan()
+    assert set(plan.values()) == {
+        "gradients",
+        "gradient_volume",
+        "gradient_check",
+        "attributions",
+        "importance",
+        "gradient_viewer",
+        *SHOWN,
+    }
+    for output in plan:
+        assert "/cat/" in output or output.endswith("index.html")
+        assert "7" in output or plan[output] in SHOWN
+
+
+def test_an_image_more_runs_for_itself_and_the_index(complete):
+    write(complete, images(dog={"path": "skimage:rocket"}))
+    plan = complete.plan()
+    assert plan.pop("results/index.html") == "index"
+    assert {"input_array", "activations", "ordering", "grid", "volume"} <= set(plan.values())
+    assert all(output.startswith("results/thin/dog/") for output in plan)
+
+
+def test_another_crop_runs_its_image_from_the_start(complete):
+    write(complete, images(cat={"path": "skimage:cat", "classes": [1], "crop": [0, 0, 99, 99]}))
+    plan = complete.plan()
+    assert "results/thin/cat/input.npy" in plan
+    assert all(
+        "/cat/" in output or "/comparisons/" in output or output == "results/index.html"
+        for output in plan
+    )
+
+
+def test_another_k_runs_that_ordering_and_what_shows_it(complete):
+    write(complete, changed(orderings={"natural": {}, "kmeans": {"k": 6}}))
+    plan = complete.plan()
+    assert set(plan.values()) == {
+        "ordering",
+        "grid",
+        "volume",
+        "volume_viewer",
+        *SHOWN,
+    }
+    assert all("/kmeans/" in output for output in plan if plan[output] in {"ordering", "grid"})
+    assert not [output for output in plan if "natural" in output]
+
+
+def test_another_threshold_runs_volumes_only(complete):
+    write(complete, changed(volumes={"binarise": "otsu"}))
+    assert set(complete.plan().values()) == {
+        "volume",
+        "volume_viewer",
+        *SHOWN,
+    }
+
+
+def test_another_network_entry_leaves_the_first_as_it_is(complete):
+    networks = {**CONFIG["networks"], "other": CONFIG["networks"]["thin"]}
+    write(complete, changed(networks=networks))
+    plan = complete.plan()
+    assert plan.pop("results/index.html") == "index"
+    assert all(output.startswith("results/other/") for output in plan)
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        ("slices", {"slice", *SHOWN}),
+        ("grids", {"filters", "grid", "slice", *SHOWN}),
+        ("pages/index", {"index"}),
+        ("pages/templates/index.html", {*VIEWERS, *SHOWN}),
+        ("engines/pycaffe", set()),
+    ],
+)
+def test_code_that_changed_runs_again_what_used_it(complete, module, rules):
+    path = f"cnnvis/{module}" if "." in module else f"cnnvis/{module}.py"
+    complete.append(path, "\n")
+    assert set(complete.plan().values()) == rules
+
+
+def test_code_that_no_script_uses_runs_nothing(complete):
+    complete.append("cnnvis/core/code_digest.py", "# a remark\n")
+    complete.append("cnnvis/config/tables.py", "# a remark\n")
+    assert complete.plan() == {}
+
+
+def test_one_artefact_runs_only_its_ancestors(study):
+    write(study, CONFIG)
+    plan = study.snakemake("-n", "results/thin/cat/volumes/kmeans/conv1.vox")
+    assert plan.returncode == 0
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, re.MULTILINE))
+    assert jobs == {"input_array": "1", "activations": "1", "ordering": "1", "volume": "1"} | {
+        "total": "4"
+    }
+
+
+def test_one_artefact_alone_is_made(study):
+    write(study, CONFIG)
+    target = "results/thin/cat/volumes/kmeans/conv1.vox"
+    run = study.snakemake("--cores", "1", target)
+    assert run.returncode == 0, run.stderr
+    assert (study.folder / target).stat().st_size == 16 * 27 * 27
+    made = {path.name for path in (study.folder / "results").rglob("*") if path.is_file()}
+    assert "index.html" not in made
+    assert {"conv1.hd", "conv1.binary.nhdr", "blobs.npz", "prediction.json"} <= made
+
+
+def test_an_image_that_cannot_be_read_is_one_line(study):
+    (study.folder / "cat.png").write_bytes(b"no picture")
+    write(study, images(cat={"path": "cat.png"}))
+    run = study.snakemake("--cores", "1", "results/thin/cat/input.npy")
+    assert run.returncode != 0
+    assert "Traceback" not in run.stdout + run.stderr
+    said = [line for line in run.stderr.splitlines() if line.startswith("cnnvis: ")]
+    assert len(said) == 1
+    assert "cat.png: cannot be read as an image" in said[0]
+    assert not (study.folder / "results/thin/cat/input.npy").exists()
+
+
+def test_a_config_of_ones_own_stands_alone(study):
+    write(study, {key: CONFIG[key] for key in ("networks", "images")}, "own.yaml")
+    outputs = study.plan("--configfile", "own.yaml")
+    assert {output.split("/")[1] for output in outputs} == {"thin", "index.html"}
+    assert not [output for output in outputs if "/comparisons/" in output]
+    assert {output.split("/")[2] for output in outputs if "/thin/" in output} == {
+        "cat",
+        "moon",
+        "grass",
+        "filters",
+    }
+
+
+def test_a_value_on_the_command_line_changes_the_default_run(study):
+    write(study, CONFIG)
+    given = study.snakemake("-n", "--config", "engine=torch")
+    assert given.returncode != 0
+    assert errors(given) == ["config: engine: 'torch' is not allowed; expected numpy or pycaffe"]
+    assert study.snakemake("-n", "--config", "engine=pycaffe").returncode == 0
+
+
+def test_another_engine_runs_the_network_again(complete):
+    rules = set(complete.plan("--config", "engine=pycaffe").values())
+    assert {"activations", "gradients"} <= rules
+    assert not {"input_array", "filters"} & rules
+
+
+def errors(run):
+    return [line for line in run.stderr.splitlines() if line.startswith("config: ")]
+
+
+@pytest.mark.parametrize("option", [(), ("--configfile", "config/config.yaml")])
+def test_a_wrong_config_is_one_line_per_mistake_and_a_status(study, option):
+    write(
+        study,
+        changed(
+            images={"my cat": {"path": "x"}, "cat": {"path": "no.png", "classes": [99]}},
+            slices={"rows": "15"},
+            comparisons={},
+        ),
+    )
+    run = study.snakemake("-n", *option)
+    assert run.returncode == 1
+    assert [line.split(";")[0] for line in errors(run)] == [
+        "config: images: key 'my cat' cannot be used as a name in paths",
+        "config: slices.rows: '15' is a text",
+        "config: images.cat.path: no.png is no file",
+        "config: images.cat.classes: 99 is outside fc8 of thin",
+    ]
+    assert "Traceback" not in run.stderr
+    assert "common.smk" not in run.stderr
+    rest = [line for line in run.stderr.splitlines() if line and not line.startswith("config: ")]
+    assert len(rest) <= 1  # Snakemake says which profile it uses
+
+
+def test_a_key_that_stands_twice_is_told(study):
+    write(study, CONFIG)
+    study.append("config/config.yaml", "engine: numpy\nengine: pycaffe\n")
+    run = study.snakemake("-n")
+    assert run.returncode == 1
+    assert len(errors(run)) == 1
+    assert "key engine stands twice" in errors(run)[0]
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "a: [b\n"])
+def test_a_config_that_is_none_is_no_traceback(study, text):
+    (study.folder / "own.yaml").write_text(text)
+    run = study.snakemake("-n", "--configfile", "own.yaml")
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "Config file" in run.stdout  # Snakemake's own words
+
+
+def test_lint_is_clean(study):
+    write(study, CONFIG)
+    run = study.snakemake("--lint")
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_snakefile_is_a_table_of_contents():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 50
+    for stage in re.findall(r'include: "(.*)"', (ROOT / "Snakefile").read_text()):
+        text = (ROOT / stage).read_text()
+        docstring = text.split('"""')[1]
+        assert "Input: " in docstring and "Output: " in docstring, stage
+        for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+            name = rule.split(":")[0]
+            if "output:" not in rule:
+                continue  # a target: nothing runs
+            keys = ["message:", "log:", "conda:", "params:", "script:"]
+            # Files of models/ are checked by their digests, whatever code fetched or decoded them.
+            keys = keys[:3] if stage == "workflow/downloads.smk" else [*keys, "code=code("]
+            assert [key for key in keys if key not in rule] == [], (stage, name)
+            assert "lambda" not in rule and "run:" not in rule
+
+
+def test_the_default_config_is_right_and_small():
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    shown = [name for name, image in config["images"].items() if "artefacts" not in image]
+    assert "cat" in shown
+    assert 4 <= len(shown) <= 6

@@ -11,9 +11,9 @@ results/{network}/{image}/prediction.json, the five highest classes.
 rule activations:
     input:
         array="results/{network}/{image}/input.npy",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
-        labels=lookup(dpath="{network}/labels", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        labels=lookup(dpath="{network}/labels", within=tables["networks"]),
     output:
         blobs="results/{network}/{image}/blobs.npz",
         prediction="results/{network}/{image}/prediction.json",
@@ -24,10 +24,10 @@ rule activations:
     conda:
         environment
     params:
-        engine=study["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
+        engine=tables["engine"],
+        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
         code=code("make_activations.py"),
     message:
         "Run {wildcards.network} on {wildcards.image}."

@@ -12,9 +12,9 @@ rule attributions:
     input:
         array="results/{network}/{image}/input.npy",
         gradients="results/{network}/{image}/gradients/{cls}.npz",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
         attributions="results/{network}/{image}/attributions/{cls}.npz",
         data_gradient="results/{network}/{image}/attributions/{cls}/data_gradient.npy",
@@ -27,15 +27,15 @@ rule attributions:
     conda:
         "../envs/workflow.yaml"
     params:
-        engine=study["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean", within=study["networks"]),
-        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
-        layers=lookup(dpath="{network}", within=study["differentiated"]),
-        kinds=study["attributions"],
+        engine=tables["engine"],
+        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean", within=tables["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=tables["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        kinds=tables["attributions"],
         code=code("make_attributions.py"),
     message:
         "Attribute neuron {wildcards.cls} of {wildcards.network} to the pixels of {wildcards.image}."
@@ -44,7 +44,7 @@ rule attributions:
 
 
 # A rule without outputs would be none.
-if study["attributions"]:
+if tables["attributions"]:
 
     rule attribution_volumes:
         input:
@@ -52,24 +52,24 @@ if study["attributions"]:
         output:
             volumes=collect(
                 "results/{{network}}/{{image}}/attributions/{{cls}}/{kind}/{{layer}}.vox",
-                kind=study["attributions"],
+                kind=tables["attributions"],
             ),
             headers=collect(
                 "results/{{network}}/{{image}}/attributions/{{cls}}/{kind}/{{layer}}.{suffix}",
-                kind=study["attributions"],
+                kind=tables["attributions"],
                 suffix=["hd", "nhdr", "mhd"],
             ),
             pictures=collect(
                 "results/{{network}}/{{image}}/attributions/{{cls}}/{kind}/{{layer}}.png",
-                kind=study["attributions"],
+                kind=tables["attributions"],
             ),
         log:
             "logs/{network}/{image}/attributions/{cls}/{layer}.log",
         conda:
             "../envs/workflow.yaml"
         params:
-            kinds=study["attributions"],
-            layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+            kinds=tables["attributions"],
+            layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
             code=code("make_attribution_volumes.py"),
         message:
             "Write attributions of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."

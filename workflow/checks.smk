@@ -10,8 +10,8 @@ rule gradient_check:
     input:
         array="results/{network}/{image}/input.npy",
         gradients="results/{network}/{image}/gradients/{cls}.npz",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
     output:
         report="results/{network}/{image}/gradients/{cls}.check.json",
         picture="results/{network}/{image}/gradients/{cls}.check.png",
@@ -22,11 +22,11 @@ rule gradient_check:
     conda:
         "../envs/workflow.yaml"
     params:
-        check=study["check"],
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        layers=lookup(dpath="{network}", within=study["differentiated"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        check=tables["check"],
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
         code=code("check_gradients.py"),
     message:
         "Check the gradients of neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."

@@ -8,10 +8,10 @@ results/{network}/classes/{collection}/importance/{layer}.csv, .json and .png.
 
 rule class_sums:
     input:
-        made=lookup(dpath="{collection}/made", within=study["collections"]),
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+        made=lookup(dpath="{collection}/made", within=tables["collections"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
         "results/{network}/classes/{collection}/importance.npz",
     log:
@@ -20,17 +20,17 @@ rule class_sums:
         "logs/{network}/classes/{collection}/importance.tsv"
     conda:
         environment
-    threads: lookup(dpath="{network}/threads", within=study["networks"])
+    threads: lookup(dpath="{network}/threads", within=tables["networks"])
     params:
-        engine=study["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean", within=study["networks"]),
-        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
-        collection=lookup(dpath="{collection}", within=study["collections"]),
-        layers=lookup(dpath="{network}", within=study["summed"]),
+        engine=tables["engine"],
+        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean", within=tables["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=tables["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        collection=lookup(dpath="{collection}", within=tables["collections"]),
+        layers=lookup(dpath="{network}", within=tables["summed"]),
         code=code("make_class_sums.py"),
     message:
         "Average the gradients of {wildcards.network} over {wildcards.collection}."
@@ -43,7 +43,7 @@ rule class_importance:
         sums="results/{network}/classes/{collection}/importance.npz",
         others=collect(
             "results/{{network}}/classes/{other}/importance.npz",
-            other=lookup(dpath="{network}/{collection}/others", within=study["classes"]),
+            other=lookup(dpath="{network}/{collection}/others", within=tables["classes"]),
         ),
     output:
         table="results/{network}/classes/{collection}/importance/{layer}.csv",
@@ -54,9 +54,9 @@ rule class_importance:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        cls=lookup(dpath="{collection}/cls", within=study["collections"]),
-        others=lookup(dpath="{network}/{collection}/others", within=study["classes"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        cls=lookup(dpath="{collection}/cls", within=tables["collections"]),
+        others=lookup(dpath="{network}/{collection}/others", within=tables["classes"]),
         code=code("make_class_importance.py"),
     message:
         "Weigh the filters of {wildcards.layer} for {wildcards.collection}."

@@ -16,8 +16,8 @@ rule crops:
     conda:
         "../envs/workflow.yaml"
     params:
-        label=lookup(dpath="{collection}/label", within=study["collections"]),
-        crops=lookup(dpath="{collection}/limit", within=study["collections"]),
+        label=lookup(dpath="{collection}/label", within=tables["collections"]),
+        crops=lookup(dpath="{collection}/limit", within=tables["collections"]),
         code=code("make_crops.py"),
     message:
         "Cut held-out crops for the collection {wildcards.collection}."

@@ -1,7 +1,7 @@
 """The checked configuration, and what the stages share.
 
 Input: the configuration, and the prototxt of each network (for its layers).
-Output: `study`, which the stages look things up in (see cnnvis/config/tables.py).
+Output: `tables`, which the stages look things up in (see cnnvis/config/tables.py).
 """
 
 import os
@@ -27,7 +27,7 @@ if limit and (limit.max_jobs, limit.timespan) == (100, 1):
     workflow.scheduling_settings.max_jobs_per_timespan = None
 
 try:
-    study = load_config(config, workflow.configfiles)
+    tables = load_config(config, workflow.configfiles)
 except UserError as mistakes:
     # Snakemake would add the place in this file, where there is nothing to repair.
     print(mistakes, file=sys.stderr)
@@ -36,7 +36,7 @@ except UserError as mistakes:
 
 def code(script):
     """Return the digest of the code a script runs: a param, so that changed code runs again."""
-    unused = [module for name, module in ENGINES.items() if name != study["engine"]]
+    unused = [module for name, module in ENGINES.items() if name != tables["engine"]]
     return digest(Path(workflow.basedir) / "scripts" / script, without=unused)
 
 
@@ -49,28 +49,28 @@ def any_of(names):
 
 
 # Rules that run a network run it where its engine is. Real Caffe's conda environment is not ours.
-environment = f"../envs/{'caffe' if study['engine'] == 'pycaffe' else 'workflow'}.yaml"
+environment = f"../envs/{'caffe' if tables['engine'] == 'pycaffe' else 'workflow'}.yaml"
 
 
 def source_of(wildcards):
     """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
-    return study["downloads"][wildcards.missing]
+    return tables["downloads"][wildcards.missing]
 
 
 def compressed_of(wildcards):
     """Return the compressed form of missing weights, and the network they are for."""
     return {
-        "compressed": study["decoded"][wildcards.weights],
+        "compressed": tables["decoded"][wildcards.weights],
         "prototxt": str(Path(wildcards.weights).with_name("deploy.prototxt")),
     }
 
 
 wildcard_constraints:
-    network=any_of(study["networks"]),
-    image=any_of(study["images"]),
-    ordering=any_of(study["orderings"]),
-    layer=any_of({layer for layers in study["layers"].values() for layer in layers}),
-    comparison=any_of({name for names in study["comparisons"].values() for name in names}),
-    collection=any_of(study["collections"]),
+    network=any_of(tables["networks"]),
+    image=any_of(tables["images"]),
+    ordering=any_of(tables["orderings"]),
+    layer=any_of({layer for layers in tables["layers"].values() for layer in layers}),
+    comparison=any_of({name for names in tables["comparisons"].values() for name in names}),
+    collection=any_of(tables["collections"]),
     cls=r"\d+",
     row=r"\d+",

@@ -10,12 +10,12 @@ rule comparison:
     input:
         gradients=collect(
             "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
         ),
         predictions=collect(
             "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
         ),
     output:
         picture="results/{network}/comparisons/{comparison}/{layer}.png",
@@ -26,9 +26,9 @@ rule comparison:
     conda:
         "../envs/workflow.yaml"
     params:
-        members=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_comparison.py"),
     message:
         "Compare the gradients by {wildcards.layer} over the images of {wildcards.comparison}."
@@ -40,12 +40,12 @@ rule comparison_viewer:
     input:
         gradients=collect(
             "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
         ),
         predictions=collect(
             "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
         ),
     output:
         "results/{network}/comparisons/{comparison}/{layer}.html",
@@ -54,9 +54,9 @@ rule comparison_viewer:
     conda:
         "../envs/workflow.yaml"
     params:
-        members=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_comparison_viewer.py"),
     message:
         "Make the 3D series of {wildcards.layer} for {wildcards.comparison}."

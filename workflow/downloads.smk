@@ -16,7 +16,7 @@ rule download:
     log:
         "logs/downloads/{missing}.log",
     wildcard_constraints:
-        missing=any_of(study["downloads"]),
+        missing=any_of(tables["downloads"]),
     conda:
         "../envs/workflow.yaml"
     params:
@@ -35,7 +35,7 @@ rule decoded_weights:
     log:
         "logs/decoded/{weights}.log",
     wildcard_constraints:
-        weights=any_of(study["decoded"]),
+        weights=any_of(tables["decoded"]),
     conda:
         "../envs/workflow.yaml"
     message:

@@ -9,8 +9,8 @@ results/{network}/{image}/gradients/{cls}/{layer}.vox with headers, and {layer}.
 rule gradients:
     input:
         array="results/{network}/{image}/input.npy",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
     output:
         "results/{network}/{image}/gradients/{cls}.npz",
     log:
@@ -20,11 +20,11 @@ rule gradients:
     conda:
         environment
     params:
-        engine=study["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        layers=lookup(dpath="{network}", within=study["differentiated"]),
+        engine=tables["engine"],
+        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        layers=lookup(dpath="{network}", within=tables["differentiated"]),
         code=code("make_gradients.py"),
     message:
         "Differentiate neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
@@ -49,7 +49,7 @@ rule gradient_volume:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_gradient_volume.py"),
     message:
         "Write the gradient of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."

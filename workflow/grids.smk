@@ -8,8 +8,8 @@ results/{network}/{image}/grids/{ordering}/{layer}.png, what they give for an im
 
 rule filters:
     input:
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
     output:
         "results/{network}/filters/{layer}.png",
     log:
@@ -17,9 +17,9 @@ rule filters:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
         code=code("make_filters.py"),
     message:
         "Draw the filters of {wildcards.layer} in {wildcards.network}."
@@ -38,8 +38,8 @@ rule grid:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        blob=lookup(dpath="{network}/{layer}/blob", within=study["layers"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        blob=lookup(dpath="{network}/{layer}/blob", within=tables["layers"]),
         code=code("make_grid.py"),
     message:
         "Draw the outputs of {wildcards.layer} on {wildcards.image}, {wildcards.ordering} order."

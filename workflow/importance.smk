@@ -16,7 +16,7 @@ rule importance:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_importance.py"),
     message:
         "Weigh the filters of {wildcards.layer} on {wildcards.image} for neuron {wildcards.cls}."

@@ -7,8 +7,8 @@ Output: results/{network}/{image}/input.npy, float32 (channels, height, width).
 
 rule input_array:
     input:
-        image=lookup(dpath="{image}/file", within=study["images"]),
-        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+        image=lookup(dpath="{image}/file", within=tables["images"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
         "results/{network}/{image}/input.npy",
     log:
@@ -16,12 +16,12 @@ rule input_array:
     conda:
         "../envs/workflow.yaml"
     params:
-        source=lookup(dpath="{image}/path", within=study["images"]),
-        crop=lookup(dpath="{image}/crop", within=study["images"]),
-        shape=lookup(dpath="{network}/shape", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean", within=study["networks"]),
-        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
+        source=lookup(dpath="{image}/path", within=tables["images"]),
+        crop=lookup(dpath="{image}/crop", within=tables["images"]),
+        shape=lookup(dpath="{network}/shape", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean", within=tables["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=tables["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
         code=code("make_input.py"),
     message:
         "Preprocess {wildcards.image} for {wildcards.network} as Caffe did in 2016."

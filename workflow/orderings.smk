@@ -18,8 +18,8 @@ rule ordering:
     conda:
         "../envs/workflow.yaml"
     params:
-        blob=lookup(dpath="{network}/{layer}/blob", within=study["layers"]),
-        ordering=lookup(dpath="{ordering}", within=study["orderings"]),
+        blob=lookup(dpath="{network}/{layer}/blob", within=tables["layers"]),
+        ordering=lookup(dpath="{ordering}", within=tables["orderings"]),
         code=code("make_ordering.py"),
     message:
         "Order the filters of {wildcards.layer} on {wildcards.image}: {wildcards.ordering}."

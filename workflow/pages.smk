@@ -13,11 +13,11 @@ rule volume_viewer:
         blobs="results/{network}/{image}/blobs.npz",
         orderings=collect(
             "results/{{network}}/{{image}}/orderings/{ordering}/{{layer}}.json",
-            ordering=study["orderings"],
+            ordering=tables["orderings"],
         ),
         volumes=collect(
             "results/{{network}}/{{image}}/volumes/{ordering}/{{layer}}.{suffix}",
-            ordering=study["orderings"],
+            ordering=tables["orderings"],
             suffix=["nhdr", "mhd", "hd", "vox"],
         ),
     output:
@@ -27,9 +27,9 @@ rule volume_viewer:
     conda:
         "../envs/workflow.yaml"
     params:
-        orderings=list(study["orderings"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        blob=lookup(dpath="{network}/{layer}/blob", within=study["layers"]),
+        orderings=list(tables["orderings"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        blob=lookup(dpath="{network}/{layer}/blob", within=tables["layers"]),
         code=code("make_volume_viewer.py"),
     message:
         "Make the 3D page of {wildcards.layer} on {wildcards.image}."
@@ -50,7 +50,7 @@ rule gradient_viewer:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_gradient_viewer.py"),
     message:
         "Make the 3D page of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."
@@ -60,79 +60,79 @@ rule gradient_viewer:
 
 rule image_page:
     input:
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        labels=lookup(dpath="{network}/labels", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        labels=lookup(dpath="{network}/labels", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
         array="results/{network}/{image}/input.npy",
         prediction="results/{network}/{image}/prediction.json",
         filters=collect(
             "results/{{network}}/filters/{layer}.png",
-            layer=lookup(dpath="{network}/{image}/convolutions", within=study["shown"]),
+            layer=lookup(dpath="{network}/{image}/convolutions", within=tables["shown"]),
         ),
         orderings=collect(
             "results/{{network}}/{{image}}/orderings/{ordering}/{layer}.json",
-            ordering=study["orderings"],
-            layer=lookup(dpath="{network}/{image}/convolutions", within=study["shown"]),
+            ordering=tables["orderings"],
+            layer=lookup(dpath="{network}/{image}/convolutions", within=tables["shown"]),
         ),
         grids=collect(
             "results/{{network}}/{{image}}/grids/{ordering}/{layer}.png",
-            ordering=study["orderings"],
-            layer=lookup(dpath="{network}/{image}/convolutions", within=study["shown"]),
+            ordering=tables["orderings"],
+            layer=lookup(dpath="{network}/{image}/convolutions", within=tables["shown"]),
         ),
         volumes=collect(
             "results/{{network}}/{{image}}/volumes/{ordering}/{layer}.{suffix}",
-            ordering=study["orderings"],
-            layer=lookup(dpath="{network}/{image}/volumes", within=study["shown"]),
+            ordering=tables["orderings"],
+            layer=lookup(dpath="{network}/{image}/volumes", within=tables["shown"]),
             suffix=["vox", "hd", "nhdr", "mhd"],
         ),
         binary_volumes=collect(
             "results/{{network}}/{{image}}/volumes/{ordering}/{layer}.binary.{suffix}",
-            ordering=study["orderings"],
-            layer=lookup(dpath="{network}/{image}/volumes", within=study["shown"]),
+            ordering=tables["orderings"],
+            layer=lookup(dpath="{network}/{image}/volumes", within=tables["shown"]),
             suffix=["vox", "hd", "nhdr", "mhd"],
         ),
         slices=collect(
             "results/{{network}}/{{image}}/slices/{place[0]}/row-{place[1]}/{name}",
-            place=lookup(dpath="{network}/{image}/slices", within=study["shown"]),
-            name=[*collect("kmeans-{k}.png", k=study["slices"]["k"]), "pca.png", "slice.json"],
+            place=lookup(dpath="{network}/{image}/slices", within=tables["shown"]),
+            name=[*collect("kmeans-{k}.png", k=tables["slices"]["k"]), "pca.png", "slice.json"],
         ),
         gradients=collect(
             "results/{{network}}/{{image}}/gradients/{cls}/{layer}.{suffix}",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
-            layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
+            layer=lookup(dpath="{network}/{image}/gradients", within=tables["shown"]),
             suffix=["png", "vox", "hd", "nhdr", "mhd"],
         ),
         checks=collect(
             "results/{{network}}/{{image}}/gradients/{cls}.check.{suffix}",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
-            suffix=[] if study["check"]["mode"] == "none" else ["json", "png"],
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
+            suffix=[] if tables["check"]["mode"] == "none" else ["json", "png"],
         ),
         saliency=collect(
             "results/{{network}}/{{image}}/attributions/{cls}/{name}",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
             name=["saliency.png", "saliency.npy", "data_gradient.npy"],
         ),
         attributions=collect(
             "results/{{network}}/{{image}}/attributions/{cls}/{kind}/{layer}.{suffix}",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
-            kind=study["attributions"],
-            layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
+            kind=tables["attributions"],
+            layer=lookup(dpath="{network}/{image}/gradients", within=tables["shown"]),
             suffix=["png", "vox", "hd", "nhdr", "mhd"],
         ),
         importance=collect(
             "results/{{network}}/{{image}}/importance/{cls}/{layer}.{suffix}",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
-            layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
+            layer=lookup(dpath="{network}/{image}/gradients", within=tables["shown"]),
             suffix=["csv", "png"],
         ),
         volume_viewers=collect(
             "results/{{network}}/{{image}}/viewer/{layer}.html",
-            layer=lookup(dpath="{network}/{image}/volumes", within=study["shown"]),
+            layer=lookup(dpath="{network}/{image}/volumes", within=tables["shown"]),
         ),
         gradient_viewers=collect(
             "results/{{network}}/{{image}}/viewer/gradient-{cls}-{layer}.html",
-            cls=lookup(dpath="{network}/{image}/classes", within=study["shown"]),
-            layer=lookup(dpath="{network}/{image}/gradients", within=study["shown"]),
+            cls=lookup(dpath="{network}/{image}/classes", within=tables["shown"]),
+            layer=lookup(dpath="{network}/{image}/gradients", within=tables["shown"]),
         ),
     output:
         page="results/{network}/{image}/index.html",
@@ -142,10 +142,10 @@ rule image_page:
     conda:
         "../envs/workflow.yaml"
     params:
-        mean=lookup(dpath="{network}/mean", within=study["networks"]),
-        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        mean=lookup(dpath="{network}/mean", within=tables["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=tables["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
         code=code("make_image_page.py"),
     message:
         "Make the page of {wildcards.image} in {wildcards.network}."
@@ -155,24 +155,24 @@ rule image_page:
 
 rule comparison_page:
     input:
-        labels=lookup(dpath="{network}/labels", within=study["networks"]),
+        labels=lookup(dpath="{network}/labels", within=tables["networks"]),
         gradients=collect(
             "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
         ),
         predictions=collect(
             "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
         ),
         members=collect(
             "results/{{network}}/{member[image]}/{name}",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
             name=["input.png", "index.html"],
         ),
         layers=collect(
             "results/{{network}}/comparisons/{{comparison}}/{layer}.{suffix}",
-            layer=lookup(dpath="{network}/{comparison}/layers", within=study["comparisons"]),
+            layer=lookup(dpath="{network}/{comparison}/layers", within=tables["comparisons"]),
             suffix=[
                 *("png", "csv", "json", "html"),
                 *("nii.gz", "pvd", "webp", "gif", "still.png"),
@@ -185,8 +185,8 @@ rule comparison_page:
     conda:
         "../envs/workflow.yaml"
     params:
-        members=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
+        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
         code=code("make_comparison_page.py"),
     message:
         "Make the page of the comparison {wildcards.comparison}."
@@ -198,12 +198,12 @@ rule classes_page:
     input:
         importance=collect(
             "results/{{network}}/classes/{place[0]}/importance/{place[1]}.{suffix}",
-            place=lookup(dpath="{network}/importance", within=study["class_places"]),
+            place=lookup(dpath="{network}/importance", within=tables["class_places"]),
             suffix=["json", "csv", "png"],
         ),
         pruning=collect(
             "results/{{network}}/classes/{place[0]}/pruning/{place[1]}.{suffix}",
-            place=lookup(dpath="{network}/pruning", within=study["class_places"]),
+            place=lookup(dpath="{network}/pruning", within=tables["class_places"]),
             suffix=["json", "csv", "png", "svg"],
         ),
     output:
@@ -224,22 +224,22 @@ rule index:
     input:
         images=collect(
             "results/{shown[0]}/{shown[1]}/{name}",
-            shown=study["pages"],
+            shown=tables["pages"],
             name=["index.html", "input.png", "prediction.json"],
         ),
         comparisons=collect(
-            "results/{page[0]}/comparisons/{page[1]}/index.html", page=study["comparison_pages"]
+            "results/{page[0]}/comparisons/{page[1]}/index.html", page=tables["comparison_pages"]
         ),
         pictures=collect(
             "results/{picture[0]}/comparisons/{picture[1]}/{picture[2]}.png",
-            picture=study["comparison_pictures"],
+            picture=tables["comparison_pictures"],
         ),
-        class_pages=collect("results/{network}/classes/index.html", network=study["class_pages"]),
+        class_pages=collect("results/{network}/classes/index.html", network=tables["class_pages"]),
         class_pictures=collect(
             "results/{picture[0]}/classes/{picture[1]}/importance/{picture[2]}.png",
-            picture=study["class_pictures"],
+            picture=tables["class_pictures"],
         ),
-        filters=collect("results/{filters[0]}/filters/{filters[1]}.png", filters=study["filters"]),
+        filters=collect("results/{filters[0]}/filters/{filters[1]}.png", filters=tables["filters"]),
     output:
         "results/index.html",
     log:

@@ -9,10 +9,10 @@ rule network_parity:
     input:
         arrays=collect(
             "results/{{network}}/{image}/input.npy",
-            image=lookup(dpath="{network}", within=study["shown"]),
+            image=lookup(dpath="{network}", within=tables["shown"]),
         ),
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
     output:
         "results/{network}/parity.json",
     log:
@@ -23,12 +23,12 @@ rule network_parity:
         "../envs/caffe.yaml"
     threads: 4
     params:
-        images=lookup(dpath="{network}", within=study["shown"]),
-        engine_options=study["pycaffe"],
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        layers=lookup(dpath="{network}", within=study["differentiated"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        images=lookup(dpath="{network}", within=tables["shown"]),
+        engine_options=tables["pycaffe"],
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
         code=code("compare_engines.py"),
     message:
         "Compare the embedded engine with Caffe on {wildcards.network}."
@@ -38,7 +38,7 @@ rule network_parity:
 
 rule parity:
     input:
-        collect("results/{network}/parity.json", network=study["networks"]),
+        collect("results/{network}/parity.json", network=tables["networks"]),
     output:
         page="results/parity.html",
         report="results/parity.json",

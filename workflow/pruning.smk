@@ -8,10 +8,10 @@ Output: results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png 
 rule pruning:
     input:
         importance="results/{network}/classes/{collection}/importance.npz",
-        made=lookup(dpath="{network}/{collection}/made", within=study["classes"]),
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=study["networks"]),
+        made=lookup(dpath="{network}/{collection}/made", within=tables["classes"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
         table="results/{network}/classes/{collection}/pruning/{layer}.csv",
         summary="results/{network}/classes/{collection}/pruning/{layer}.json",
@@ -23,18 +23,18 @@ rule pruning:
         "logs/{network}/classes/{collection}/pruning/{layer}.tsv"
     conda:
         environment
-    threads: lookup(dpath="{network}/threads", within=study["networks"])
+    threads: lookup(dpath="{network}/threads", within=tables["networks"])
     params:
-        engine=study["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=study["networks"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        mean=lookup(dpath="{network}/mean", within=study["networks"]),
-        input_scale=lookup(dpath="{network}/input_scale", within=study["networks"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=study["networks"]),
-        collections=lookup(dpath="{network}/{collection}/counted", within=study["classes"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        pruning=study["pruning"],
+        engine=tables["engine"],
+        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean", within=tables["networks"]),
+        input_scale=lookup(dpath="{network}/input_scale", within=tables["networks"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        collections=lookup(dpath="{network}/{collection}/counted", within=tables["classes"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        pruning=tables["pruning"],
         code=code("make_pruning.py"),
     message:
         "Remove filters of {wildcards.layer} by their importance to {wildcards.collection}."

@@ -8,10 +8,10 @@ layer; filters.png, the filters; report.json, how well each of them is known; re
 
 rule recovered_filters:
     input:
-        volume=lookup(dpath="{recovery}/volume", within=study["recover"]),
-        header=lookup(dpath="{recovery}/header", within=study["recover"]),
-        image=lookup(dpath="{recovery}/file", within=study["recover"]),
-        mean=lookup(dpath="{recovery}/mean_file", within=study["recover"]),
+        volume=lookup(dpath="{recovery}/volume", within=tables["recover"]),
+        header=lookup(dpath="{recovery}/header", within=tables["recover"]),
+        image=lookup(dpath="{recovery}/file", within=tables["recover"]),
+        mean=lookup(dpath="{recovery}/mean_file", within=tables["recover"]),
     output:
         prototxt="results/recovered/{recovery}/deploy.prototxt",
         weights="results/recovered/{recovery}/weights.caffemodel",
@@ -22,12 +22,12 @@ rule recovered_filters:
     benchmark:
         "logs/recovered/{recovery}.tsv"
     wildcard_constraints:
-        recovery=any_of(study["recover"]),
+        recovery=any_of(tables["recover"]),
     conda:
         "../envs/workflow.yaml"
     params:
-        image=lookup(dpath="{recovery}/image", within=study["recover"]),
-        options=lookup(dpath="{recovery}/options", within=study["recover"]),
+        image=lookup(dpath="{recovery}/image", within=tables["recover"]),
+        options=lookup(dpath="{recovery}/options", within=tables["recover"]),
         code=code("recover_filters.py"),
     message:
         "Recover the filters behind {input.volume}."
@@ -39,15 +39,15 @@ rule recovery_page:
     input:
         reports=collect(
             "results/recovered/{recovery}/report.json",
-            recovery=study["recover"],
+            recovery=tables["recover"],
         ),
         pictures=collect(
             "results/recovered/{recovery}/filters.png",
-            recovery=study["recover"],
+            recovery=tables["recover"],
         ),
         networks=collect(
             "results/recovered/{recovery}/{file}",
-            recovery=study["recover"],
+            recovery=tables["recover"],
             file=["deploy.prototxt", "weights.caffemodel"],
         ),
     output:
@@ -57,7 +57,7 @@ rule recovery_page:
     conda:
         "../envs/workflow.yaml"
     params:
-        recoveries=list(study["recover"]),
+        recoveries=list(tables["recover"]),
         code=code("make_recovery_page.py"),
     message:
         "Make the page on recovered filters: results/recovery.html."
@@ -70,7 +70,7 @@ rule recover:
         "results/recovery.html",
         collect(
             "results/recovered/{recovery}/{name}",
-            recovery=study["recover"],
+            recovery=tables["recover"],
             name=["deploy.prototxt", "weights.caffemodel", "filters.png", "report.json"],
         ),
     message:

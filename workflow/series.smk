@@ -11,12 +11,12 @@ rule series:
     input:
         gradients=collect(
             "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
         ),
         predictions=collect(
             "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
+            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
         ),
     output:
         nii="results/{network}/comparisons/{comparison}/{layer}.nii.gz",
@@ -30,9 +30,9 @@ rule series:
     conda:
         "../envs/workflow.yaml"
     params:
-        members=lookup(dpath="{network}/{comparison}/members", within=study["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=study["comparisons"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
+        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
+        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
         code=code("make_series.py"),
     message:
         "Write the time series of {wildcards.layer} for {wildcards.comparison}."

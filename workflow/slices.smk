@@ -11,7 +11,7 @@ rule slice:
     output:
         kmeans=collect(
             "results/{{network}}/{{image}}/slices/{{layer}}/row-{{row}}/kmeans-{k}.png",
-            k=study["slices"]["k"],
+            k=tables["slices"]["k"],
         ),
         pca="results/{network}/{image}/slices/{layer}/row-{row}/pca.png",
         table="results/{network}/{image}/slices/{layer}/row-{row}/slice.json",
@@ -22,10 +22,10 @@ rule slice:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=study["layers"]),
-        blob=lookup(dpath="{network}/{layer}/blob", within=study["layers"]),
-        clusters=study["slices"]["k"],
-        seed=study["slices"]["seed"],
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        blob=lookup(dpath="{network}/{layer}/blob", within=tables["layers"]),
+        clusters=tables["slices"]["k"],
+        seed=tables["slices"]["seed"],
         code=code("make_slice.py"),
     message:
         "Cluster and order row {wildcards.row} of {wildcards.layer} on {wildcards.image}."

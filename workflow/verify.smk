@@ -6,14 +6,14 @@ whose neuron's gradient a published one is; gradients/{cls}.study.json and .png,
 numerical scheme repeated. The target fails when something differs that should agree.
 """
 
-verified = study["verify"]
+verified = tables["verify"]
 
 
 rule neuron_fit:
     input:
         array="results/{network}/{image}/input.npy",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
         published=lookup(dpath="{image}/files", within=verified["fitted"]),
     output:
         "results/{network}/{image}/gradients/fit.json",
@@ -25,10 +25,10 @@ rule neuron_fit:
         "../envs/workflow.yaml"
     params:
         layers=lookup(dpath="{image}/layers", within=verified["fitted"]),
-        score=lookup(dpath="{network}/score", within=study["networks"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
         neuron=verified["neuron"],
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
         code=code("verify_neurons.py"),
     message:
         "Look for the neuron of {wildcards.network} whose gradient on {wildcards.image} was published."
@@ -40,8 +40,8 @@ rule study_check:
     input:
         array="results/{network}/{image}/input.npy",
         gradients="results/{network}/{image}/gradients/{cls}.npz",
-        prototxt=lookup(dpath="{network}/prototxt", within=study["networks"]),
-        weights=lookup(dpath="{network}/weights", within=study["networks"]),
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
     output:
         report="results/{network}/{image}/gradients/{cls}.study.json",
         picture="results/{network}/{image}/gradients/{cls}.study.png",
@@ -51,10 +51,10 @@ rule study_check:
         "../envs/workflow.yaml"
     params:
         check={"mode": "study"},
-        score=lookup(dpath="{network}/score", within=study["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=study["networks"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=study["networks"]),
-        layers=lookup(dpath="{network}", within=study["differentiated"]),
+        score=lookup(dpath="{network}/score", within=tables["networks"]),
+        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
+        layers=lookup(dpath="{network}", within=tables["differentiated"]),
         code=code("check_gradients.py"),
     message:
         "Repeat the study's numerical gradient on {wildcards.image}, to show what it is worth."
@@ -140,10 +140,10 @@ rule verification_page:
             "results/recovered/{recovery}/report.json",
             recovery=[
                 name
-                for name in study["recover"]
+                for name in tables["recover"]
                 for network in verified["network"]
                 if f"results/recovered/{name}/weights.caffemodel"
-                == study["networks"][network]["weights"]
+                == tables["networks"][network]["weights"]
             ],
         ),
     output:

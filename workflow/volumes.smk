@@ -27,9 +27,9 @@ rule volume:
     conda:
         "../envs/workflow.yaml"
     params:
-        blob=lookup(dpath="{network}/{layer}/blob", within=study["layers"]),
-        binarise=study["volumes"]["binarise"],
-        percentile=study["volumes"]["percentile"],
+        blob=lookup(dpath="{network}/{layer}/blob", within=tables["layers"]),
+        binarise=tables["volumes"]["binarise"],
+        percentile=tables["volumes"]["percentile"],
         code=code("make_volume.py"),
     message:
         "Write the volumes of {wildcards.layer} on {wildcards.image}, {wildcards.ordering} order."

@@ -1,13 +1,13 @@
 """One forward pass of one image: every convolution's output, the score, and what it says."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from cnnvis.core.arrays import check_finite, first_line, write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
+from cnnvis.inputs.labels import read_labels
 
 TOP = 5
 SYNSET = re.compile(r"n\d{8}\s+")
@@ -175,25 +175,3 @@ def read_input(path, shape):
     if values.shape != tuple(shape):
         raise UserError(f"{path}: has shape {values.shape}, the network's input is {tuple(shape)}")
     return values
-
-
-def read_labels(path, classes):
-    """Read class names, one per line; a WordNet id before the name is left out.
-
-    Without a file they are "class 0", "class 1", ….
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read, or does not have one line per class.
-    """
-    if path is None:
-        return [f"class {index}" for index in range(classes)]
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as labels ({first_line(error)})") from error
-    names = [SYNSET.sub("", line, count=1).strip() for line in text.rstrip().split("\n")]
-    if len(names) != classes:
-        raise UserError(f"{path}: {len(names)} labels, but the score blob has {classes} classes")
-    return names

@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 
-from cnnvis.core.arrays import check_maps, read_array
+from cnnvis.core.arrays import check_maps, read_array, significant
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json, write_json
 
@@ -267,11 +267,6 @@ def read_permutation(path, filters):
     ):
         raise UserError(f"{path}: 'permutation' is not an order of the filters 0 to {filters - 1}")
     return np.array(permutation, int)
-
-
-def significant(value):
-    """Return six significant digits: what differs from machine to machine lies behind them."""
-    return float(f"{value:.6g}")
 
 
 METHODS = {

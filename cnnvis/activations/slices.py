@@ -8,8 +8,8 @@ before and after.
 import numpy as np
 
 from cnnvis.activations.grids import grey_limits
-from cnnvis.activations.orderings import neighbour_distance, order, significant
-from cnnvis.core.arrays import check_maps, read_array
+from cnnvis.activations.orderings import neighbour_distance, order
+from cnnvis.core.arrays import check_maps, read_array, significant
 from cnnvis.core.drawing import (
     BAR_ROOM,
     GREY,

@@ -17,14 +17,13 @@ Beside every ``.vox`` stand three headers that describe the same bytes: ``.hd`` 
 """
 
 import numbers
-from pathlib import Path
 
 import numpy as np
 
 from cnnvis.activations.orderings import read_permutation
 from cnnvis.core.arrays import check_finite, check_maps, read_array
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic
+from cnnvis.core.volume_files import to_bytes, write_volume
 
 RULES = ("positive", "otsu", "percentile")
 
@@ -57,35 +56,6 @@ def make_volume(blobs, ordering, vox, binary_vox, *, blob, binarise="positive", 
     permutation = read_permutation(ordering, len(outputs))
     write_volume(vox, to_bytes(outputs)[permutation])
     write_volume(binary_vox, to_binary(outputs, binarise, percentile)[permutation])
-
-
-def to_bytes(outputs):
-    """Scale a layer to bytes by the study's formula.
-
-    ``rint((x - min) * 255 / (max - min))`` over the whole layer, in double precision: the bytes
-    of the study's own conv1 come out the same, every one.
-
-    Parameters
-    ----------
-    outputs : ndarray
-        Any shape.
-
-    Returns
-    -------
-    ndarray of uint8
-        The same shape; all zeros where `outputs` is constant.
-
-    Raises
-    ------
-    UserError
-        If a value is NaN or infinite.
-    """
-    check_finite(outputs, "volume")
-    values = np.asarray(outputs, np.float64)
-    low, high = values.min(), values.max()
-    if low == high:
-        return np.zeros(values.shape, np.uint8)
-    return np.rint((values - low) * 255 / (high - low)).astype(np.uint8)
 
 
 def to_binary(outputs, rule="positive", percentile=90):
@@ -134,58 +104,3 @@ def _threshold(outputs, rule, percentile):
         return np.percentile(outputs, percentile)
     expected = ", ".join(RULES)
     raise UserError(f"volumes: binarise '{rule}' is unknown, expected {expected} or a number")
-
-
-def write_volume(vox, volume):
-    """Write a volume of bytes and its ``.hd``, ``.nhdr`` and ``.mhd`` beside it.
-
-    Parameters
-    ----------
-    vox : str or Path
-        Ends in ``.vox``.
-    volume : ndarray of uint8, (depth, height, width)
-    """
-    vox = Path(vox)
-    if volume.dtype != np.uint8 or volume.ndim != 3:
-        raise TypeError(f"expected uint8 (depth, height, width), got {volume.dtype} {volume.shape}")
-    with atomic(vox) as temporary:
-        temporary.write_bytes(volume.tobytes())
-    for suffix, header in (("hd", _hd), ("nhdr", _nhdr), ("mhd", _mhd)):
-        with atomic(vox.with_suffix(f".{suffix}")) as temporary:
-            # The study's header has no newline at its end; readers of lines must get "\n" only.
-            temporary.write_bytes(header(volume.shape, vox.name).encode())
-
-
-def _hd(shape, _):
-    depth, height, width = shape
-    return f"Size {width}x{height}x{depth} unsigned byte \nSpacing 1.0x1.0x1.0"
-
-
-def _nhdr(shape, name):
-    depth, height, width = shape
-    lines = [
-        "NRRD0004",
-        "type: uint8",
-        "dimension: 3",
-        f"sizes: {width} {height} {depth}",
-        "spacings: 1 1 1",
-        "encoding: raw",
-        f"data file: {name}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _mhd(shape, name):
-    depth, height, width = shape
-    lines = [
-        "ObjectType = Image",
-        "NDims = 3",
-        "BinaryData = True",
-        "BinaryDataByteOrderMSB = False",
-        "CompressedData = False",
-        f"DimSize = {width} {height} {depth}",
-        "ElementSpacing = 1 1 1",
-        "ElementType = MET_UCHAR",
-        f"ElementDataFile = {name}",
-    ]
-    return "\n".join(lines) + "\n"

@@ -21,7 +21,6 @@ weights with one normal distribution whose variance is the one that makes the by
 (the evidence of MacKay, Bayesian Interpolation, 1992). It is a blurred view: the errors say how.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from cnnvis.caffe import parse_prototxt, write_caffemodel
 from cnnvis.core.arrays import check_finite
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json
+from cnnvis.core.volume_files import read_vox
 from cnnvis.inputs.images import crop_image, preprocess, read_image, read_mean
 
 UNKNOWN = 1.0
@@ -170,7 +170,7 @@ def read_volume(path):
     """
     path = Path(path)
     if path.suffix == ".vox":
-        return _read_vox(path), 0.5
+        return read_vox(path).astype(np.float64), 0.5
     try:
         outputs = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -182,23 +182,6 @@ def read_volume(path):
         )
     check_finite(outputs, str(path))
     return outputs.astype(np.float64), 0.0 if outputs.dtype.kind == "f" else 0.5
-
-
-def _read_vox(path):
-    header = path.with_suffix(".hd")
-    try:
-        text, content = header.read_text(encoding="latin-1"), path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    size = re.search(r"Size (\d+)x(\d+)x(\d+) unsigned byte", text)
-    if not size:
-        raise UserError(f"{header}: expected a line such as 'Size 55x55x96 unsigned byte'")
-    width, height, depth = map(int, size.groups())
-    if len(content) != width * height * depth:
-        raise UserError(
-            f"{path}: has {len(content)} bytes, but {header.name} says {width} x {height} x {depth}"
-        )
-    return np.frombuffer(content, np.uint8).reshape(depth, height, width).astype(np.float64)
 
 
 def recover(outputs, blob, geometry, *, rounding=0.0, name="volume"):

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from cnnvis.config.files import is_there
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.core.files import safe_name
-from cnnvis.core.schema_errors import dotted, suggestion
+from cnnvis.core.schema_errors import dotted
 from cnnvis.engines.inspection import inspect
 from cnnvis.inputs.images import find_image
 
@@ -99,7 +99,7 @@ def _score(place, network, info):
         place = dotted(*place, "score")
         # Caffe adds blobs of its own where one is read twice; nobody means those.
         known = [blob for blob in info.blobs if "_split_" not in blob]
-        found = suggestion(network["score"], known)
+        found = suggest(network["score"], known)
         yield f"{place}{network['prototxt']} has no blob {network['score']!r}; {found}"
     elif not info.convolutions:
         yield f"{dotted(*place, 'prototxt')}{network['prototxt']} has no convolution to look at"
@@ -142,7 +142,7 @@ def _path(place, path, made):
 def _known(place, entry, names):
     for name in entry.get("networks", []):
         if name not in names:
-            yield f"{place}{name!r} is not one of the networks; {suggestion(name, names)}"
+            yield f"{place}{name!r} is not one of the networks; {suggest(name, names)}"
 
 
 def networks_of(entry, infos):
@@ -162,7 +162,7 @@ def _orderings(config, infos):
         method = ordering.get("method", name)
         if method not in METHODS:
             place = dotted("orderings", name, "method")
-            yield f"{place}missing, and {name!r} is no method; {suggestion(name, list(METHODS))}"
+            yield f"{place}missing, and {name!r} is no method; {suggest(name, list(METHODS))}"
         for key in ("k", "seed"):
             if key in ordering and method in METHODS and method != "kmeans":
                 yield f"{dotted('orderings', name, key)}{method} has no {key}; only kmeans has"
@@ -195,7 +195,7 @@ def _layers(config, names, infos):
             kind = "layer with weights" if key == "gradients" else "convolution"
             for layer in chosen_layers(layers, network) or []:
                 if layer not in known:
-                    place, near = dotted(key, "layers"), suggestion(layer, known)
+                    place, near = dotted(key, "layers"), suggest(layer, known)
                     yield f"{place}{layer!r} is no {kind} of {network}; {near}"
 
 
@@ -246,7 +246,7 @@ def _classes(comparison):
 
 def _member(place, image, seen, comparison, config, names):
     if image not in names["images"]:
-        yield f"{place}{image!r} is not one of the images; {suggestion(image, names['images'])}"
+        yield f"{place}{image!r} is not one of the images; {suggest(image, names['images'])}"
     if image in seen:
         yield f"{place}{image!r} is in this comparison already; expected it once"
     networks = config.get("images", {}).get(image, {}).get("networks")
@@ -260,7 +260,7 @@ def _compared_layers(place, comparison, config, infos):
         known = gradient_layers(config, network, infos[network])
         for layer in chosen_layers(comparison.get("layers"), network) or []:
             if layer not in known:
-                key, near = dotted(*place, "layers"), suggestion(layer, known)
+                key, near = dotted(*place, "layers"), suggest(layer, known)
                 yield f"{key}{layer!r} is not in gradients.layers of {network}; {near}"
 
 

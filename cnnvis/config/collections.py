@@ -11,9 +11,9 @@ from cnnvis.config.checks import (
     gradient_layers,
     networks_of,
 )
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.core.files import safe_name
-from cnnvis.core.schema_errors import dotted, suggestion
+from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import fingerprint, list_images
 
 # A collection whose path is `photonet:LABEL` is cut from one of photonet's photographs.
@@ -39,7 +39,7 @@ def check_collections(config, names, infos):
         place = ("collections", name)
         for network in collection.get("networks", []):
             if network not in names["networks"]:
-                near = suggestion(network, names["networks"])
+                near = suggest(network, names["networks"])
                 yield f"{dotted(*place, 'networks')}{network!r} is not one of the networks; {near}"
         yield from _path(dotted(*place, "path"), collection)
         for network in networks_of(collection, infos):
@@ -62,7 +62,7 @@ def _path(place, collection):
     else:
         labels = LABELS.read_text(encoding="utf-8").split()
         if _label(path) not in labels:
-            near = suggestion(_label(path), labels)
+            near = suggest(_label(path), labels)
             yield f"{place}photonet has no photograph {_label(path)!r}; {near}"
 
 
@@ -75,7 +75,7 @@ def _layers(config, infos):
         for key, (known, kind) in kinds.items():
             for layer in chosen_layers(config.get(key, {}).get("layers"), network) or []:
                 if layer not in known:
-                    near = suggestion(layer, list(known))
+                    near = suggest(layer, list(known))
                     yield f"{dotted(key, 'layers')}{layer!r} is no {kind} of {network}; {near}"
 
 
@@ -90,7 +90,7 @@ def _pruning(config, infos):
     for name in pruning.get("collections", []):
         if name not in known:
             place = dotted("pruning", "collections")
-            yield f"{place}{name!r} is not one of the collections; {suggestion(name, known)}"
+            yield f"{place}{name!r} is not one of the collections; {suggest(name, known)}"
     for network, info in infos.items():
         filters = _prunable(info)
         for layer in pruned_layers(config, network, info) if known else []:

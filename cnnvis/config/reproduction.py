@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cnnvis.checks import published
 from cnnvis.config.checks import classes_of, gradient_layers, networks_of
-from cnnvis.core.schema_errors import dotted, suggestion
+from cnnvis.core.errors import suggest
+from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.sources import described
 
 EMPTY = {
@@ -51,7 +52,7 @@ def check_verify(config, names, infos):
     for key in ("network", "image"):
         known = names[f"{key}s"]
         if key in verify and verify[key] not in known:
-            near = suggestion(verify[key], known)
+            near = suggest(verify[key], known)
             yield f"{dotted('verify', key)}{verify[key]!r} is not one of the {key}s; {near}"
     if "network" not in verify and len(names["networks"]) > 1:
         networks = ", ".join(names["networks"])

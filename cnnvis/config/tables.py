@@ -4,9 +4,11 @@ Layers stand here by the names they have in paths; their own names and blobs are
 """
 
 import math
+from dataclasses import asdict
 
 from cnnvis.config.checks import GROUPS, chosen_layers, gradient_layers, networks_of
 from cnnvis.core.files import safe_name
+from cnnvis.engines.model import Model
 
 # Threads share a network of more weights than this well; jobs side by side suit a smaller one.
 LARGE = 5_000_000
@@ -92,7 +94,29 @@ def _network(config, name, info):
         "input_shape": given,
         "threads": 4 if _weights(info) > LARGE else 1,
         "engine_options": options | ({"input_shape": given} if given else {}),
+        "model": asdict(model_of(config, name)),
+        "preprocessing": {
+            "shape": tuple(info.input_shape),
+            "mean": mean,
+            "input_scale": network["input_scale"],
+            "channel_order": network["channel_order"],
+        },
     }
+
+
+def model_of(config, name):
+    """Return the `Model` of a network of the completed configuration."""
+    network, given = config["networks"][name], config["networks"][name].get("input_shape")
+    options = config["pycaffe"] if config["engine"] == "pycaffe" else {}
+    return Model(
+        prototxt=network["prototxt"],
+        weights=network["weights"],
+        score=network["score"],
+        engine=config["engine"],
+        surplus=network["surplus_weights"],
+        input_shape=tuple(given) if given else None,
+        python=options.get("python"),
+    )
 
 
 def _layers(info):

@@ -97,3 +97,41 @@ def factor(count):
     """
     rows = next(rows for rows in range(math.isqrt(count), 0, -1) if count % rows == 0)
     return rows, count // rows
+
+
+def significant(value):
+    """Return six significant digits: what differs from machine to machine lies behind them."""
+    return float(f"{value:.6g}")
+
+
+def read_npy(path, shape=None, ndim=None):
+    """Read a ``.npy`` file of numbers.
+
+    Parameters
+    ----------
+    path : str or Path
+    shape : tuple of int, optional
+        The shape it must have.
+    ndim : int, optional
+        The number of dimensions it must have.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, does not hold numbers, is empty, or has another shape.
+    """
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise UserError(f"{path}: cannot be read as .npy ({first_line(error)})") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or not values.size:
+        raise UserError(f"{path}: expected a .npy file with one array of numbers")
+    if shape is not None and values.shape != tuple(shape):
+        raise UserError(f"{path}: has shape {values.shape}, expected {tuple(shape)}")
+    if ndim is not None and values.ndim != ndim:
+        raise UserError(f"{path}: has shape {values.shape}, expected {ndim} dimensions")
+    return values

@@ -1,5 +1,7 @@
 """Errors that a user can cause: one line each, without a traceback."""
 
+import difflib
+
 
 class UserError(Exception):
     """A mistake in a file, key or value that the message names, with what was expected."""
@@ -17,3 +19,16 @@ class ConfigError(UserError):
     def __init__(self, lines):
         super().__init__("\n".join(lines))
         self.lines = list(lines)
+
+
+def suggest(name, known):
+    """Return what to write instead of `name`.
+
+    >>> suggest("conv11", ["conv1", "fc8"])
+    'did you mean conv1? Expected one of conv1, fc8'
+    """
+    known = list(map(str, known))
+    near = difflib.get_close_matches(str(name), known, n=1)
+    names = [*known[:12], "..."] if len(known) > 12 else known
+    expected = f"one of {', '.join(names)}" if names else "none"
+    return f"did you mean {near[0]}? Expected {expected}" if near else f"expected {expected}"

@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and names that are safe in paths."""
 
 import contextlib
+import csv
 import json
 import os
 import tempfile
@@ -85,3 +86,19 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+def write_csv(path, columns, rows):
+    """Write a table as CSV, atomically; None is an empty cell.
+
+    Parameters
+    ----------
+    path : str or Path
+    columns : sequence of str
+    rows : iterable of sequence
+        Numbers are written as they are: give text where digits are to be limited.
+    """
+    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

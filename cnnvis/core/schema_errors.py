@@ -1,9 +1,10 @@
 """What the schema forbids, in one line each that names the key, the value and what to write."""
 
-import difflib
 import math
 
 from jsonschema import Draft202012Validator, validators
+
+from cnnvis.core.errors import suggest
 
 _KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}
 _REASONS = {
@@ -64,18 +65,6 @@ def short(value):
     """
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:56]}..."
-
-
-def suggestion(name, known):
-    """Return what to write instead of `name`.
-
-    >>> suggestion("conv11", ["conv1", "fc8"])
-    'did you mean conv1? Expected one of conv1, fc8'
-    """
-    near = difflib.get_close_matches(str(name), known, n=1)
-    names = [*known[:12], "..."] if len(known) > 12 else known
-    expected = f"one of {', '.join(names)}" if names else "none"
-    return f"did you mean {near[0]}? Expected {expected}" if near else f"expected {expected}"
 
 
 def dotted(*path):
@@ -148,7 +137,7 @@ def _explain(error, schema):
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         for key in [key for key in error.instance if key not in known]:
-            yield (*path, key), f"{dotted(*path, key)}unknown key; {suggestion(key, known)}"
+            yield (*path, key), f"{dotted(*path, key)}unknown key; {suggest(key, known)}"
     elif error.validator == "required":
         key = error.message.split("'")[1]
         expected = error.schema["properties"][key].get("expected", "a value")

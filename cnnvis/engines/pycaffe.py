@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis.caffe import deploy_text, match_weights, read_caffemodel, read_prototxt
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
-from cnnvis.engines.numpy.graph import suggestion
 from cnnvis.engines.pycaffe_process import start_caffe
 
 
@@ -176,17 +175,17 @@ class Network(Engine):
     def _check_blob(self, blob):
         if blob not in self.blobs:
             raise UserError(
-                f"{self.source}: there is no blob {blob!r}{suggestion(blob, self.blobs)}"
+                f"{self.source}: there is no blob {blob!r}; {suggest(blob, self.blobs)}"
             )
 
     def _layers_with_weights(self, layers):
         for layer in layers:
             if layer not in self.layers:
-                hint = suggestion(layer, self.weight_shapes)
-                raise UserError(f"{self.source}: there is no layer {layer!r}{hint}")
+                hint = suggest(layer, self.weight_shapes)
+                raise UserError(f"{self.source}: there is no layer {layer!r}; {hint}")
             if layer not in self.weight_shapes:
-                hint = suggestion(layer, self.weight_shapes)
-                raise UserError(f"{self.source}: layer {layer} has no weights{hint}")
+                hint = suggest(layer, self.weight_shapes)
+                raise UserError(f"{self.source}: layer {layer} has no weights; {hint}")
 
 
 def _text_of(prototxt, input_shape):

@@ -18,8 +18,8 @@ from cnnvis.core.drawing import (
     write_numbers,
 )
 from cnnvis.core.files import atomic
+from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.comparison_figure import GROUP_COLOURS, VERDICTS, shorten
-from cnnvis.gradients.weight_gradients import tile_channels
 
 WIDE, TALL = 900, 620
 GAP = 4

@@ -19,18 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.activations.forward import read_input, to_probabilities
-from cnnvis.activations.volumes import write_volume
 from cnnvis.core.arrays import check_finite, read_array, write_arrays
 from cnnvis.core.drawing import Colours, draw_sheet
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic
-from cnnvis.gradients.weight_gradients import (
-    check_layers,
-    check_neuron,
-    draw_tensor,
-    tile_channels,
-    to_signed_bytes,
-)
+from cnnvis.core.volume_files import tile_channels, to_signed_bytes, write_volume
+from cnnvis.gradients.weight_gradients import check_layers, check_neuron, draw_tensor
 
 
 @dataclass(frozen=True)

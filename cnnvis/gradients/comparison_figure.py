@@ -16,7 +16,7 @@ from cnnvis.core.drawing import (
     save_figure,
     shrink,
 )
-from cnnvis.gradients.weight_gradients import tile_channels
+from cnnvis.core.volume_files import tile_channels
 
 GROUP_COLOURS = {"reference": "#3b6fa0", "similar": "#7a9a4f", "dissimilar": "#b5743b"}
 VERDICTS = {True: ("correct", "#2e7d32"), False: ("wrong", "#b3261e")}

@@ -12,8 +12,7 @@ import math
 
 import numpy as np
 
-from cnnvis.activations.orderings import significant
-from cnnvis.core.arrays import read_array
+from cnnvis.core.arrays import read_array, significant
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, read_json, write_json
 from cnnvis.importance.filter_importance import filter_norms

@@ -26,8 +26,8 @@ import numpy as np
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic
+from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.comparisons import check_shapes, read_members
-from cnnvis.gradients.weight_gradients import tile_channels
 from cnnvis.importance.filter_importance import filter_norms
 
 NIFTI_COMMENT = 6

@@ -22,10 +22,10 @@ Bytes are ``rint(127.5 + 127.5 * v / scale)`` with ``scale = max |v|`` of the la
 
 import numpy as np
 
-from cnnvis.activations.volumes import write_volume
 from cnnvis.core.arrays import check_finite, factor, read_array, write_arrays
 from cnnvis.core.drawing import Colours, draw_sheet
 from cnnvis.core.errors import UserError
+from cnnvis.core.volume_files import scale_of, tile_channels, to_signed_bytes, write_volume
 
 
 def make_gradients(
@@ -135,63 +135,6 @@ def make_gradient_volume(gradients_npz, vox, picture, *, layer, title, scale=Non
     draw_tensor(picture, gradient, title=title, what=what, label="gradient", scale=scale)
 
 
-def tile_channels(tensor):
-    """Lay the channels of each filter out as tiles; see the module's sketch.
-
-    Parameters
-    ----------
-    tensor : ndarray, (filters, channels, kh, kw) or (filters, channels)
-
-    Returns
-    -------
-    ndarray, (filters, kh * rows, kw * columns)
-
-    Examples
-    --------
-    >>> tile_channels(np.arange(6).reshape(1, 6, 1, 1))
-    array([[[0, 1, 2],
-            [3, 4, 5]]])
-    """
-    filters, channels, kh, kw = (*tensor.shape, 1, 1)[:4]
-    rows, columns = factor(channels)
-    tiles = tensor.reshape(filters, rows, columns, kh, kw)
-    return tiles.transpose(0, 1, 3, 2, 4).reshape(filters, rows * kh, columns * kw)
-
-
-def to_signed_bytes(values, scale=None):
-    """Scale signed values to bytes symmetrically: 0 is 128, +scale 255, -scale 0.
-
-    Parameters
-    ----------
-    values : ndarray
-        Any shape.
-    scale : float, optional
-        By default the largest magnitude in `values`.
-
-    Returns
-    -------
-    ndarray of uint8
-        All 128 where every value is 0.
-
-    Examples
-    --------
-    >>> to_signed_bytes(np.array([-2.0, 0.0, 1.0, 2.0]))
-    array([  0, 128, 191, 255], dtype=uint8)
-    """
-    check_finite(values, "gradient volume")
-    values = np.asarray(values, np.float64)
-    scale = _scale(values, scale)
-    return np.rint(127.5 + 127.5 * np.clip(values / scale, -1, 1)).astype(np.uint8)
-
-
-def _scale(values, scale):
-    if scale is None:
-        return float(np.abs(values).max()) or 1.0
-    if not (np.isfinite(scale) and scale > 0):
-        raise UserError(f"gradient volume: scale {scale} is not a positive number")
-    return float(scale)
-
-
 def draw_tensor(picture, tensor, *, title, what, label, scale=None):
     """Draw weights or their gradient, one tile per filter, zero white, red positive.
 
@@ -207,7 +150,7 @@ def draw_tensor(picture, tensor, *, title, what, label, scale=None):
     scale : float, optional
         Magnitude of full colour; by default the largest in `tensor`.
     """
-    scale = _scale(tensor, scale)
+    scale = scale_of(tensor, scale)
     channels = tensor.shape[1]
     rows, columns = factor(channels)
     if channels == 1:

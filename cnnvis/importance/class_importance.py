@@ -17,8 +17,7 @@ Spearman's correlation is the same of the profiles' ranks. So only sums are kept
 
 import numpy as np
 
-from cnnvis.activations.orderings import significant
-from cnnvis.core.arrays import check_finite, read_array, write_arrays
+from cnnvis.core.arrays import check_finite, read_array, significant, write_arrays
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json

@@ -22,8 +22,7 @@ import csv
 import numpy as np
 
 from cnnvis.activations.forward import to_probabilities
-from cnnvis.activations.orderings import significant
-from cnnvis.core.arrays import check_finite
+from cnnvis.core.arrays import check_finite, significant
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json

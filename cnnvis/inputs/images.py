@@ -14,13 +14,14 @@ colours pillow keeps the upper 8 bits.
 import importlib.util
 import struct
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, first_line
+from cnnvis.core.arrays import check_finite, first_line, read_npy
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic
 
 # Photographs by the name of their function in skimage.data, where the file is called otherwise.
 SKIMAGE_FILES = {
@@ -32,39 +33,64 @@ SKLEARN_FILES = {"temple": "china"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".gif")
 
 
-def make_input(source, output, *, shape, mean, input_scale=1.0, channel_order="BGR", crop=None):
-    """Preprocess one image and write it as ``.npy``.
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image file becomes a network's input, the same for every engine.
 
-    Parameters
+    Attributes
     ----------
-    source : str or Path
-        An image file, or ``skimage:NAME`` / ``sklearn:NAME`` for one that those packages ship.
-    output : str or Path
-        Becomes a float32 array of `shape`.
     shape : tuple of int
         (channels, height, width) of the network's input.
     mean : list of float or dict
-        See `read_mean`.
+        See `read_mean`; in BGR.
     input_scale : float
         Multiplies the result.
     channel_order : {"BGR", "RGB"}
-        What the network was trained on. `mean` is in BGR either way.
-    crop : list of int, optional
-        [top, left, height, width] in pixels of the original.
-
-    Raises
-    ------
-    UserError
-        If the image, the crop, the mean or the shape is not usable.
+        What the network was trained on.
     """
-    channels = shape[0]
-    image = read_image(source, channels)
-    if crop is not None:
-        image = crop_image(image, crop, source)
-    values = preprocess(image, shape, read_mean(mean, shape), input_scale, channel_order)
-    check_finite(values, f"{source}: preprocessed input")
-    with atomic(output) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, values)
+
+    shape: tuple
+    mean: list | dict
+    input_scale: float = 1.0
+    channel_order: str = "BGR"
+
+    @cached_property
+    def _mean(self):
+        return read_mean(self.mean, self.shape)
+
+    def __call__(self, source, crop=None):
+        """Return the input of one image.
+
+        Parameters
+        ----------
+        source : str or Path
+            An image file, or ``skimage:NAME`` / ``sklearn:NAME`` for one that those packages ship.
+        crop : list of int, optional
+            [top, left, height, width] in pixels of the original.
+
+        Returns
+        -------
+        ndarray of float32, `shape`
+
+        Raises
+        ------
+        UserError
+            If the image, the crop, the mean or the shape is not usable.
+        """
+        image = read_image(source, self.shape[0])
+        if crop is not None:
+            image = crop_image(image, crop, source)
+        values = preprocess(image, self.shape, self._mean, self.input_scale, self.channel_order)
+        check_finite(values, f"{source}: preprocessed input")
+        return values
+
+    def undo(self, values):
+        """Return the picture that an input was: uint8 RGB (height, width, 3), or grey."""
+        return to_pixels(values, self._mean, self.input_scale, self.channel_order)
+
+    def files(self):
+        """Return the files it reads besides images: the mean's, if it has one."""
+        return [self.mean["file"]] if isinstance(self.mean, dict) else []
 
 
 def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
@@ -107,8 +133,10 @@ def to_pixels(values, mean, input_scale=1.0, channel_order="BGR"):
     ----------
     values : ndarray, (channels, height, width)
         Of `preprocess`.
-    mean, input_scale, channel_order
-        As given to `make_input`.
+    mean : ndarray of float64
+        Of `read_mean`.
+    input_scale, channel_order
+        As given to `preprocess`.
 
     Returns
     -------
@@ -118,7 +146,7 @@ def to_pixels(values, mean, input_scale=1.0, channel_order="BGR"):
     values = np.asarray(values, np.float64)
     if channel_order == "RGB":
         values = values[::-1]
-    pixels = values / input_scale + read_mean(mean, values.shape)
+    pixels = values / input_scale + mean
     pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
@@ -352,11 +380,7 @@ def _read_mean_file(path):
 
         values = read_binaryproto(path)
     else:
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            line = first_line(error)
-            raise UserError(f"{path}: cannot be read as a .npy mean ({line})") from error
+        values = read_npy(path)
     values = np.asarray(values, np.float64)
     if values.ndim == 4 and len(values) == 1:
         values = values[0]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cnnvis.activations.forward import read_labels
 from cnnvis.core.files import read_json
 from cnnvis.gradients.comparisons import GROUPS, read_members
+from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.images import read_prediction
 from cnnvis.pages.render import figure, link, write_page

@@ -3,12 +3,13 @@
 import csv
 from pathlib import Path
 
-from cnnvis.activations.forward import read_input, read_labels
+from cnnvis.activations.forward import read_input
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, read_json, safe_name
 from cnnvis.engines.inspection import inspect
 from cnnvis.gradients.attributions import KINDS
 from cnnvis.inputs.images import to_pixels
+from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
 

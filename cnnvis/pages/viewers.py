@@ -9,11 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from cnnvis.activations.orderings import read_permutation
-from cnnvis.activations.volumes import to_bytes
 from cnnvis.core.arrays import check_maps, factor, read_array
 from cnnvis.core.files import safe_name
+from cnnvis.core.volume_files import tile_channels, to_bytes
 from cnnvis.gradients.comparisons import check_shapes, read_members
-from cnnvis.gradients.weight_gradients import tile_channels
 from cnnvis.pages.render import link, write_page
 
 SCRIPTS = (

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cnnvis.activations import volumes
+from cnnvis.core import volume_files
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
@@ -18,7 +19,7 @@ needs_study = pytest.mark.skipif(
 @needs_study
 def test_the_study_s_volume_byte_for_byte(tmp_path):
     outputs = np.load(STUDY / "conv1_cat_scaled255.npy")
-    volumes.write_volume(tmp_path / "conv1.vox", volumes.to_bytes(outputs))
+    volume_files.write_volume(tmp_path / "conv1.vox", volume_files.to_bytes(outputs))
     assert (tmp_path / "conv1.vox").read_bytes() == (STUDY / "L1_conv1.vox").read_bytes()
     assert (tmp_path / "conv1.hd").read_bytes() == (STUDY / "L1_conv1.hd").read_bytes()
 
@@ -27,22 +28,22 @@ def test_the_study_s_volume_byte_for_byte(tmp_path):
 def test_the_study_s_volume_from_any_units():
     outputs = np.load(STUDY / "conv1_cat_scaled255.npy").astype(np.float64)
     theirs = np.fromfile(STUDY / "L1_conv1.vox", np.uint8).reshape(outputs.shape)
-    assert np.array_equal(volumes.to_bytes(outputs * 0.03 - 7), theirs)
+    assert np.array_equal(volume_files.to_bytes(outputs * 0.03 - 7), theirs)
 
 
 def test_bytes_by_hand():
     # (x + 1) * 255 / 4: 0, 63.75, 127.5 (to even), 255
-    assert volumes.to_bytes(np.array([-1.0, 0.0, 1.0, 3.0])).tolist() == [0, 64, 128, 255]
+    assert volume_files.to_bytes(np.array([-1.0, 0.0, 1.0, 3.0])).tolist() == [0, 64, 128, 255]
 
 
 def test_bytes_of_large_float32_do_not_overflow():
     values = np.array([-3e38, 0, 3e38], np.float32)
-    assert volumes.to_bytes(values).tolist() == [0, 128, 255]
+    assert volume_files.to_bytes(values).tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, -1.0])
 def test_a_constant_layer_is_zeros(value):
-    assert volumes.to_bytes(np.full((2, 2, 2), value)).tolist() == np.zeros((2, 2, 2)).tolist()
+    assert volume_files.to_bytes(np.full((2, 2, 2), value)).tolist() == np.zeros((2, 2, 2)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_percentile_is_between_0_and_100(percentile):
 
 
 def test_headers_say_x_first(tmp_path):
-    volumes.write_volume(tmp_path / "a.vox", np.zeros((4, 3, 2), np.uint8))
+    volume_files.write_volume(tmp_path / "a.vox", np.zeros((4, 3, 2), np.uint8))
     assert (tmp_path / "a.hd").read_bytes() == b"Size 2x3x4 unsigned byte \nSpacing 1.0x1.0x1.0"
     nrrd = (tmp_path / "a.nhdr").read_text().splitlines()
     assert nrrd[0] == "NRRD0004"
@@ -86,7 +87,7 @@ def test_headers_say_x_first(tmp_path):
 
 def test_only_volumes_of_bytes_are_written(tmp_path):
     with pytest.raises(TypeError, match="expected uint8"):
-        volumes.write_volume(tmp_path / "a.vox", np.zeros((1, 1, 1)))
+        volume_files.write_volume(tmp_path / "a.vox", np.zeros((1, 1, 1)))
     assert not list(tmp_path.iterdir())
 
 

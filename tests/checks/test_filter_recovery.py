@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import cnnvis
-from cnnvis.activations.volumes import to_bytes, write_volume
 from cnnvis.caffe import read_caffemodel
 from cnnvis.checks.filter_recovery import Geometry, equations, make_recovery, read_volume, recover
 from cnnvis.core.errors import UserError
+from cnnvis.core.volume_files import to_bytes, write_volume
 from cnnvis.inputs.images import preprocess, read_image, read_mean
 
 STUDY = Path(__file__).parents[3] / "shared" / "study"

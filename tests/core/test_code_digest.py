@@ -119,7 +119,7 @@ def test_the_digest_changes_with_the_script(package):
 @pytest.fixture
 def fresh():
     """Return what a new start of the workflow does: forget all files."""
-    from cnnvis import provenance
+    from cnnvis.core import code_digest
 
     def forget():
         for function in (

@@ -9,9 +9,10 @@ import cnnvis
 from cnnvis.activations.forward import to_probabilities
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
+from cnnvis.core.volume_files import tile_channels, to_signed_bytes
 from cnnvis.gradients import attributions, saliency_figure
 from cnnvis.gradients.attributions import KINDS
-from cnnvis.gradients.weight_gradients import make_gradients, tile_channels, to_signed_bytes
+from cnnvis.gradients.weight_gradients import make_gradients
 from tests.engines.goldens import GOLDENS, difference, golden_networks, gradients_of
 from tests.tiny_network import CONV1, SCORES, write_network
 

@@ -11,8 +11,8 @@ from PIL import Image
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.drawing import Colours
 from cnnvis.core.errors import UserError
+from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients import animation, time_series
-from cnnvis.gradients.weight_gradients import tile_channels
 
 IMAGES = [
     ("reference", "grass", True),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnvis.core import volume_files
 from cnnvis.core.arrays import read_array, write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.gradients import weight_gradients
@@ -59,7 +60,7 @@ def test_mistakes_are_one_line(network, tmp_path, options, message):
 def test_tiles_by_hand():
     # Six channels of 1 x 2: two rows of three tiles.
     tensor = np.arange(24).reshape(2, 6, 1, 2)
-    tiles = weight_gradients.tile_channels(tensor)
+    tiles = volume_files.tile_channels(tensor)
     assert tiles.tolist() == [
         [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]],
         [[12, 13, 14, 15, 16, 17], [18, 19, 20, 21, 22, 23]],
@@ -78,7 +79,7 @@ def test_tiles_by_hand():
 )
 def test_every_channel_is_where_the_module_says(shape, expected):
     tensor = np.random.default_rng(0).normal(size=shape)
-    tiles = weight_gradients.tile_channels(tensor)
+    tiles = volume_files.tile_channels(tensor)
     assert tiles.shape == expected
     filters, channels, kh, kw = (*shape, 1, 1)[:4]
     columns = expected[2] // kw
@@ -90,16 +91,16 @@ def test_every_channel_is_where_the_module_says(shape, expected):
 
 def test_signed_bytes_by_hand():
     values = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
-    assert weight_gradients.to_signed_bytes(values).tolist() == [0, 64, 128, 191, 255]
-    assert weight_gradients.to_signed_bytes(values, 2).tolist() == [0, 0, 128, 255, 255]
-    assert weight_gradients.to_signed_bytes(values, 8).tolist() == [64, 96, 128, 159, 191]
-    assert weight_gradients.to_signed_bytes(np.zeros(2)).tolist() == [128, 128]
+    assert volume_files.to_signed_bytes(values).tolist() == [0, 64, 128, 191, 255]
+    assert volume_files.to_signed_bytes(values, 2).tolist() == [0, 0, 128, 255, 255]
+    assert volume_files.to_signed_bytes(values, 8).tolist() == [64, 96, 128, 159, 191]
+    assert volume_files.to_signed_bytes(np.zeros(2)).tolist() == [128, 128]
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf")])
 def test_a_scale_is_positive(scale):
     with pytest.raises(UserError, match="is not a positive number"):
-        weight_gradients.to_signed_bytes(np.ones(2), scale)
+        volume_files.to_signed_bytes(np.ones(2), scale)
 
 
 def test_a_volume_and_its_picture(tmp_path):
@@ -110,7 +111,7 @@ def test_a_volume_and_its_picture(tmp_path):
         tmp_path / "0.npz", vox, picture, layer="conv1", title="test"
     )
     found = np.fromfile(vox, np.uint8).reshape(5, 4, 6)
-    expected = weight_gradients.tile_channels(tensor) / np.abs(tensor).max()
+    expected = volume_files.tile_channels(tensor) / np.abs(tensor).max()
     assert np.abs((found - 127.5) / 127.5 - expected).max() <= 0.5 / 127.5 + 1e-12
     assert (tmp_path / "conv1.hd").read_text().startswith("Size 6x4x5 ")
     with Image.open(picture) as image:

@@ -15,7 +15,7 @@ import pytest
 from cnnvis import pages
 from cnnvis.core.arrays import read_array, write_arrays
 from cnnvis.core.errors import UserError
-from cnnvis.gradients.weight_gradients import tile_channels
+from cnnvis.core.volume_files import tile_channels
 from cnnvis.inputs.images import preprocess, read_mean
 from cnnvis.pages import render, viewers
 from cnnvis.pages.artefacts import PLACES, Artefacts, recognise

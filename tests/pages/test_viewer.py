@@ -8,10 +8,9 @@ import pytest
 
 from cnnvis import pages
 from cnnvis.activations.forward import predict
-from cnnvis.activations.volumes import to_bytes
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.files import write_json
-from cnnvis.gradients.weight_gradients import tile_channels
+from cnnvis.core.volume_files import tile_channels, to_bytes
 from tests.browser import NAMES, Browser, find_browser
 
 # What tests of drawing need in the page.

@@ -5,10 +5,9 @@ values, and the blob's name stands for the last of them, as it does in Caffe aft
 """
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from cnnvis.caffe import read_deploy
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.numpy.layers import LAYERS, Layer
 from cnnvis.engines.numpy.splits import insert_splits
 
@@ -96,7 +95,7 @@ class Graph:
         if blob not in self.blobs:
             raise UserError(
                 f"{self.source}: layer {param.name}: bottom {blob!r} is not the top of any layer "
-                f"before it{suggestion(blob, self.blobs)}"
+                f"before it; {suggest(blob, self.blobs)}"
             )
         return self.blobs[blob]
 
@@ -143,7 +142,7 @@ class Graph:
         """Return the number of a blob's last value."""
         if blob not in self.blobs:
             raise UserError(
-                f"{self.source}: there is no blob {blob!r}{suggestion(blob, self.blobs)}"
+                f"{self.source}: there is no blob {blob!r}; {suggest(blob, self.blobs)}"
             )
         return self.blobs[blob]
 
@@ -156,7 +155,7 @@ class Graph:
         """Return the number of a layer's node."""
         names = [node.layer.name for node in self.nodes]
         if layer not in names:
-            raise UserError(f"{self.source}: there is no layer {layer!r}{suggestion(layer, names)}")
+            raise UserError(f"{self.source}: there is no layer {layer!r}; {suggest(layer, names)}")
         return names.index(layer)
 
     def output(self, layer):
@@ -196,11 +195,3 @@ def read_graph(prototxt, input_shape=None):
     if not graph.nodes:
         raise UserError(f"{prototxt}: has no layers that compute anything")
     return graph
-
-
-def suggestion(name, names):
-    """Return ``, did you mean ...?`` for a name that is not among `names`."""
-    close = get_close_matches(name, list(names), n=2)
-    if close:
-        return f", did you mean {' or '.join(close)}?"
-    return f", expected one of {', '.join(list(names)[:12])}{', ...' if len(names) > 12 else ''}"

@@ -3,9 +3,9 @@
 import numpy as np
 
 from cnnvis.caffe import match_weights, read_caffemodel
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
-from cnnvis.engines.numpy.graph import read_graph, suggestion
+from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.plans import Plan
 from cnnvis.engines.numpy.sharing import add_partners, partners, share, shared_groups
@@ -189,7 +189,7 @@ class Network(Engine):
             if layer not in self.params:
                 self.graph.node(layer)
                 raise UserError(
-                    f"{self.source}: layer {layer} has no weights{suggestion(layer, self.params)}"
+                    f"{self.source}: layer {layer} has no weights; {suggest(layer, self.params)}"
                 )
 
     def _seed(self, neuron, shape, blob):

@@ -1,0 +1,181 @@
+"""Files of 8-bit volumes and their headers, and how arrays become their bytes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from cnnvis.core.arrays import check_finite, factor
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import atomic
+
+
+def to_bytes(outputs):
+    """Scale a layer to bytes by the study's formula.
+
+    ``rint((x - min) * 255 / (max - min))`` over the whole layer, in double precision: the bytes
+    of the study's own conv1 come out the same, every one.
+
+    Parameters
+    ----------
+    outputs : ndarray
+        Any shape.
+
+    Returns
+    -------
+    ndarray of uint8
+        The same shape; all zeros where `outputs` is constant.
+
+    Raises
+    ------
+    UserError
+        If a value is NaN or infinite.
+    """
+    check_finite(outputs, "volume")
+    values = np.asarray(outputs, np.float64)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint((values - low) * 255 / (high - low)).astype(np.uint8)
+
+
+def to_signed_bytes(values, scale=None):
+    """Scale signed values to bytes symmetrically: 0 is 128, +scale 255, -scale 0.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any shape.
+    scale : float, optional
+        By default the largest magnitude in `values`.
+
+    Returns
+    -------
+    ndarray of uint8
+        All 128 where every value is 0.
+
+    Examples
+    --------
+    >>> to_signed_bytes(np.array([-2.0, 0.0, 1.0, 2.0]))
+    array([  0, 128, 191, 255], dtype=uint8)
+    """
+    check_finite(values, "gradient volume")
+    values = np.asarray(values, np.float64)
+    scale = scale_of(values, scale)
+    return np.rint(127.5 + 127.5 * np.clip(values / scale, -1, 1)).astype(np.uint8)
+
+
+def scale_of(values, scale=None):
+    """Return `scale`, checked; by default the largest magnitude in `values`, 1 where all are 0."""
+    if scale is None:
+        return float(np.abs(values).max()) or 1.0
+    if not (np.isfinite(scale) and scale > 0):
+        raise UserError(f"gradient volume: scale {scale} is not a positive number")
+    return float(scale)
+
+
+def tile_channels(tensor):
+    """Lay the channels of each filter out as tiles; see the module's sketch.
+
+    Parameters
+    ----------
+    tensor : ndarray, (filters, channels, kh, kw) or (filters, channels)
+
+    Returns
+    -------
+    ndarray, (filters, kh * rows, kw * columns)
+
+    Examples
+    --------
+    >>> tile_channels(np.arange(6).reshape(1, 6, 1, 1))
+    array([[[0, 1, 2],
+            [3, 4, 5]]])
+    """
+    filters, channels, kh, kw = (*tensor.shape, 1, 1)[:4]
+    rows, columns = factor(channels)
+    tiles = tensor.reshape(filters, rows, columns, kh, kw)
+    return tiles.transpose(0, 1, 3, 2, 4).reshape(filters, rows * kh, columns * kw)
+
+
+def write_volume(vox, volume):
+    """Write a volume of bytes and its ``.hd``, ``.nhdr`` and ``.mhd`` beside it.
+
+    Parameters
+    ----------
+    vox : str or Path
+        Ends in ``.vox``.
+    volume : ndarray of uint8, (depth, height, width)
+    """
+    vox = Path(vox)
+    if volume.dtype != np.uint8 or volume.ndim != 3:
+        raise TypeError(f"expected uint8 (depth, height, width), got {volume.dtype} {volume.shape}")
+    with atomic(vox) as temporary:
+        temporary.write_bytes(volume.tobytes())
+    for suffix, header in (("hd", _hd), ("nhdr", _nhdr), ("mhd", _mhd)):
+        with atomic(vox.with_suffix(f".{suffix}")) as temporary:
+            # The study's header has no newline at its end; readers of lines must get "\n" only.
+            temporary.write_bytes(header(volume.shape, vox.name).encode())
+
+
+def _hd(shape, _):
+    depth, height, width = shape
+    return f"Size {width}x{height}x{depth} unsigned byte \nSpacing 1.0x1.0x1.0"
+
+
+def _nhdr(shape, name):
+    depth, height, width = shape
+    lines = [
+        "NRRD0004",
+        "type: uint8",
+        "dimension: 3",
+        f"sizes: {width} {height} {depth}",
+        "spacings: 1 1 1",
+        "encoding: raw",
+        f"data file: {name}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _mhd(shape, name):
+    depth, height, width = shape
+    lines = [
+        "ObjectType = Image",
+        "NDims = 3",
+        "BinaryData = True",
+        "BinaryDataByteOrderMSB = False",
+        "CompressedData = False",
+        f"DimSize = {width} {height} {depth}",
+        "ElementSpacing = 1 1 1",
+        "ElementType = MET_UCHAR",
+        f"ElementDataFile = {name}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_vox(path):
+    """Read a ``.vox`` file with the ``.hd`` header beside it.
+
+    Returns
+    -------
+    ndarray of uint8, (depth, height, width)
+
+    Raises
+    ------
+    UserError
+        If a file is missing, or the header does not fit the number of bytes.
+    """
+    path = Path(path)
+    header = path.with_suffix(".hd")
+    try:
+        text, content = header.read_text(encoding="latin-1"), path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    size = re.search(r"Size (\d+)x(\d+)x(\d+) unsigned byte", text)
+    if not size:
+        raise UserError(f"{header}: expected a line such as 'Size 55x55x96 unsigned byte'")
+    width, height, depth = map(int, size.groups())
+    if len(content) != width * height * depth:
+        raise UserError(
+            f"{path}: has {len(content)} bytes, but {header.name} says {width} x {height} x {depth}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(depth, height, width)

@@ -1,0 +1,137 @@
+"""A network of the configuration, as one object: its files, its engine and its neurons."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cnnvis.core.arrays import read_npy
+from cnnvis.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of the configuration: its files, what runs it, which blob holds its neurons.
+
+    It holds only what results depend on, so that it can be a param of the workflow's rules.
+
+    Attributes
+    ----------
+    prototxt, weights : str
+        The two files.
+    score : str
+        The blob whose elements are the neurons.
+    engine : {"numpy", "pycaffe"}
+        See `cnnvis.open_network`.
+    surplus : {"error", "ignore"}
+        What becomes of weights in the file for layers that the network does not have.
+    input_shape : tuple of 3 int, optional
+        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
+    python : str, optional
+        The interpreter that imports Caffe, for the engine pycaffe.
+    """
+
+    prototxt: str
+    weights: str
+    score: str
+    engine: str = "numpy"
+    surplus: str = "error"
+    input_shape: tuple | None = None
+    python: str | None = None
+
+    @cached_property
+    def info(self):
+        """The network's shapes, from its prototxt alone: a `cnnvis.engines.inspection.NetworkInfo`.
+
+        Raises
+        ------
+        UserError
+            If the prototxt is not usable.
+        """
+        from cnnvis.engines.inspection import inspect
+
+        return inspect(self.prototxt, self.input_shape)
+
+    @cached_property
+    def classes(self):
+        """How many neurons the score blob has.
+
+        Raises
+        ------
+        UserError
+            If there is no such blob, or it is a map of scores, (classes, height, width): neurons
+            are single numbers, and which position's is meant cannot be guessed.
+        """
+        if self.score not in self.info.blobs:
+            raise UserError(
+                f"{self.prototxt}: score blob '{self.score}' does not exist; blobs: "
+                f"{', '.join(self.info.blobs)}"
+            )
+        shape = tuple(self.info.blobs[self.score])
+        if not shape or np.prod(shape) != shape[0]:
+            raise UserError(
+                f"{self.prototxt}: score blob '{self.score}' has shape {shape}, expected one "
+                "number per class; choose a blob behind the pooling, or add a global one"
+            )
+        return shape[0]
+
+    def open(self, threads=None, dtype="float32", engine=None):
+        """Open the network.
+
+        Parameters
+        ----------
+        threads : int, optional
+            By default every processor this process may run on.
+        dtype : {"float32", "float64"}
+        engine : str, optional
+            Another engine than the model's own (numerical checks need the embedded one).
+
+        Returns
+        -------
+        cnnvis.engines.base.Engine
+        """
+        from cnnvis.engines import open_network
+
+        engine = engine or self.engine
+        options = {"python": self.python} if engine == "pycaffe" and self.python else {}
+        return open_network(
+            self.prototxt,
+            self.weights,
+            engine=engine,
+            dtype=dtype,
+            threads=threads,
+            surplus=self.surplus,
+            input_shape=self.input_shape,
+            **options,
+        )
+
+    def read_input(self, path):
+        """Read a preprocessed image, float32 (channels, height, width).
+
+        Raises
+        ------
+        UserError
+            If it cannot be read or is not of the network's input shape.
+        """
+        return read_npy(path, shape=self.info.input_shape)
+
+    def check_neuron(self, cls):
+        """Raise a `UserError` unless the score blob has an element `cls`."""
+        if not 0 <= cls < self.classes:
+            raise UserError(
+                f"{self.prototxt}: class {cls} is outside score blob '{self.score}', "
+                f"which has 0 to {self.classes - 1}"
+            )
+
+    def check_layers(self, layers):
+        """Raise a `UserError` unless every layer has weights."""
+        for layer in layers:
+            if layer not in self.info.layers_with_weights:
+                raise UserError(
+                    f"{self.prototxt}: layer '{layer}' has no weights; layers that have: "
+                    f"{', '.join(self.info.layers_with_weights)}"
+                )
+
+    def key(self):
+        """Return what a checkpoint's results depend on, as a dict: everything but file contents."""
+        return asdict(self)

@@ -1,0 +1,31 @@
+"""Class names."""
+
+import re
+from pathlib import Path
+
+from cnnvis.core.arrays import first_line
+from cnnvis.core.errors import UserError
+
+SYNSET = re.compile(r"n\d{8}\s+")
+
+
+def read_labels(path, classes):
+    """Read class names, one per line; a WordNet id before the name is left out.
+
+    Without a file they are "class 0", "class 1", ….
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or does not have one line per class.
+    """
+    if path is None:
+        return [f"class {index}" for index in range(classes)]
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as labels ({first_line(error)})") from error
+    names = [SYNSET.sub("", line, count=1).strip() for line in text.rstrip().split("\n")]
+    if len(names) != classes:
+        raise UserError(f"{path}: {len(names)} labels, but the score blob has {classes} classes")
+    return names

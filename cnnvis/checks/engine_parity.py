@@ -15,7 +15,7 @@ import numpy as np
 from cnnvis.core.files import write_json
 from cnnvis.engines import open_network
 from cnnvis.engines.numpy.graph import read_graph
-from cnnvis.engines.numpy.switches import SWITCHES
+from cnnvis.engines.numpy.linear_regions import SWITCHES
 from cnnvis.engines.numpy.workers import Work
 
 TOLERANCE = 1e-5
@@ -136,7 +136,7 @@ def difference(found, expected):
 def flips(graph, blobs, others):
     """Return ``{layer: how many of its switches stand differently}`` between two sets of blobs.
 
-    A switch is a ReLU's gate or a window's maximum (see `cnnvis.engines.numpy.switches`).
+    A switch is a ReLU's gate or a window's maximum (see `cnnvis.engines.numpy.linear_regions`).
     """
     work, counts = Work(), {}
     for node in graph.nodes:

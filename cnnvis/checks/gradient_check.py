@@ -143,7 +143,7 @@ class Check:
 def _check_layers(network, batch, score, cls, analytic, how):
     checks = {}
     for layer, gradient in analytic.items():
-        variants = network.variants(batch, score, cls, layer)
+        variants = network.perturbations(batch, score, cls, layer)
         check = check_study if how["mode"] == "study" else check_layer
         checks[layer] = check(variants, gradient, layer, how)
     return checks

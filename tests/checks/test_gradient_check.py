@@ -15,7 +15,7 @@ from cnnvis.core.errors import UserError
 from cnnvis.engines import open_network
 from cnnvis.engines.numpy.layers import LAYERS
 from cnnvis.engines.numpy.layers.activations import ReLU
-from cnnvis.engines.numpy.switches import SMOOTH, SWITCHES
+from cnnvis.engines.numpy.linear_regions import SMOOTH, SWITCHES
 from cnnvis.gradients.weight_gradients import make_gradients
 from tests.engines.goldens import GOLDENS, MORE_GOLDENS
 from tests.tiny_network import write_network
@@ -144,7 +144,7 @@ def test_gradients_agree_with_central_differences(name, layers):
     network, batch, blob, cls = opened(name, dtype="float64")
     gradients = network.weight_gradient(batch, blob, cls, layers)
     for layer in layers:
-        variants = network.variants(batch, blob, cls, layer)
+        variants = network.perturbations(batch, blob, cls, layer)
         entry = gradient_check.check_layer(variants, gradients[layer][0], layer, HOW).entry
         assert entry["agrees"], (layer, entry)
         if layer == "bn":
@@ -173,7 +173,7 @@ STEPPED = [
 @pytest.mark.parametrize(("name", "layer"), STEPPED)
 def test_a_step_is_what_a_full_pass_makes_of_it(name, layer):
     network, batch, blob, cls = opened(name, dtype="float64")
-    variants = network.variants(batch, blob, cls, layer)
+    variants = network.perturbations(batch, blob, cls, layer)
     kept = [array.copy() for array in network.params[layer]]
     size = kept[0].size
     indices = np.array([0, size // 3, size // 2, size - 2, size - 1])
@@ -207,7 +207,7 @@ def pooled(tmp_path, image):
     (tmp_path / "pool.prototxt").write_text(POOL)
     weights = {"c": [np.array([1.0, 1.0]).reshape(1, 1, 1, 2)]}
     network = open_network(tmp_path / "pool.prototxt", weights, dtype="float64", threads=1)
-    return network.variants(np.array(image).reshape(1, 1, 1, 4), "pool", 0, "c")
+    return network.perturbations(np.array(image).reshape(1, 1, 1, 4), "pool", 0, "c")
 
 
 def test_maxima_that_switch_are_kinks_and_ties_of_equal_patches_are_not(tmp_path):
@@ -307,7 +307,7 @@ def test_the_study_shows_why_its_check_failed(tmp_path):
     exact = opened("caffenet_thin", dtype="float64")[0]
     gradient = exact.weight_gradient(batch, blob, cls, ["conv1"])["conv1"][0]
     how = {**HOW, "mode": "study", "per_filter": 5}
-    variants = network.variants(batch, blob, cls, "conv1")
+    variants = network.perturbations(batch, blob, cls, "conv1")
     before = network.params["conv1"][0].copy()
     study = gradient_check.check_study(variants, gradient, "conv1", how).entry
     assert np.array_equal(network.params["conv1"][0], before)

@@ -7,9 +7,9 @@ from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.passes import backward, forward
+from cnnvis.engines.numpy.perturbations import Perturbations
 from cnnvis.engines.numpy.plans import Plan
 from cnnvis.engines.numpy.sharing import add_partners, partners, share, shared_groups
-from cnnvis.engines.numpy.variants import Variants
 from cnnvis.engines.numpy.workers import Workers
 
 PLANS_KEPT = 16
@@ -117,13 +117,13 @@ class Network(Engine):
         }
         return self._blobs(given, blobs)
 
-    def variants(self, batch, blob, neuron, layer):
-        """Return the `Variants` of one element of a blob as the weights of a layer vary.
+    def perturbations(self, batch, blob, neuron, layer):
+        """Return the `Perturbations` of one element of a blob as the weights of a layer vary.
 
         Parameters are those of `weight_gradient`, for a batch of one image.
         """
         self._layers_with_weights([layer])
-        return Variants(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
+        return Perturbations(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.

@@ -1,7 +1,7 @@
 """One element of a blob, again and again, as the weights of one layer vary.
 
 What a numerical derivative needs: a pass from the layer on for each variant, and whether two
-variants lie on the same smooth piece of the function (see `switches`).
+variants lie on the same smooth piece of the function (see `linear_regions`).
 """
 
 import math
@@ -9,17 +9,17 @@ import math
 import numpy as np
 
 from cnnvis.core.errors import UserError
+from cnnvis.engines.numpy.linear_regions import Fingerprints
 from cnnvis.engines.numpy.narrow import Narrow
 from cnnvis.engines.numpy.passes import forward
 from cnnvis.engines.numpy.sharing import partners
-from cnnvis.engines.numpy.switches import Fingerprints
 
 # How many bytes the changed outputs of one batch of variants may take.
 MEMORY = 48 * 2**20
 
 
-class Variants:
-    """The score of one image as the weights of one layer vary; see `Network.variants`.
+class Perturbations:
+    """The score of one image as the weights of one layer vary; see `Network.perturbations`.
 
     Parameters
     ----------

@@ -6,10 +6,10 @@ activations show patterns that are not in the network.
 
 import math
 import textwrap
-from dataclasses import dataclass
 
 import numpy as np
 
+from cnnvis.core.colours import BLUE, GREEN, GREY, GROUP_COLOURS, ORANGE, Colours  # noqa: F401
 from cnnvis.core.files import atomic
 
 DPI = 120
@@ -18,7 +18,6 @@ TITLE_ROOM = 52
 BAR_ROOM = 110
 LABEL_ROOM = 15
 LINE = 19
-GREY = "0.35"
 SHEET_WIDTH = 1500
 LARGEST_SHEET = 2600
 LARGEST_TILE = 150
@@ -76,6 +75,14 @@ def add_colour_bar(figure, image, left, top, height, label, extend="neither"):
     bar.ax.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
     bar.set_label(label, fontsize=8, color=GREY)
     return bar
+
+
+def style(axes, xlabel, ylabel):
+    """Give axes the look of all plots: grey, small, open to the top and to the right."""
+    axes.set_xlabel(xlabel, fontsize=8, color=GREY)
+    axes.set_ylabel(ylabel, fontsize=8, color=GREY)
+    axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def save_figure(figure, path, caption=None):
@@ -162,32 +169,11 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
     save_figure(figure, path, caption)
 
 
-@dataclass(frozen=True)
-class Colours:
-    """A colour map, the values at its ends, and on which side values lie beyond ("max", ...)."""
-
-    name: str
-    low: float
-    high: float
-    extend: str = "neither"
-
-    def mappable(self):
-        """Return what ``Figure.colorbar`` wants."""
-        import matplotlib
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
-        return ScalarMappable(Normalize(self.low, self.high), matplotlib.colormaps[self.name])
-
-
 def to_pixels(sheet, colours=None):
     """Return uint8 RGB of values (NaN is white), or of RGB in [0, 1]."""
     if sheet.ndim == 3:
         return np.rint(sheet * 255).astype(np.uint8)
-    mapped = colours.mappable().to_rgba(np.nan_to_num(sheet, nan=colours.low), bytes=True)
-    mapped = mapped[..., :3]
-    mapped[np.isnan(sheet)] = 255
-    return mapped
+    return colours.pixels(sheet)
 
 
 def write_numbers(pixels, corners, numbers):

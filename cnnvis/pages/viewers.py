@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from cnnvis.activations.orderings import read_permutation
 from cnnvis.core.arrays import check_maps, factor, read_array
+from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
 from cnnvis.core.volume_files import tile_channels, to_bytes
 from cnnvis.gradients.comparisons import check_shapes, read_members
@@ -207,11 +208,12 @@ def _files(files, page):
 
 
 def _write_viewer(page, volume, spec, *, kind, title, **values):
+    names = DIVERGING_COLOURS if spec["signed"] else COLOURS
     spec |= {
         "shape": list(volume.shape),
         "dtype": "u8" if volume.dtype == np.uint8 else "f16",
         "name": f"{values['network']}-{values['image']}-{safe_name(values['layer'])}",
-        "colours": _colour_tables(DIVERGING_COLOURS if spec["signed"] else COLOURS),
+        "colours": {name: encoded_tables()[name] for name in names},
     }
     packed = gzip.compress(volume.tobytes(), 9, mtime=0)
     write_page(
@@ -233,28 +235,3 @@ def _json_in_script(value):
     """Return JSON that cannot end the ``<script>`` element it stands in."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _colour_tables(names):
-    from matplotlib import colormaps
-
-    steps = np.linspace(0, 1, 256)
-    tables = {name: colormaps[name](steps)[:, :3] for name in names if name in colormaps}
-    tables["ice and fire"] = _ice_and_fire(steps)
-    return {name: _encode(tables[name]) for name in names}
-
-
-def _ice_and_fire(steps):
-    # The usual diverging tables are white in the middle, which turns to grey fog when voxels glow
-    # before a dark background; this one is dark there and bright at both ends.
-    stops = np.linspace(0, 1, 5)
-    red, green, blue = (
-        (0.72, 0.12, 0.04, 1.0, 1.0),
-        (0.93, 0.5, 0.04, 0.36, 0.9),
-        (1, 1, 0.06, 0.1, 0.55),
-    )
-    return np.stack([np.interp(steps, stops, channel) for channel in (red, green, blue)], axis=1)
-
-
-def _encode(colours):
-    return base64.b64encode(np.rint(colours * 255).astype(np.uint8).tobytes()).decode()

@@ -55,7 +55,7 @@ def sum_over(images, prepare, step, sums, *, name, chunk, checkpoint, key, threa
         If no image can be read.
     """
     position, skipped = _resume(Path(checkpoint), key, sums, name)
-    with Progress(name, len(images), position, len(skipped)) as progress:
+    with Progress(name, len(images), done=position) as progress:
         for part in read_chunks(images, prepare, chunk, threads, position):
             if part.images:
                 step(part.inputs)

@@ -1,7 +1,6 @@
 """Listing, streaming and summing of folders of images."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import pytest
 from PIL import Image
 
 from cnnvis.core.errors import UserError
-from cnnvis.core.progress import Progress
 from cnnvis.importance.streaming import checkpoint_of, digest_of, forget, sum_over
 from cnnvis.inputs.image_sets import (
     Preparation,
@@ -238,20 +236,6 @@ def test_a_folder_where_every_image_fails_is_an_error_of_one_line(tmp_path):
     assert "\n" not in str(e.value) and "0.png" in str(e.value)
 
 
-def test_progress_says_rate_time_left_and_what_was_skipped(caplog, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("cnnvis.core.progress.time.monotonic", lambda: now[0])
-    caplog.set_level(logging.INFO)
-    with Progress("cats", 200, 100) as progress:
-        now[0] += 5
-        progress.update(110, 0)
-        assert not caplog.messages
-        now[0] += 5
-        progress.update(120, 3)
-    # 20 images in 10 seconds; 80 are left.
-    assert caplog.messages[0] == "cats: 120 of 200 images, 2.0 images/s, 40 s left, 3 skipped"
-
-
 def test_the_digest_depends_on_images_values_and_files(folder, tmp_path):
     images = list_images(folder)
     weights = tmp_path / "weights"
@@ -304,15 +288,3 @@ def test_memory_is_the_same_at_any_length(tmp_path):
         return json.loads(done.stdout)
 
     assert peak(256) < peak(32) + 25
-
-
-def test_the_end_of_a_collection_is_said_once(caplog, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("cnnvis.core.progress.time.monotonic", lambda: now[0])
-    caplog.set_level(logging.INFO)
-    with Progress("cats", 30) as progress:
-        now[0] += 3
-        progress.update(15, 0)
-        now[0] += 12
-        progress.update(30, 0)
-    assert caplog.messages == ["cats: 30 of 30 images, 2.0 images/s, in 15 s"]

@@ -36,13 +36,16 @@ print(time.perf_counter() - start, resident("VmHWM") - before)
 """
 ACTIONS = {
     "plain bytes": ("", "content = path.read_bytes()"),
-    "read_caffemodel": ("from cnnvis.caffe import read_caffemodel", "w = read_caffemodel(path)"),
+    "read_caffemodel": (
+        "from cnnvis.caffe.caffemodel import read_caffemodel",
+        "w = read_caffemodel(path)",
+    ),
     "protobuf alone": (
         "from cnnvis.caffe.schema import messages",
         "net = messages.NetParameter.FromString(path.read_bytes())",
     ),
     "write_caffemodel": (
-        "from cnnvis.caffe import read_caffemodel, write_caffemodel\nw = read_caffemodel(path)",
+        "from cnnvis.caffe.caffemodel import *\nw = read_caffemodel(path)",
         "write_caffemodel(copy, w)",
     ),
 }
@@ -52,7 +55,7 @@ def make_weights(path):
     """Write random weights in CaffeNet's shapes."""
     import numpy as np
 
-    from cnnvis.caffe import write_caffemodel
+    from cnnvis.caffe.caffemodel import write_caffemodel
 
     random = np.random.default_rng(0)
     weights = {

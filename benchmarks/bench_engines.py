@@ -20,7 +20,7 @@ import numpy as np
 import threadpoolctl
 
 import cnnvis
-from cnnvis.caffe import write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.engines.inspection import inspect
 
 HERE = Path(__file__).parent

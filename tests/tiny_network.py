@@ -6,7 +6,7 @@ neurons: the sum of the first filter's outputs, the sum of the second's, and a c
 
 import numpy as np
 
-from cnnvis.caffe import write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
 
 PROTOTXT = """
 name: "tiny"

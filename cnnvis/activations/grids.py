@@ -143,7 +143,8 @@ def read_weights(prototxt, weights, layer, input_shape=None):
     UserError
         If the layer has no weights in the network or the file.
     """
-    from cnnvis.caffe import match_weights, read_caffemodel
+    from cnnvis.caffe.caffemodel import read_caffemodel
+    from cnnvis.caffe.matching import match_weights
     from cnnvis.engines.inspection import inspect
 
     shapes = inspect(prototxt, input_shape).layers_with_weights

@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from cnnvis.caffe.blobs import DATA, read_blob
-from cnnvis.caffe.schema import messages
-from cnnvis.caffe.wire import open_reader, opening
+from cnnvis.caffe.blobs import read_blob
+from cnnvis.caffe.wire import open_reader
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic
 
 WHAT = "binaryproto mean"
 
@@ -35,26 +33,3 @@ def read_binaryproto(path):
             f"{path}: shape {blob.shape}, expected one image (1, channels, height, width)"
         )
     return blob.reshape(shape).astype(np.float32, copy=False)
-
-
-def write_binaryproto(path, image):
-    """Write a mean image in the form that every version of Caffe reads.
-
-    Parameters
-    ----------
-    path : str or Path
-    image : ndarray, shape (channels, height, width)
-        Written as float32.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
-    image = np.ascontiguousarray(image, dtype="<f4")
-    channels, height, width = image.shape
-    head = messages.BlobProto(num=1, channels=channels, height=height, width=width)
-    with atomic(path) as temporary:
-        temporary.write_bytes(
-            head.SerializeToString() + opening(DATA, image.nbytes) + image.tobytes()
-        )

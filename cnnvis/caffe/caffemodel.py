@@ -29,7 +29,7 @@ def read_caffemodel(path):
     -------
     dict of str to list of ndarray
         Blobs by layer name, in the file's order, float32 (float64 where stored as double_data).
-        Shapes are as stored: legacy blobs have four axes, see `cnnvis.caffe.match_weights`.
+        Shapes are as stored: legacy blobs have four axes (see `cnnvis.caffe.matching`).
         Where several layers have the same name the last one counts, as it does in Caffe, which
         copies one after the other.
 

@@ -95,7 +95,7 @@ def as_deploy(net, input_shape=None, name="prototxt"):
     Parameters
     ----------
     net : NetParameter
-        From `cnnvis.caffe.read_prototxt`.
+        From `cnnvis.caffe.prototxt.read_prototxt`.
     input_shape : sequence of int, optional
         (C, H, W); by default the data layer's own, from its crop_size or dimensions.
     name : str or Path

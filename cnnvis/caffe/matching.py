@@ -18,7 +18,7 @@ def match_weights(source, expected, *, path, surplus="error"):
     Parameters
     ----------
     source : dict of str to list of ndarray
-        From `cnnvis.caffe.read_caffemodel`, or a user's own.
+        From `cnnvis.caffe.caffemodel.read_caffemodel`, or a user's own.
     expected : dict of str to list of tuple of int
         The shapes of each layer's blobs; layers without weights may be there with an empty list.
     path : str or Path

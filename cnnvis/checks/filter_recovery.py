@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.caffe import parse_prototxt, write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.core.arrays import check_finite
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json

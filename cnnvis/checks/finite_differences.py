@@ -10,8 +10,8 @@ Where a ReLU or a maximum switches between w - h and w + h there is a kink, and 
 quartered until there is none, but only as long as rounding stays below `TOLERANCE` of what is
 compared. What still has a kink then is reported as such.
 
-Everything here works on an object like `cnnvis.engines.numpy.perturbations.Perturbations`: ``weights``, an
-array whose first axis is the filters, and ``of_steps`` and ``of_weights``.
+Everything here works on an object like `cnnvis.engines.numpy.perturbations.Perturbations`:
+``weights``, an array whose first axis is the filters, and ``of_steps`` and ``of_weights``.
 """
 
 import logging

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.caffe import deploy_text, match_weights, read_caffemodel, read_prototxt
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.deploy import deploy_text
+from cnnvis.caffe.matching import match_weights
+from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
 from cnnvis.engines.pycaffe_process import start_caffe

@@ -152,7 +152,7 @@ def make_pruning(
 
 def check_prunable(network, prototxt, layer, zero):
     """Raise a `UserError` unless a layer has filters that can be removed."""
-    from cnnvis.caffe import read_prototxt
+    from cnnvis.caffe.prototxt import read_prototxt
 
     check_layers(network, prototxt, [layer])
     found = list(read_prototxt(prototxt).layer)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.caffe import read_deploy, write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.caffe.deploy import read_deploy
 from cnnvis.core.errors import UserError
 from cnnvis.engines.inspection import inspect
 

@@ -376,7 +376,7 @@ def _centre(values, shape, path):
 
 def _read_mean_file(path):
     if Path(path).suffix == ".binaryproto":
-        from cnnvis.caffe import read_binaryproto
+        from cnnvis.caffe.binaryproto import read_binaryproto
 
         values = read_binaryproto(path)
     else:

@@ -26,7 +26,8 @@ from photographs import (
 )
 
 from cnnvis.activations.grids import make_filters
-from cnnvis.caffe import read_prototxt, write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from cnnvis.activations import grids
-from cnnvis.caffe import write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.drawing import LABEL_ROOM, MARGIN, TITLE_ROOM
 from cnnvis.core.errors import UserError

@@ -3,7 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from cnnvis.caffe import parse_prototxt, read_caffemodel, write_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel, write_caffemodel
+from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.caffe.schema import messages
 from cnnvis.core.errors import UserError
 

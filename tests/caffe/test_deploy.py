@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import cnnvis
-from cnnvis.caffe import as_deploy, deploy_text, parse_prototxt, read_deploy
-from cnnvis.caffe.deploy import _warn
+from cnnvis.caffe.deploy import _warn, as_deploy, deploy_text, read_deploy
+from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.core.errors import UserError
 from cnnvis.engines.inspection import inspect
 

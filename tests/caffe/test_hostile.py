@@ -8,7 +8,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnvis.caffe import parse_prototxt, read_binaryproto, read_caffemodel
+from cnnvis.caffe.binaryproto import read_binaryproto
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import varint
 from cnnvis.core.errors import UserError

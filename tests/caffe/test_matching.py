@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cnnvis.caffe import match_weights
+from cnnvis.caffe.matching import match_weights
 from cnnvis.core.errors import UserError
 
 

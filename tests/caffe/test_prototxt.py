@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cnnvis.caffe import parse_prototxt, read_prototxt
+from cnnvis.caffe.prototxt import parse_prototxt, read_prototxt
 from cnnvis.core.errors import UserError
 
 
@@ -37,8 +37,9 @@ def test_squeezenet(squeezenet):
 def test_reading_does_not_load_numpy(save):
     path = save('layer { name: "a" }', "net.prototxt")
     code = (
-        "import sys, cnnvis.caffe\n"
-        f"cnnvis.caffe.read_prototxt({str(path)!r})\n"
+        "import sys\n"
+        "from cnnvis.caffe.prototxt import read_prototxt\n"
+        f"read_prototxt({str(path)!r})\n"
         "assert 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -60,14 +60,13 @@ def test_a_caffe_in_the_same_process_keeps_its_messages():
     """pycaffe registers messages of the same names in protobuf's global pool."""
     code = (
         "from google.protobuf import descriptor_pb2, descriptor_pool\n"
-        "import cnnvis.caffe\n"
-        "cnnvis.caffe.schema\n"
+        "from cnnvis.caffe.prototxt import parse_prototxt\n"
         "file = descriptor_pb2.FileDescriptorProto(name='caffe.proto', package='caffe')\n"
         "file.message_type.add(name='NetParameter')\n"
         "file.message_type.add(name='BlobProto')\n"
         "pool = descriptor_pool.Default()\n"
         "pool.AddSerializedFile(file.SerializeToString())\n"
         "assert not pool.FindMessageTypeByName('caffe.NetParameter').fields\n"
-        "assert cnnvis.caffe.parse_prototxt('layer { name: \"a\" }').layer[0].name == 'a'\n"
+        "assert parse_prototxt('layer { name: \"a\" }').layer[0].name == 'a'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

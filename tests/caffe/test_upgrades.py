@@ -1,7 +1,7 @@
 import pytest
 from google.protobuf import text_format
 
-from cnnvis.caffe import parse_prototxt
+from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.upgrades import TYPES
 from cnnvis.core.errors import UserError

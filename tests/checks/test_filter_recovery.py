@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import cnnvis
-from cnnvis.caffe import read_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.checks.filter_recovery import Geometry, equations, make_recovery, read_volume, recover
 from cnnvis.core.errors import UserError
 from cnnvis.core.volume_files import to_bytes, write_volume

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnvis.caffe import write_caffemodel
+from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.checks import finite_differences, gradient_check
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError

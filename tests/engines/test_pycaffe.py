@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import cnnvis
-from cnnvis.caffe import read_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.core.errors import UserError
 from cnnvis.engines import pycaffe_process
 from cnnvis.engines.pycaffe import _with_gradients

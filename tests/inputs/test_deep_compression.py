@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnvis.caffe import read_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.core.errors import UserError
 from cnnvis.inputs.deep_compression import decode, decode_network
 

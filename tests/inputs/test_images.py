@@ -7,9 +7,9 @@ import scipy.linalg
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from cnnvis.caffe import write_binaryproto
 from cnnvis.core.errors import UserError
 from cnnvis.inputs import images
+from tests.binaryproto import write_binaryproto
 
 SHARED = Path(__file__).parents[3] / "shared"
 needs_shared = pytest.mark.skipif(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import cnnvis
-from cnnvis.caffe import match_weights, read_caffemodel, read_prototxt
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.matching import match_weights
+from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.engines.inspection import inspect
 from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.inputs.sources import read_source

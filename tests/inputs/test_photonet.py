@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import cnnvis
-from cnnvis.caffe import read_caffemodel, read_prototxt
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.prototxt import read_prototxt
 
 FOLDER = Path(__file__).parents[2] / "models" / "photonet"
 PROTOTXT, WEIGHTS = FOLDER / "deploy.prototxt", FOLDER / "photonet.caffemodel"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnvis.caffe import read_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.core.errors import UserError
 from cnnvis.inputs.downloads import fetch_file
 from cnnvis.inputs.sources import as_file, described, missing_files, read_source

@@ -6,7 +6,7 @@ values, and the blob's name stands for the last of them, as it does in Caffe aft
 
 from dataclasses import dataclass, field
 
-from cnnvis.caffe import read_deploy
+from cnnvis.caffe.deploy import read_deploy
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.numpy.layers import LAYERS, Layer
 from cnnvis.engines.numpy.splits import insert_splits

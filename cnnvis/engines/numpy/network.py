@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cnnvis.caffe import match_weights, read_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.matching import match_weights
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.graph import read_graph

@@ -1,22 +1,100 @@
-"""What every engine offers, in terms of the few things each does in its own way."""
+"""What every engine offers."""
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from cnnvis.core.errors import UserError
 
 
-class Engine:
-    """An opened network; `cnnvis.open_network` says what it can be asked.
+class Engine(ABC):
+    """An open network, to be used as a context manager; see `cnnvis.open_network`.
 
-    An engine has ``source`` (the prototxt), ``inputs`` ``{blob: shape}``, ``dtype``, and the
-    methods ``forward``, ``gradients``, ``set_weights`` and ``close``.
+    Attributes
+    ----------
+    source : str
+        The prototxt, for error messages.
+    inputs : dict
+        ``{blob: shape}`` of the network's inputs, the images' axis included.
+    input_shape : tuple of int
+        (C, H, W) of the first input.
+    dtype : dtype
+        Of the arithmetic and of all results.
+    params : dict
+        ``{layer: [weights, bias, ...]}``; change them by `set_weights` only.
     """
+
+    source: str
+    inputs: dict
+    input_shape: tuple
+    dtype: np.dtype
+    params: dict
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
         self.close()
+
+    @abstractmethod
+    def close(self):
+        """Release the network's threads or process."""
+
+    @abstractmethod
+    def set_weights(self, weights):
+        """Replace the weights of some layers.
+
+        Parameters
+        ----------
+        weights : dict
+            ``{layer: [weights, bias, ...]}``.
+
+        Raises
+        ------
+        UserError
+            If a layer has no weights, or theirs have other shapes.
+        """
+
+    @abstractmethod
+    def forward(self, batch, blobs=None):
+        """Return blobs after one forward pass of a batch.
+
+        Parameters
+        ----------
+        batch : ndarray, shape (N, C, H, W), or dict of them
+            The input; ``{blob: array}`` for a network with several.
+        blobs : list of str, optional
+            By default all of them; fewer need less memory and time.
+
+        Returns
+        -------
+        dict
+            ``{blob: array (N, ...)}``. A blob changed in place is as Caffe leaves it.
+
+        Raises
+        ------
+        UserError
+            If a blob does not exist, or the batch does not fit the network.
+        """
+
+    @abstractmethod
+    def gradients(self, batch, blob, neuron, layers, data=False):
+        """Return the gradients of one element of a blob, per image.
+
+        Parameters
+        ----------
+        batch, blob, neuron, layers
+            As in `weight_gradient`.
+        data : bool
+            Whether the gradient with respect to the first input is wanted too.
+
+        Returns
+        -------
+        of_weights : dict
+            ``{layer: [array (N, ...) with respect to weights, to bias, ...]}``.
+        of_data : ndarray of shape (N, C, H, W), or None
+            None unless `data`.
+        """
 
     def weight_gradient(self, batch, blob, neuron, layers):
         """Return the gradient of one element of a blob with respect to weights, per image.
@@ -25,9 +103,9 @@ class Engine:
         ----------
         batch : ndarray, shape (N, C, H, W)
         blob : str
-            A blob; the score for a neuron of the last layer.
+            The score, for a neuron of the last layer.
         neuron : int, sequence of N int, or ndarray
-            Its element, counted over the blob of one image in C order. A floating-point array
+            The element, counted over the blob of one image in C order. A floating-point array
             of the blob's shape (N, ...) asks for the gradient of the sum of the blob weighted
             with it instead, as for a loss.
         layers : list of str
@@ -45,25 +123,56 @@ class Engine:
         """Return the gradient of one element of a blob with respect to the input (N, C, H, W)."""
         return self.gradients(batch, blob, neuron, [], data=True)[1]
 
-    def given_inputs(self, batch):
-        """Return ``{blob: array}`` of a batch, as this engine's dtype.
+    def scores_without(self, batch, layer, sets, blob, keep_bias=False):
+        """Return a blob's values with sets of filters ablated, one set at a time.
+
+        Parameters
+        ----------
+        batch : ndarray, shape (N, C, H, W)
+        layer : str
+            A layer whose first axis of weights counts its filters.
+        sets : sequence of sequences of int
+            The filters whose weights are set to zero together; a set may be empty.
+        blob : str
+            The score.
+        keep_bias : bool
+            Whether ablated filters keep their bias, which is otherwise set to zero too.
+
+        Returns
+        -------
+        ndarray, shape (len(sets), N, elements of the blob)
+        """
+        kept, scores = self.params[layer], []
+        try:
+            for filters in sets:
+                ablated = [array.copy() for array in kept]
+                for array in ablated[:1] if keep_bias else ablated:
+                    array[list(filters)] = 0
+                self.set_weights({layer: ablated})
+                scores.append(self.forward(batch, [blob])[blob])
+        finally:
+            self.set_weights({layer: kept})
+        return np.stack([array.reshape(len(array), -1) for array in scores])
+
+    def as_inputs(self, batch):
+        """Return ``{blob: array}`` of a batch, contiguous and of this engine's dtype.
 
         Raises
         ------
         UserError
             If an input is missing, or a shape is not (images, channels, height, width).
         """
-        given = batch if isinstance(batch, dict) else {next(iter(self.inputs)): batch}
-        found = {}
+        arrays = batch if isinstance(batch, dict) else {next(iter(self.inputs)): batch}
+        inputs = {}
         for blob, shape in self.inputs.items():
-            if blob not in given:
+            if blob not in arrays:
                 raise UserError(f"{self.source}: input {blob!r} is missing from the batch")
-            array = np.ascontiguousarray(given[blob], self.dtype)
+            array = np.ascontiguousarray(arrays[blob], self.dtype)
             if array.ndim != len(shape) or array.shape[1:2] != tuple(shape[1:2]) or not array.size:
-                wanted = ", ".join(map(str, ["images", *shape[1:]]))
+                expected = ", ".join(map(str, ["images", *shape[1:]]))
                 raise UserError(
                     f"{self.source}: batch of shape {array.shape} for input {blob!r}, "
-                    f"expected ({wanted})"
+                    f"expected ({expected})"
                 )
-            found[blob] = array
-        return found
+            inputs[blob] = array
+        return inputs

@@ -109,7 +109,7 @@ class Network(Engine):
         return self._params
 
     def set_weights(self, weights):
-        """Replace the weights of some layers: ``{layer: [weights, bias, ...]}``."""
+        """See `Engine.set_weights`."""
         self._layers_with_weights(weights)
         expected = {layer: self.weight_shapes[layer] for layer in weights}
         self._send_weights(match_weights(weights, expected, path="weights"))
@@ -121,37 +121,20 @@ class Network(Engine):
             self._caffe.ask("set_weights", self.source, files=files)
 
     def forward(self, batch, blobs=None):
-        """Return blobs after one forward pass of a batch.
-
-        Parameters
-        ----------
-        batch : ndarray, shape (N, C, H, W), or dict of them
-            The input; ``{blob: array}`` for a network of several.
-        blobs : list of str, optional
-            Which; all of them where None.
-
-        Returns
-        -------
-        dict
-            ``{blob: float32 array (N, ...)}``. A blob changed in place is as Caffe leaves it.
-        """
+        """See `Engine.forward`."""
         names = list(self.blobs) if blobs is None else list(blobs)
         for blob in names:
             self._check_blob(blob)
         with self._caffe.arrays() as given:
-            inputs = {blob: given(array) for blob, array in self.given_inputs(batch).items()}
+            inputs = {blob: given(array) for blob, array in self.as_inputs(batch).items()}
             answer = self._caffe.ask("forward", self.source, inputs=inputs, blobs=names)
         return {blob: self._caffe.take(path) for blob, path in answer.items()}
 
     def gradients(self, batch, blob, neuron, layers, data=False):
-        """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.
-
-        Each array has a leading axis of N. The second is None unless `data`. Caffe sums the
-        gradients of a batch, so it is given one image after the other.
-        """
+        """See `Engine.gradients`. Caffe sums those of a batch, so images go one at a time."""
         self._check_blob(blob)
         self._layers_with_weights(layers)
-        arrays = self.given_inputs(batch)
+        arrays = self.as_inputs(batch)
         images = len(next(iter(arrays.values())))
         with self._caffe.arrays() as given:
             answer = self._caffe.ask(

@@ -27,7 +27,7 @@ from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json
 from cnnvis.gradients.weight_gradients import check_layers, check_neuron
-from cnnvis.importance.ablations import is_for_others, plan_removals, score_passes
+from cnnvis.importance.ablations import is_for_others, plan_ablations
 from cnnvis.importance.class_importance import class_order
 from cnnvis.importance.streaming import checkpoint_of, digest_of, forget, sum_over
 from cnnvis.inputs.image_sets import list_images, prepare_for
@@ -118,7 +118,7 @@ def make_pruning(
     for entry in collections.values():
         check_neuron(network, prototxt, score, entry["cls"])
     order, means = class_order(importance_npz, layer)
-    removals = plan_removals(order, means, steps, seeds, layer)
+    removals = plan_ablations(order, means, steps, seeds, layer)
     prepare = prepare_for(network, mean=mean, input_scale=input_scale, channel_order=channel_order)
     options = {"engine": engine, "threads": threads, "surplus": surplus, **(engine_options or {})}
     files = [prototxt, weights, *([mean["file"]] if isinstance(mean, dict) else [])]
@@ -193,7 +193,7 @@ def count_errors(
     images : list of str
     prepare : callable
         From a path to an input.
-    removals : list of Removal
+    removals : list of Ablation
     cls : int
         The class of all images.
     layer, score, zero
@@ -214,12 +214,10 @@ def count_errors(
         "errors": np.zeros((len(sets), len(TOPS)), np.int64),
         "probability": np.zeros(len(sets)),
     }
-    scores_without = score_passes(network, layer, score, zero)
 
     def step(inputs):
-        ask = scores_without(inputs)
-        for place, filters in enumerate(sets):
-            scores = ask(filters)
+        of_sets = network.scores_without(inputs, layer, sets, score, keep_bias=zero == "weights")
+        for place, (filters, scores) in enumerate(zip(sets, of_sets, strict=True)):
             check_finite(scores, f"{name}: scores without {len(filters)} filters of {layer}")
             higher = count_higher(scores, cls)
             sums["errors"][place] += [np.count_nonzero(higher >= top) for top in TOPS]
@@ -260,7 +258,7 @@ def to_rows(removals, counted, collections):
 
     Parameters
     ----------
-    removals : dict of str to list of Removal
+    removals : dict of str to list of Ablation
         By collection.
     counted : dict of str to dict
         Of `count_errors`, by collection.

@@ -5,6 +5,7 @@ import pytest
 
 import cnnvis
 from cnnvis.core.errors import UserError
+from cnnvis.engines.base import Engine
 from cnnvis.engines.inspection import inspect
 from tests.engines.goldens import GOLDENS, difference
 
@@ -199,3 +200,48 @@ def test_a_weighted_sum_of_neurons(thin, batch):
     parts = [thin.weight_gradient(batch, "fc8", neuron, ["conv1"])["conv1"] for neuron in (2, 5)]
     found = thin.weight_gradient(batch, "fc8", weights, ["conv1"])["conv1"]
     assert difference(found, 2 * parts[0] - parts[1]) <= 1e-5
+
+
+@pytest.mark.parametrize("keep_bias", [False, True])
+@pytest.mark.parametrize("layer", ["conv1", "conv5", "fc7", "fc8"])
+def test_scores_without_filters_are_those_of_other_weights(thin, batch, layer, keep_bias):
+    before = [array.copy() for array in thin.params[layer]]
+    sets = [(), (2,), (0, 7, 1), range(len(before[0]))]
+    scores = thin.scores_without(batch, layer, sets, "fc8", keep_bias)
+    assert scores.shape == (4, 2, 10)
+    whole_passes = Engine.scores_without(thin, batch, layer, sets, "fc8", keep_bias)
+    for fast, whole in zip(scores, whole_passes, strict=True):
+        assert difference(fast, whole) <= 1e-5
+    for array, kept in zip(thin.params[layer], before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
+def test_whole_passes_restore_weights_even_after_an_error(thin, batch):
+    before = thin.params["conv1"][0].copy()
+    with pytest.raises(UserError, match="fc9"):
+        Engine.scores_without(thin, batch, "conv1", [[0]], "fc9")
+    np.testing.assert_array_equal(thin.params["conv1"][0], before)
+
+
+def test_ablated_filters_by_hand(tmp_path):
+    text = """layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+        convolution_param { num_output: 2 kernel_size: 1 } }
+    layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+    layer { name: "fc" type: "InnerProduct" bottom: "c" top: "fc"
+        inner_product_param { num_output: 1 bias_term: false } }"""
+    weights = {
+        "c": [np.array([2.0, -1.0]).reshape(2, 1, 1, 1), np.array([1.0, 10.0])],
+        "fc": [np.array([[1.0, 100.0]])],
+    }
+    network = network_of(tmp_path, text, weights, size=(1, 1, 1, 1))
+    images = np.array([3.0, 4.0]).reshape(2, 1, 1, 1)
+    # Of 3 the filters make 7 and 7, of 4 they make 9 and 6.
+    sets = [[], [0], [1], [0, 1]]
+    assert network.scores_without(images, "c", sets, "fc")[:, :, 0].tolist() == [
+        [707, 609],
+        [700, 600],
+        [7, 9],
+        [0, 0],
+    ]
+    kept = network.scores_without(images, "c", sets, "fc", keep_bias=True)
+    assert kept[:, :, 0].tolist() == [[707, 609], [701, 601], [1007, 1009], [1001, 1001]]

@@ -10,8 +10,9 @@ from PIL import Image
 import cnnvis
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
+from cnnvis.engines.base import Engine
 from cnnvis.engines.inspection import inspect
-from cnnvis.importance.ablations import THRESHOLDS, Removal, plan_removals, score_passes
+from cnnvis.importance.ablations import THRESHOLDS, Ablation, plan_ablations
 from cnnvis.importance.class_importance import make_class_sums
 from cnnvis.importance.pruning import COLUMNS, count_errors, count_higher, make_pruning, sweep
 from cnnvis.inputs.image_sets import list_images, prepare_for
@@ -21,21 +22,6 @@ from tests.tiny_network import write_network
 
 WEIGHTS = THIN.with_suffix(".caffemodel")
 OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg")
-
-
-class Plain:
-    """A network that knows no more than every engine does."""
-
-    def __init__(self, network):
-        self.network = network
-
-    params = property(lambda self: self.network.params)
-
-    def forward(self, batch, blobs):
-        return self.network.forward(batch, blobs)
-
-    def set_weights(self, weights):
-        self.network.set_weights(weights)
 
 
 @pytest.fixture
@@ -91,44 +77,11 @@ def prune(importance, collections, folder, **options):
     return outputs
 
 
-def scores_with_zeros(network, batch, layer, filters, zero):
-    kept = network.params[layer]
-    zeroed = [array.copy() for array in kept]
-    for array in zeroed if zero == "weights_and_bias" else zeroed[:1]:
-        array[list(filters)] = 0
-    network.set_weights({layer: zeroed})
-    scores = network.forward(batch, ["fc8"])["fc8"]
-    network.set_weights({layer: kept})
-    return scores
-
-
-@pytest.mark.parametrize("zero", ["weights_and_bias", "weights"])
-@pytest.mark.parametrize("layer", ["conv1", "conv5", "fc7", "fc8"])
-def test_scores_without_filters_are_those_of_changed_weights(thin, layer, zero):
-    batch = np.load(THIN.with_suffix(".npz"))["data"]
-    before = [array.copy() for array in thin.params[layer]]
-    ask = score_passes(thin, layer, "fc8", zero)(batch)
-    plain = score_passes(Plain(thin), layer, "fc8", zero)(batch)
-    for filters in ((), (2,), (0, 1, 7), tuple(range(len(before[0])))):
-        expected = scores_with_zeros(thin, batch, layer, filters, zero)
-        np.testing.assert_allclose(ask(filters), expected, atol=1e-5 * np.abs(expected).max())
-        np.testing.assert_array_equal(plain(filters), expected)
-    for array, kept in zip(thin.params[layer], before, strict=True):
-        np.testing.assert_array_equal(array, kept)
-
-
-def test_zeroing_weights_alone_keeps_the_bias(thin):
-    batch = np.load(THIN.with_suffix(".npz"))["data"]
-    both = score_passes(thin, "conv1", "fc8", "weights_and_bias")(batch)(range(16))
-    alone = score_passes(thin, "conv1", "fc8", "weights")(batch)(range(16))
-    assert np.abs(both - alone).max() > 1e-3 * np.abs(both).max()
-
-
 @pytest.mark.parametrize("chunk", [2, 50])
 def test_counts_are_those_of_images_one_by_one(thin, collections, tmp_path, chunk):
     images = list_images(collections["cats"]["path"])
     prepare = prepare_for(inspect(THIN), mean=MEAN)
-    removals = [Removal("none", ()), Removal("single", (1,)), Removal("most", (0, 3, 5))]
+    removals = [Ablation("none", ()), Ablation("single", (1,)), Ablation("most", (0, 3, 5))]
     found = count_errors(
         thin,
         images,
@@ -146,7 +99,7 @@ def test_counts_are_those_of_images_one_by_one(thin, collections, tmp_path, chun
         top1, top5, probability = 0, 0, 0.0
         for image in images:
             batch = prepare(image)[None]
-            scores = scores_with_zeros(thin, batch, "conv1", removal.filters, "weights_and_bias")[0]
+            scores = Engine.scores_without(thin, batch, "conv1", [removal.filters], "fc8")[0, 0]
             place = np.argsort(-scores, kind="stable").tolist().index(4)
             top1, top5 = top1 + (place >= 1), top5 + (place >= 5)
             powers = np.exp(scores - scores.max(), dtype=np.float64)
@@ -173,7 +126,7 @@ def test_errors_by_hand(tmp_path):
             network,
             list_images(tmp_path / "images"),
             prepare_for(inspect(prototxt), mean=[128.0]),
-            [Removal("none", ()), Removal("single", (0,)), Removal("single", (1,))],
+            [Ablation("none", ()), Ablation("single", (0,)), Ablation("single", (1,))],
             cls=1,
             layer="conv1",
             score="fc8",
@@ -189,7 +142,7 @@ def test_errors_by_hand(tmp_path):
 def test_removals_are_nested_and_follow_the_importance():
     means = np.array([3.0, 1.0, 2.0, 10.0, 0.4])
     order = np.argsort(means)
-    removals = plan_removals(order, means, [1, 3], 2, "conv1")
+    removals = plan_ablations(order, means, [1, 3], 2, "conv1")
     by_kind = {}
     for removal in removals:
         by_kind.setdefault(removal.kind, []).append(removal.filters)
@@ -202,7 +155,7 @@ def test_removals_are_nested_and_follow_the_importance():
         few, many = (set(removal.filters) for removal in random if removal.seed == seed)
         assert few < many and len(many) == 3
     assert random == [
-        r for r in plan_removals(order, means, [1, 3], 2, "conv1") if r.kind == "random"
+        r for r in plan_ablations(order, means, [1, 3], 2, "conv1") if r.kind == "random"
     ]
     thresholds = {r.threshold: r.filters for r in removals if r.kind == "threshold"}
     assert set(thresholds) == set(THRESHOLDS)
@@ -212,7 +165,7 @@ def test_removals_are_nested_and_follow_the_importance():
 @pytest.mark.parametrize("count", [1, 2, 96, 384])
 def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
     means = np.arange(1.0, count + 1)
-    removals = plan_removals(np.arange(count), means, None, 0, "c")
+    removals = plan_ablations(np.arange(count), means, None, 0, "c")
     sizes = [len(removal.filters) for removal in removals if removal.kind == "least"]
     assert sizes[0] == 1 and sizes[-1] == count and sizes == sorted(set(sizes))
 
@@ -291,7 +244,7 @@ def test_a_checkpoint_of_other_removals_is_not_used(importance, collections, tmp
             network,
             images,
             prepare_for(inspect(THIN), mean=MEAN),
-            [Removal("none", ())],
+            [Ablation("none", ())],
             cls=4,
             layer="conv1",
             score="fc8",

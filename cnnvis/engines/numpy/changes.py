@@ -239,6 +239,14 @@ class Base:
         self.network.workers.over_images(add, len(out))
 
 
+def has_filters(graph, layer):
+    """Whether each filter of a layer, an entry of its weights and bias, is a channel of its top."""
+    node = graph.nodes[graph.node(layer)].layer
+    return node.param.type == "Convolution" or (
+        node.param.type == "InnerProduct" and node.inner.axis == 1 and not node.inner.transpose
+    )
+
+
 def find_route(graph, start, targets):
     """Return the `Route` of a change from the value `start` to the values `targets`."""
     route, apart, touched = Route(), {start}, {start}

@@ -6,6 +6,7 @@ from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
+from cnnvis.engines.numpy.changes import Base, has_filters
 from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.perturbations import Perturbations
@@ -63,7 +64,7 @@ class Network(Engine):
         self.workers.close()
 
     def set_weights(self, weights):
-        """Replace the weights of some layers: ``{layer: [weights, bias, ...]}``."""
+        """See `Engine.set_weights`."""
         for layer, arrays in weights.items():
             self._layers_with_weights([layer])
             expected = {layer: self.weight_shapes[layer]}
@@ -72,51 +73,23 @@ class Network(Engine):
         share(self._shared, self.params, changed=weights)
 
     def forward(self, batch, blobs=None):
-        """Return blobs after one forward pass of a batch.
-
-        Parameters
-        ----------
-        batch : ndarray, shape (N, C, H, W), or dict of them
-            The input; ``{blob: array}`` for a network of several.
-        blobs : list of str, optional
-            Which; all of them where None. Fewer need less memory and time.
-
-        Returns
-        -------
-        dict
-            ``{blob: array (N, ...)}``. A blob changed in place is as Caffe leaves it.
-        """
+        """See `Engine.forward`."""
         return self._blobs(self._inputs(batch), list(self.graph.blobs) if blobs is None else blobs)
 
-    def outputs(self, batch, layers):
-        """Return what layers write, ``{layer: array (N, ...)}``, before anything in place follows.
+    def scores_without(self, batch, layer, sets, blob, keep_bias=False):
+        """Return a blob's values with sets of filters ablated, one set at a time.
 
-        For a convolution this is its output before the ReLU that CaffeNet has in place.
+        Parameters and result are those of `Engine.scores_without`. What lies below the layer is
+        computed once, and above it only what changes; equal to whole passes but for rounding.
         """
-        inputs = self._inputs(batch)
-        values = self._run(inputs, [self.graph.output(layer) for layer in layers])
-        return {layer: values.whole(self.graph.output(layer)) for layer in layers}
-
-    def resume(self, outputs, blobs):
-        """Return blobs after a forward pass that starts from what layers have written.
-
-        Parameters
-        ----------
-        outputs : dict
-            ``{layer: array (N, ...)}`` as `outputs` returns them, perhaps changed. Every path
-            from the input to the `blobs` must pass one of these layers.
-        blobs : list of str
-
-        Returns
-        -------
-        dict
-            ``{blob: array (N, ...)}``, bit for bit what a full pass would give.
-        """
-        given = {
-            self.graph.output(layer): np.ascontiguousarray(array, self.dtype)
-            for layer, array in outputs.items()
-        }
-        return self._blobs(given, blobs)
+        self._layers_with_weights([layer])
+        if partners(self._shared, [layer]) or not has_filters(self.graph, layer):
+            return super().scores_without(batch, layer, sets, blob, keep_bias)
+        weights, *bias = self.params[layer]
+        left = bias[0] if keep_bias and bias else np.zeros(len(weights), self.dtype)
+        base = Base(self, batch, layer, [blob])
+        scores = [base.change(list(filters), left[list(filters)])[blob] for filters in sets]
+        return np.stack([array.reshape(len(array), -1) for array in scores])
 
     def perturbations(self, batch, blob, neuron, layer):
         """Return the `Perturbations` of one element of a blob as the weights of a layer vary.
@@ -127,10 +100,7 @@ class Network(Engine):
         return Perturbations(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
 
     def gradients(self, batch, blob, neuron, layers, data=False):
-        """Return ``{layer: [gradient of weights, of bias, ...]}``, and that of the input.
-
-        Each array has a leading axis of N. The second is None unless `data`.
-        """
+        """See `Engine.gradients`."""
         inputs = self._inputs(batch)
         self._layers_with_weights(layers)
         target = self.graph.value(blob)
@@ -178,7 +148,7 @@ class Network(Engine):
 
     def _inputs(self, batch):
         """Return ``{value: array}`` of the network's inputs."""
-        given = self.given_inputs(batch)
+        given = self.as_inputs(batch)
         return {
             number: given[value.blob]
             for number, value in enumerate(self.graph.values)

@@ -1,57 +1,41 @@
-"""All outputs of a layer in one picture, and the layer's filters themselves."""
+"""All feature maps of a layer in one picture, and the layer's filters themselves."""
 
 import numpy as np
 
-from cnnvis.activations.orderings import read_permutation
-from cnnvis.core.arrays import check_finite, check_maps, read_array
-from cnnvis.core.drawing import Colours, draw_sheet
+from cnnvis.core.arrays import check_finite
+from cnnvis.core.colours import Colours
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import read_json
-from cnnvis.gradients.weight_gradients import draw_tensor
+from cnnvis.core.sheets import draw_sheet, draw_tensor
 
 # A few outliers would leave everything else black.
 WHITE = 99.8
 
 
-def make_grid(blobs, ordering, picture, *, layer, blob, title):
-    """Draw all filter outputs of one layer, numbered, in one grey scale.
+def draw_grid(picture, feature_maps, permutation, *, layer, method, title):
+    """Draw all feature maps of one layer, numbered, in one grey scale.
 
     Parameters
     ----------
-    blobs : str or Path
-        The image's ``blobs.npz``.
-    ordering : str or Path
-        JSON of `cnnvis.activations.orderings.make_ordering`.
     picture : str or Path
         The PNG.
-    layer, blob : str
-        The convolution and its blob, (filters, height, width).
-    title : str
-
-    Raises
-    ------
-    UserError
-        If a file or the blob is not usable.
+    feature_maps : ndarray, (filters, height, width)
+        All values finite.
+    permutation : sequence of int, (filters,)
+        Which filter is at each position.
+    layer, method, title : str
+        The method of the ordering is named in the caption.
     """
-    outputs = read_array(blobs, blob)
-    check_maps(outputs, f"{blobs}: blob '{blob}'")
-    permutation = read_permutation(ordering, len(outputs))
-    method = read_json(ordering).get("method", "given")
-    low, high, extend = grey_limits(outputs)
-    count, height, width = outputs.shape
-    cut = (
-        ""
-        if extend == "neither"
-        else f", which the strongest {100 - WHITE:.1f} % of its values exceed"
-    )
+    low, high, extend = grey_limits(feature_maps)
+    count, height, width = feature_maps.shape
+    share = f", which {100 - WHITE:.1f} % of the values exceed" if extend == "max" else ""
     draw_sheet(
         picture,
-        outputs[permutation],
+        feature_maps[permutation],
         permutation,
         title=title,
-        caption=f"The output of each of the {count} filters of layer {layer} ({width} x {height} "
-        f"values), in the order '{method}'; the number above is the filter's. One grey scale for "
-        f"the whole layer: black is {low:.3g}, its minimum, white {high:.3g}{cut}.",
+        caption=f"The feature maps of the {count} filters of layer {layer} ({width} x {height} "
+        f"values each), in the order '{method}'. The number above each is the filter's. All have "
+        f"one grey scale: black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.",
         label="output of the filter",
         colours=Colours("gray", low, high, extend),
     )
@@ -72,49 +56,62 @@ def grey_limits(outputs):
     return low, high, "max" if top > high else "neither"
 
 
-def make_filters(
-    prototxt, weights, picture, *, layer, title, channel_order="BGR", input_shape=None
-):
-    """Draw the filters of one layer.
-
-    Filters over three channels are colour pictures: mid grey is 0, and what a filter looks for is
-    seen in its colours. Filters over other numbers of channels are their channels side by side,
-    as in `cnnvis.gradients.weight_gradients`, red positive and blue negative.
+def make_filters(model, pictures, *, network, channel_order="BGR"):
+    """Draw the filters of layers; the weights are read once for all.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
-        The network.
-    picture : str or Path
-        The PNG.
-    layer : str
-        A layer with weights.
-    title : str
+    model : Model
+    pictures : dict
+        ``{layer: PNG}``.
+    network : str
+        Its name, for the titles.
     channel_order : {"BGR", "RGB"}
         Of the network's input.
-    input_shape : sequence of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
 
     Raises
     ------
     UserError
-        If a file or the layer is not usable.
+        If a file or a layer is not usable.
     """
-    values = read_weights(prototxt, weights, layer, input_shape)
-    check_finite(values, f"{weights}: weights of layer '{layer}'")
-    if values.ndim != 4 or values.shape[1] != 3:
+    for layer, weights in read_weights(model, list(pictures)).items():
+        title = f"Filters of {layer} in {network}"
+        draw_filters(
+            pictures[layer], weights, layer=layer, title=title, channel_order=channel_order
+        )
+
+
+def draw_filters(picture, weights, *, layer, title, channel_order="BGR"):
+    """Draw the filters of one layer.
+
+    Filters over three channels are colour pictures: mid grey is 0, and the colours that a filter
+    responds to are the colours it is drawn in. Filters over other numbers of channels are drawn
+    as their channels side by side, red positive and blue negative.
+
+    Parameters
+    ----------
+    picture : str or Path
+        The PNG.
+    weights : ndarray, (filters, channels, kh, kw) or (filters, channels)
+        All values finite.
+    layer, title : str
+    channel_order : {"BGR", "RGB"}
+        Of three channels.
+    """
+    if weights.ndim != 4 or weights.shape[1] != 3:
         what = f"The weights of each filter of layer {layer}"
-        draw_tensor(picture, values, title=title, what=what, label="weight")
+        draw_tensor(picture, weights, title=title, what=what, label="weight")
         return
-    largest = np.abs(values).max()
+    largest = np.abs(weights).max()
     draw_sheet(
         picture,
-        to_colours(values, channel_order),
-        range(len(values)),
+        to_colours(weights, channel_order),
+        range(len(weights)),
         title=title,
-        caption=f"The {len(values)} filters of layer {layer}, {values.shape[2]} x "
-        f"{values.shape[3]} weights over three colours each. Mid grey is 0; the brightest and the "
-        f"darkest are +{largest:.3g} and -{largest:.3g}, the largest magnitude in the layer.",
+        caption=f"The {len(weights)} filters of layer {layer}, with {weights.shape[2]} x "
+        f"{weights.shape[3]} weights for each of the three colours. Mid grey is 0; the lightest "
+        f"and the darkest are +{largest:.3g} and -{largest:.3g}, the largest magnitude in the "
+        "layer.",
     )
 
 
@@ -135,25 +132,37 @@ def to_colours(values, channel_order="BGR"):
     return colours[..., ::-1] if channel_order == "BGR" else colours
 
 
-def read_weights(prototxt, weights, layer, input_shape=None):
-    """Return the weights of one layer of a ``.caffemodel``, in the shape the network gives them.
+def read_weights(model, layers):
+    """Read the weights of layers from a ``.caffemodel``, in the shapes the network gives them.
+
+    Parameters
+    ----------
+    model : Model
+    layers : list of str
+
+    Returns
+    -------
+    dict
+        ``{layer: ndarray}``.
 
     Raises
     ------
     UserError
-        If the layer has no weights in the network or the file.
+        If a layer has no weights in the network or the file, or they are not finite.
     """
     from cnnvis.caffe.caffemodel import read_caffemodel
     from cnnvis.caffe.matching import match_weights
-    from cnnvis.engines.inspection import inspect
 
-    shapes = inspect(prototxt, input_shape).layers_with_weights
-    if layer not in shapes:
-        raise UserError(
-            f"{prototxt}: layer '{layer}' has no weights; layers that have: {', '.join(shapes)}"
-        )
-    stored = read_caffemodel(weights)
-    if layer not in stored:
-        raise UserError(f"{weights}: no weights of layer '{layer}'; it has {', '.join(stored)}")
-    only = {layer: stored[layer][:1]}
-    return match_weights(only, {layer: [shapes[layer]]}, path=weights)[layer][0]
+    model.check_layers(layers)
+    stored = read_caffemodel(model.weights)
+    for layer in layers:
+        if layer not in stored:
+            raise UserError(
+                f"{model.weights}: no weights of layer '{layer}'; it has {', '.join(stored)}"
+            )
+    shapes = {layer: [model.info.layers_with_weights[layer]] for layer in layers}
+    only = {layer: stored[layer][:1] for layer in layers}
+    matched = match_weights(only, shapes, path=model.weights)
+    for layer in layers:
+        check_finite(matched[layer][0], f"{model.weights}: weights of layer '{layer}'")
+    return {layer: matched[layer][0] for layer in layers}

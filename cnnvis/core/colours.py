@@ -64,11 +64,18 @@ class Colours:
         >>> Colours("gray", 0, 2).pixels(np.array([-1.0, 1.0, 5.0]))[:, 0]
         array([  0, 128, 255], dtype=uint8)
         """
-        places = (values - self.low) * (256 / (self.high - self.low))
-        indices = np.nan_to_num(np.clip(places, 0, 255)).astype(np.uint8)
-        pixels = table(self.name)[indices]
+        pixels = table(self.name)[self.places(values)]
         pixels[np.isnan(values)] = 255
         return pixels
+
+    def places(self, values, count=256):
+        """Return which of `count` colours values have, as uint8; those beyond an end, its last."""
+        places = (values - self.low) * (count / (self.high - self.low))
+        return np.nan_to_num(np.clip(places, 0, count - 1)).astype(np.uint8)
+
+    def shades(self, count):
+        """Return `count` evenly spaced colours of the map, uint8 RGB (count, 3)."""
+        return table(self.name)[np.rint(np.linspace(0, 255, count)).astype(int)]
 
     def mappable(self):
         """Return what ``Figure.colorbar`` needs, for figures drawn by matplotlib."""

@@ -1,26 +1,18 @@
-"""What all pictures share: figures without global state, one look, atomic files.
+"""Figures of plots with axes, drawn with matplotlib: no global state, one look, atomic files.
 
-Pictures of arrays are laid out in pixels and every value covers a whole number of them: resampled
-activations show patterns that are not in the network.
+Places are in pixels. Pictures without plots are painted, by `cnnvis.core.painting`: that takes less
+than importing matplotlib.
 """
 
-import math
 import textwrap
 
 import numpy as np
 
 from cnnvis.core.colours import BLUE, GREEN, GREY, GROUP_COLOURS, ORANGE, Colours  # noqa: F401
 from cnnvis.core.files import atomic
+from cnnvis.core.painting import BAR_ROOM, LINE, MARGIN, TITLE_ROOM  # noqa: F401
 
 DPI = 120
-MARGIN = 24
-TITLE_ROOM = 52
-BAR_ROOM = 110
-LABEL_ROOM = 15
-LINE = 19
-SHEET_WIDTH = 1500
-LARGEST_SHEET = 2600
-LARGEST_TILE = 150
 
 
 def new_figure(width, height, **options):
@@ -138,37 +130,6 @@ def add_caption(figure, caption):
     )
 
 
-def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None):
-    """Draw many small pictures as one numbered sheet.
-
-    Parameters
-    ----------
-    path : str or Path
-        The PNG.
-    tiles : ndarray, (count, height, width) or (count, height, width, 3)
-        Values for a colour map, or RGB in [0, 1].
-    numbers : sequence
-        What stands above each tile.
-    title, caption : str
-    label : str, optional
-        Of the colour bar; without it there is none.
-    colours : Colours, optional
-        What values look like; not for RGB.
-    """
-    tiles, scale, columns = _fit(tiles)
-    sheet, corners = montage(enlarge(tiles, scale), columns)
-    pixels = write_numbers(to_pixels(sheet, colours), corners, numbers)
-    height, width = pixels.shape[:2]
-    room = BAR_ROOM if label else 0
-    figure = new_page(max(width + 2 * MARGIN + room, 560), height + TITLE_ROOM, title)
-    # Not imshow: these pixels are final, and its resampling takes longer than all the rest.
-    figure.figimage(pixels, MARGIN, 0, origin="upper")
-    if label:
-        place = (2 * MARGIN + width, TITLE_ROOM + LABEL_ROOM, min(height - LABEL_ROOM, 420))
-        add_colour_bar(figure, colours.mappable(), *place, label, colours.extend)
-    save_figure(figure, path, caption)
-
-
 def to_pixels(sheet, colours=None):
     """Return uint8 RGB of values (NaN is white), or of RGB in [0, 1]."""
     if sheet.ndim == 3:
@@ -187,82 +148,3 @@ def write_numbers(pixels, corners, numbers):
     for (top, left), number in zip(corners, numbers, strict=True):
         draw.text((left, top - 3), str(number), fill=(90, 90, 90), font=font, anchor="ls")
     return np.asarray(image)
-
-
-def montage(tiles, columns, gap=4, head=LABEL_ROOM):
-    """Put tiles side by side, row after row, with gaps and room for a number above each.
-
-    Parameters
-    ----------
-    tiles : ndarray, (count, height, width, ...)
-    columns : int
-    gap, head : int
-        Pixels right of each tile, and above it.
-
-    Returns
-    -------
-    sheet : ndarray, (rows * (head + height), columns * (width + gap) - gap, ...)
-        NaN (white) where there is no tile; 1 for RGB.
-    corners : list of (top, left)
-        Of each tile in the sheet.
-    """
-    count, height, width = tiles.shape[:3]
-    rows = math.ceil(count / columns)
-    empty = 1.0 if tiles.ndim == 4 else np.nan
-    size = (rows * (head + height), columns * (width + gap) - gap, *tiles.shape[3:])
-    sheet = np.full(size, empty, np.float32)
-    corners = []
-    for index, tile in enumerate(tiles):
-        top = index // columns * (head + height) + head
-        left = index % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = tile
-        corners.append((top, left))
-    return sheet, corners
-
-
-def enlarge(tiles, scale):
-    """Repeat each value of (count, height, width, ...) `scale` times both ways."""
-    return tiles.repeat(scale, axis=1).repeat(scale, axis=2)
-
-
-def _fit(tiles):
-    """Choose whole pixels per value and columns so that the sheet is about 3 : 2 and fits."""
-    count, height, width = tiles.shape[:3]
-
-    def columns_at(scale):
-        shape = (height * scale + LABEL_ROOM) / (width * scale + 4)
-        return _columns(count, math.sqrt(count * 1.5 * shape))
-
-    scale = 1
-    while (
-        columns_at(scale + 1) * (width * (scale + 1) + 4) <= SHEET_WIDTH
-        and max(height, width) * (scale + 1) <= LARGEST_TILE
-    ):
-        scale += 1
-    columns = columns_at(scale)
-    step = math.ceil(columns * width * scale / LARGEST_SHEET)
-    return (shrink(tiles, step) if step > 1 else tiles), scale, columns
-
-
-def _columns(count, ideal):
-    """Return a divisor of `count` that is not far from `ideal`, or `ideal` where there is none."""
-    divisors = [columns for columns in range(1, count + 1) if count % columns == 0]
-    nearest = min(divisors, key=lambda columns: abs(math.log(columns / ideal)))
-    if 0.7 < nearest / ideal < 1.45:
-        return nearest
-    return min(count, max(1, round(ideal)))
-
-
-def shrink(tiles, step):
-    """Average blocks of `step` x `step` values of (count, height, width, ...).
-
-    The last row or column is repeated to fill a block.
-    """
-    height, width = tiles.shape[1:3]
-    pad = [(0, 0)] * tiles.ndim
-    pad[1:3] = (0, -height % step), (0, -width % step)
-    tiles = np.pad(tiles, pad, mode="edge")
-    blocks = tiles.reshape(
-        len(tiles), tiles.shape[1] // step, step, tiles.shape[2] // step, step, *tiles.shape[3:]
-    )
-    return blocks.mean(axis=(2, 4))

@@ -4,20 +4,17 @@ import numpy as np
 
 from cnnvis.core.drawing import (
     BAR_ROOM,
-    LABEL_ROOM,
     MARGIN,
     TITLE_ROOM,
     Colours,
     add_colour_bar,
     draw_pixels,
-    enlarge,
-    montage,
     new_page,
-    shrink,
     to_pixels,
     write_numbers,
 )
 from cnnvis.core.files import atomic
+from cnnvis.core.sheets import LABEL_ROOM, enlarge, montage, shrink
 from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.comparison_figure import GROUP_COLOURS, VERDICTS, shorten
 

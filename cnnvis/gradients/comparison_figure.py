@@ -11,11 +11,10 @@ from cnnvis.core.drawing import (
     add_axes,
     add_colour_bar,
     add_image,
-    enlarge,
     new_page,
     save_figure,
-    shrink,
 )
+from cnnvis.core.sheets import enlarge, shrink
 from cnnvis.core.volume_files import tile_channels
 
 GROUP_COLOURS = {"reference": "#3b6fa0", "similar": "#7a9a4f", "dissimilar": "#b5743b"}

@@ -1,0 +1,234 @@
+"""Pictures of arrays with titles, scales and captions, painted with Pillow.
+
+Importing matplotlib takes longer than painting all pictures of a layer; figures of plots with axes
+are `cnnvis.core.drawing`'s. Every value covers a whole number of pixels: resampled activations show
+patterns that are not in the network.
+"""
+
+import functools
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
+
+from cnnvis.core.colours import GREY, INK, LIGHT_GREY, Colours
+from cnnvis.core.files import atomic
+
+MARGIN = 24
+TITLE_ROOM = 52
+BAR_ROOM = 110
+BAR_WIDTH = 14
+# Height of the arrow head of a colour bar.
+TIP = 12
+LINE = 19
+# Pixels a letter is high: of titles, labels, the numbers of axes, and the numbers of tiles.
+TITLE_SIZE, TEXT_SIZE, TICK_SIZE, NUMBER_SIZE = 18, 13, 12, 10
+# Of the 256 colours of a page with a palette, those of its colour map; the others are greys.
+SHADES = 224
+SMALLEST_TITLE = 11
+COMPRESSION = 3
+
+
+@functools.cache
+def font(size, bold=False):
+    """Return DejaVu Sans, which matplotlib ships, `size` pixels high."""
+    folder = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data/fonts/ttf"
+    path = folder / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+class Page:
+    """White paper with a title, on which tiles, scales and text are painted.
+
+    Places are pixels from the top left corner.
+
+    Parameters
+    ----------
+    width, height : int
+        Without the caption, for which the page grows.
+    title : str
+    colours : Colours, optional
+        Of everything on the page that is not grey. The page then has a palette, which makes the
+        PNG smaller and four times as fast to write as one in true colour.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        Of mode L or RGB.
+    """
+
+    def __init__(self, width, height, title, colours=None):
+        length = max(1, font(TITLE_SIZE, bold=True).getlength(title)) / TITLE_SIZE
+        size = max(SMALLEST_TITLE, min(TITLE_SIZE, math.floor((width - 2 * MARGIN) / length)))
+        width = max(width, math.ceil(size * length) + 2 * MARGIN)
+        self.colours = colours
+        self.image = Image.new("RGB" if colours is None else "L", (width, height), "white")
+        self._draw = ImageDraw.Draw(self.image)
+        self.write((MARGIN, 14), title, size, INK, "la", bold=True)
+
+    def _ink(self, colour):
+        return colour if self.colours is None else _grey_place(colour, _shades(self.colours))
+
+    def paste(self, pixels, left, top):
+        """Put pixels on the page: places in the palette, or uint8 RGB where it has none."""
+        self.image.paste(Image.fromarray(pixels), (left, top))
+
+    def write(self, place, text, size=TEXT_SIZE, colour=GREY, anchor="ls", bold=False):
+        """Write a line of text at (left, top), anchored as Pillow calls it ("ls": at its start)."""
+        self._draw.text(place, text, self._ink(colour), font(size, bold), anchor)
+
+    def write_upwards(self, left, middle, text, size=TEXT_SIZE):
+        """Write a line of text from below upwards; `left` is where its letters' tops are."""
+        width = math.ceil(font(size).getlength(text))
+        line = Image.new(self.image.mode, (width, LINE), "white")
+        ImageDraw.Draw(line).text((0, 0), text, self._ink(GREY), font(size), "la")
+        self.image.paste(line.transpose(Image.Transpose.ROTATE_90), (left, middle - width // 2))
+
+    def write_numbers(self, corners, numbers, left, top):
+        """Write a number above each tile of a `montage` at (left, top)."""
+        for (down, across), number in zip(corners, numbers, strict=True):
+            self.write((left + across, top + down - 3), str(number), NUMBER_SIZE)
+
+    def line(self, *places, colour=GREY):
+        """Draw a line one pixel wide through (left, top) places."""
+        self._draw.line(places, self._ink(colour))
+
+    def left_axis(self, left, top, height, ticks, label):
+        """Write the numbers and the label left of a picture.
+
+        Parameters
+        ----------
+        left, top, height : int
+            Of the picture.
+        ticks : list of (float, str)
+            Pixels from the picture's top, and what is written there.
+        label : str
+        """
+        for place, name in ticks:
+            middle = top + round(place)
+            self.line((left - 5, middle), (left - 1, middle))
+            self.write((left - 8, middle), name, TICK_SIZE, anchor="rm")
+        widest = max((font(TICK_SIZE).getlength(name) for _, name in ticks), default=0)
+        self.write_upwards(left - 12 - math.ceil(widest) - LINE, top + height // 2, label)
+
+    def lower_axis(self, left, top, width, ticks, label):
+        """Write the numbers and the label below a picture whose lower edge is `top`."""
+        for place, name in ticks:
+            middle = left + round(place)
+            self.line((middle, top), (middle, top + 4))
+            self.write((middle, top + 7), name, TICK_SIZE, anchor="ma")
+        self.write((left + width // 2, top + 25), label, anchor="ma")
+
+    def colour_bar(self, left, top, height, label, colours=None):
+        """Draw a colour scale with its numbers and its label, `BAR_ROOM` pixels wide in all.
+
+        An end beyond which values lie is an arrow head.
+        """
+        colours = colours or self.colours
+        low, high = colours.low, colours.high
+        values = np.linspace(high, low, height)[:, np.newaxis].repeat(BAR_WIDTH, axis=1)
+        right, bottom, middle = left + BAR_WIDTH - 1, top + height - 1, left + BAR_WIDTH // 2
+        over = [
+            (left, top),
+            (middle, top - TIP * (colours.extend in ("max", "both"))),
+            (right, top),
+        ]
+        under = [(right, bottom), (middle, bottom + TIP * (colours.extend in ("min", "both")))]
+        under += [(left, bottom)]
+        convert = palette_pixels if self.colours else Colours.pixels
+        self.paste(convert(colours, values), left, top)
+        for tip, corner in ((over, (left, top)), (under, (left, bottom))):
+            self._draw.polygon(tip, self.image.getpixel(corner))
+        self.line(*over, *under, over[0], colour=LIGHT_GREY)
+        names = [(value, number(value)) for value in ticks(low, high, height // 32)]
+        for value, name in names:
+            place = top + round((high - value) / (high - low) * (height - 1))
+            self.line((right + 1, place), (right + 5, place))
+            self.write((right + 9, place), name, TICK_SIZE, anchor="lm")
+        widest = max(font(TICK_SIZE).getlength(name) for _, name in names)
+        self.write_upwards(right + 14 + math.ceil(widest), top + height // 2, label)
+
+    def save(self, path, caption):
+        """Write the page as PNG, with a caption under it and in the file's metadata."""
+        lines = wrap(caption, self.image.width - 2 * MARGIN)
+        width, height = self.image.size
+        grown = Image.new(self.image.mode, (width, height + LINE * len(lines) + 36), "white")
+        grown.paste(self.image)
+        self.image, self._draw = grown, ImageDraw.Draw(grown)
+        for index, line in enumerate(lines):
+            self.write((MARGIN, height + LINE * (index + 1) + 5), line)
+        if self.colours is not None:
+            grown.putpalette(_palette(self.colours).tobytes())
+        description = PngImagePlugin.PngInfo()
+        description.add_text("Description", caption)
+        with atomic(path) as temporary:
+            grown.save(temporary, "PNG", pnginfo=description, compress_level=COMPRESSION)
+
+
+def palette_pixels(colours, values):
+    """Return values as places in the palette of a page with these colours, uint8."""
+    return colours.places(values, _shades(colours))
+
+
+def _shades(colours):
+    """Return how many colours of a palette are the colour map's: a grey map is greys itself."""
+    return 256 if colours.name == "gray" else SHADES
+
+
+@functools.cache
+def _grey_place(colour, shades):
+    """Return the place of a grey in a palette.
+
+    Greys are in line at the palette's end, so that the smooth edges of letters, which Pillow
+    interpolates between places, are greys as well.
+    """
+    first = shades % 256
+    return first + round((255 - first) * ImageColor.getrgb(colour)[0] / 255)
+
+
+def _palette(colours):
+    shades = _shades(colours)
+    greys = np.rint(np.linspace(0, 255, 256 - shades))[:, np.newaxis].repeat(3, axis=1)
+    return np.concatenate([colours.shades(shades), greys]).astype(np.uint8)
+
+
+def ticks(low, high, most):
+    """Return at most about `most` round numbers between `low` and `high`, at least one.
+
+    >>> ticks(0, 8.55, 10), ticks(-3.0, 3.0, 5)
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], [-2.5, 0.0, 2.5])
+    """
+    least = (high - low) / max(2, most)
+    power = 10 ** math.floor(math.log10(least))
+    step = next((power * times for times in (1, 2, 2.5, 5) if power * times >= least), 10 * power)
+    return [step * place for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def whole_ticks(count):
+    """Return about ten evenly spaced whole numbers below `count`, from 0."""
+    steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    return list(range(0, count, next((step for step in steps if count / step <= 12), 2000)))
+
+
+def number(value):
+    """Return a number as it is written on an axis.
+
+    >>> number(-0.5), number(250.0), number(2e-05)
+    ('−0.5', '250', '2e−05')
+    """
+    return f"{value:.6g}".replace("-", "−")
+
+
+def wrap(text, width):
+    """Break a text into lines of at most `width` pixels, at spaces."""
+    length = functools.cache(font(TEXT_SIZE).getlength)
+    lines, room = [[]], width
+    for word in text.split():
+        if lines[-1] and length(word) > room:
+            lines.append([])
+            room = width
+        lines[-1].append(word)
+        room -= length(word) + length(" ")
+    return [" ".join(line) for line in lines if line]

@@ -1,4 +1,4 @@
-"""The only place that runs a network: one interface, one module per engine."""
+"""Run networks: one interface (`cnnvis.engines.base.Engine`), one module per engine."""
 
 import importlib
 from pathlib import Path
@@ -27,26 +27,22 @@ def open_network(
     weights : str, Path or dict
         A ``.caffemodel``, or ``{layer: [weights, bias, ...]}``.
     engine : {"numpy", "pycaffe"}
-        Who computes: the embedded engine, or BVLC Caffe itself.
+        The embedded engine, or BVLC Caffe itself.
     dtype : {"float32", "float64"}
         The arithmetic. Caffe's own is float32.
     threads : int, optional
-        How many to use; by default every processor this process may run on.
+        By default one per processor that this process may use.
     surplus : {"error", "ignore"}
-        What becomes of weights in the file for layers the network does not have.
-        Caffe ignores them.
+        Whether weights of layers that the network does not have are refused or, as in Caffe,
+        ignored.
     input_shape : sequence of 3 int, optional
         (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
     **options
-        What the engine alone understands (``python`` for pycaffe).
+        Of one engine alone: ``python`` (pycaffe), the parsed ``graph`` (numpy).
 
     Returns
     -------
-    network
-        With ``input_shape`` (C, H, W); ``params`` ``{layer: [arrays]}``;
-        ``forward(batch, blobs=None)``; ``weight_gradient(batch, blob, neuron, layers)``;
-        ``data_gradient(batch, blob, neuron)``; ``set_weights({layer: [arrays]})``; ``close()``.
-        It is a context manager.
+    cnnvis.engines.base.Engine
 
     Raises
     ------
@@ -61,7 +57,7 @@ def open_network(
     (10, 96, 55, 55)
     """
     if engine not in ENGINES:
-        raise UserError(f"engine: {engine!r} is not known, expected one of {', '.join(ENGINES)}")
+        raise UserError(f"engine: {engine!r} is unknown, expected one of {', '.join(ENGINES)}")
     if not isinstance(weights, dict):
         weights = Path(weights)
     module = importlib.import_module(ENGINES[engine])

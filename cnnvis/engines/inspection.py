@@ -1,4 +1,4 @@
-"""What a network is like, from its prototxt alone: quick enough for every workflow start."""
+"""Inspect layer and blob shapes from a prototxt, without loading weights."""
 
 from dataclasses import dataclass
 
@@ -62,7 +62,11 @@ def inspect(prototxt, input_shape=None):
     """
     from cnnvis.engines.numpy.graph import read_graph
 
-    graph = read_graph(prototxt, input_shape)
+    return describe(read_graph(prototxt, input_shape))
+
+
+def describe(graph):
+    """Return the `NetworkInfo` of a parsed network."""
     shapes, weights = graph.shapes(graph.inputs)
     convolutions = {}
     for node in graph.nodes:

@@ -7,6 +7,8 @@ import numpy as np
 
 from cnnvis.core.arrays import read_npy
 from cnnvis.core.errors import UserError
+from cnnvis.engines import open_network
+from cnnvis.engines.inspection import describe
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,22 @@ class Model:
     python: str | None = None
 
     @cached_property
-    def info(self):
-        """The network's shapes, from its prototxt alone: a `cnnvis.engines.inspection.NetworkInfo`.
+    def graph(self):
+        """The parsed prototxt: a `cnnvis.engines.numpy.graph.Graph`.
 
         Raises
         ------
         UserError
             If the prototxt is not usable.
         """
-        from cnnvis.engines.inspection import inspect
+        from cnnvis.engines.numpy.graph import read_graph
 
-        return inspect(self.prototxt, self.input_shape)
+        return read_graph(self.prototxt, self.input_shape)
+
+    @cached_property
+    def info(self):
+        """The network's shapes: a `cnnvis.engines.inspection.NetworkInfo`."""
+        return describe(self.graph)
 
     @cached_property
     def classes(self):
@@ -90,10 +97,8 @@ class Model:
         -------
         cnnvis.engines.base.Engine
         """
-        from cnnvis.engines import open_network
-
         engine = engine or self.engine
-        options = {"python": self.python} if engine == "pycaffe" and self.python else {}
+        options = {"graph": self.graph} if engine == "numpy" else {"python": self.python}
         return open_network(
             self.prototxt,
             self.weights,

@@ -20,12 +20,10 @@ PLANS_KEPT = 16
 class Network(Engine):
     """A Caffe network, run by NumPy; see `cnnvis.open_network` for the parameters.
 
-    Attributes
+    Parameters
     ----------
-    params : dict
-        ``{layer: [weights, bias, ...]}``, arrays of this network's dtype.
-    input_shape : tuple of int
-        (C, H, W) of the first input.
+    graph : Graph, optional
+        The prototxt as `read_graph` returns it, where it is parsed already.
     """
 
     def __init__(
@@ -36,11 +34,12 @@ class Network(Engine):
         threads=None,
         surplus="error",
         input_shape=None,
+        graph=None,
     ):
         if dtype not in ("float32", "float64"):
             raise UserError(f"dtype: {dtype!r} is not known, expected float32 or float64")
         self.dtype = np.dtype(dtype)
-        self.graph = read_graph(prototxt, input_shape)
+        self.graph = graph or read_graph(prototxt, input_shape)
         self.source, self.inputs = self.graph.source, self.graph.inputs
         if not self.inputs:
             raise UserError(f"{prototxt}: has no input: expected an Input layer or `input:` field")

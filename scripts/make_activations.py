@@ -1,19 +1,18 @@
-"""Run a network on one image."""
+"""Preprocess one image and run a network on it."""
 
-from cnnvis.activations.forward import make_activations
+from cnnvis.activations.forward import make_forward
 from cnnvis.core.jobs import job
+from cnnvis.core.places import Places
+from cnnvis.engines.model import Model
+from cnnvis.inputs.images import Preprocessing
 
 with job(snakemake):
-    make_activations(
-        snakemake.input.prototxt,
-        snakemake.input.weights,
-        snakemake.input.array,
-        snakemake.output.blobs,
-        snakemake.output.prediction,
-        engine=snakemake.params.engine,
-        engine_options=snakemake.params.engine_options,
-        score=snakemake.params.score,
+    make_forward(
+        Model(**snakemake.params.model),
+        Preprocessing(**snakemake.params.preprocessing),
+        snakemake.params.source,
+        Places("results", **snakemake.wildcards),
+        crop=snakemake.params.crop,
         labels=next(iter(snakemake.input.labels), None),
         threads=snakemake.threads,
-        surplus=snakemake.params.surplus,
     )

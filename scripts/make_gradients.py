@@ -1,19 +1,20 @@
-"""Differentiate one neuron with respect to the weights of layers."""
+"""Differentiate one neuron with respect to the weights of layers and to the input."""
 
 from cnnvis.core.jobs import job
+from cnnvis.core.places import Places
+from cnnvis.engines.model import Model
 from cnnvis.gradients.weight_gradients import make_gradients
+from cnnvis.inputs.images import Preprocessing
 
 with job(snakemake):
+    network, image, cls = (snakemake.wildcards[name] for name in ("network", "image", "cls"))
     make_gradients(
-        snakemake.input.prototxt,
-        snakemake.input.weights,
-        snakemake.input.array,
-        snakemake.output[0],
-        engine=snakemake.params.engine,
-        engine_options=snakemake.params.engine_options,
-        score=snakemake.params.score,
-        cls=int(snakemake.wildcards.cls),
+        Model(**snakemake.params.model),
+        Preprocessing(**snakemake.params.preprocessing),
+        Places("results", network=network, image=image),
+        cls=int(cls),
         layers=snakemake.params.layers,
+        kinds=snakemake.params.kinds,
         threads=snakemake.threads,
-        surplus=snakemake.params.surplus,
+        title=f"Saliency of neuron {cls} of {network} on {image}",
     )

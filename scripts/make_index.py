@@ -1,7 +1,7 @@
 """Make the page that leads to all others."""
 
 from cnnvis.core.jobs import job
-from cnnvis.pages import make_index
+from cnnvis.pages.index import index_page
 
 with job(snakemake):
-    make_index(snakemake.output[0], artefacts=snakemake.input)
+    index_page(snakemake.output[0], snakemake.input)

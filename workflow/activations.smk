@@ -1,20 +1,30 @@
-"""One forward pass per network and image; everything else reads its blobs.
+"""Feature maps: one forward pass for each network and image, then one job for each layer.
 
-Input: results/{network}/{image}/input.npy; the network's prototxt, weights and labels.
-Output: results/{network}/{image}/blobs.npz, every convolution's blob and the score;
-results/{network}/{image}/prediction.json, the five highest classes.
+Input: the image; the network's prototxt, weights, labels and mean.
+Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
+orderings/{ordering}/{layer}.json, grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
+{layer}.binary.vox with headers, slices/{layer}/row-{row}/, viewer/{layer}.html;
+results/{network}/filters/{layer}.png.
 """
 
 
-# One thread: loading the network takes longer than one image does, so jobs side by side win over
-# threads within (--set-threads activations=4 where a network is deep).
+# One thread by default: loading a small network takes longer than one image does, so jobs side by
+# side are faster than threads within (--set-threads activations=4 where a network is deep).
 rule activations:
+    """Preprocess an image as Caffe did in 2016 and run the network on it.
+
+    What goes in is the image file; what comes out is the network's input (as an array and as a
+    picture), the feature maps of every convolution with the score, and the five highest classes.
+    """
     input:
-        array="results/{network}/{image}/input.npy",
+        image=lookup(dpath="{image}/file", within=tables["images"]),
         prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
         weights=lookup(dpath="{network}/weights", within=tables["networks"]),
         labels=lookup(dpath="{network}/labels", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
+        array="results/{network}/{image}/input.npy",
+        picture="results/{network}/{image}/input.png",
         blobs="results/{network}/{image}/blobs.npz",
         prediction="results/{network}/{image}/prediction.json",
     log:
@@ -24,12 +34,104 @@ rule activations:
     conda:
         environment
     params:
-        engine=tables["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
-        score=lookup(dpath="{network}/score", within=tables["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        source=lookup(dpath="{image}/path", within=tables["images"]),
+        crop=lookup(dpath="{image}/crop", within=tables["images"]),
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
         code=code("make_activations.py"),
     message:
         "Run {wildcards.network} on {wildcards.image}."
     script:
         "../scripts/make_activations.py"
+
+
+# Which volumes and slices a layer has is up to the configuration, so every layer has its own rule.
+for network, layers in tables["layers"].items():
+    for layer, facts in layers.items():
+        if facts["blob"] is None:
+            continue
+
+        rule:
+            name:
+                f"layer_{network}_{layer}"
+            input:
+                "results/{network}/{{image}}/blobs.npz".format(network=network),
+            output:
+                collect(
+                    "results/{network}/{{image}}/orderings/{ordering}/{layer}.json",
+                    network=network,
+                    layer=layer,
+                    ordering=tables["orderings"],
+                ),
+                collect(
+                    "results/{network}/{{image}}/grids/{ordering}/{layer}.png",
+                    network=network,
+                    layer=layer,
+                    ordering=tables["orderings"],
+                ),
+                collect(
+                    "results/{network}/{{image}}/volumes/{ordering}/{layer}.{suffix}",
+                    network=network,
+                    layer=layer,
+                    ordering=tables["orderings"] if facts["volumes"] else [],
+                    suffix=[
+                        *("vox", "hd", "nhdr", "mhd"),
+                        *("binary.vox", "binary.hd", "binary.nhdr", "binary.mhd"),
+                    ],
+                ),
+                collect(
+                    "results/{network}/{{image}}/viewer/{layer}.html",
+                    network=network,
+                    layer=layer if facts["volumes"] else [],
+                ),
+                collect(
+                    "results/{network}/{{image}}/slices/{layer}/row-{row}/{name}",
+                    network=network,
+                    layer=layer,
+                    row=facts["slices"]["rows"],
+                    name=[
+                        *collect("kmeans-{k}.png", k=facts["slices"]["k"]),
+                        "pca.png",
+                        "slice.json",
+                    ],
+                ),
+            log:
+                "logs/{network}/{{image}}/layers/{layer}.log".format(network=network, layer=layer),
+            benchmark:
+                "logs/{network}/{{image}}/layers/{layer}.tsv".format(network=network, layer=layer)
+            conda:
+                "../envs/workflow.yaml"
+            params:
+                network=network,
+                layer=facts["name"],
+                blob=facts["blob"],
+                orderings=tables["orderings"],
+                volumes=facts["volumes"],
+                slices=facts["slices"],
+                code=code("make_layer.py"),
+            message:
+                f"Order, draw and write the feature maps of {layer} of {network} on {{wildcards.image}}."
+            script:
+                "../scripts/make_layer.py"
+
+
+rule filters:
+    """Draw the weights of a layer's filters; they are the same for every image."""
+    input:
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+    output:
+        "results/{network}/filters/{layer}.png",
+    log:
+        "logs/{network}/filters/{layer}.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        code=code("make_filters.py"),
+    message:
+        "Draw the filters of {wildcards.layer} in {wildcards.network}."
+    script:
+        "../scripts/make_filters.py"

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 from cnnvis.config.load import load_config
-from cnnvis.engines import ENGINES
-from cnnvis.core.errors import UserError
 from cnnvis.core.code_digest import digest
+from cnnvis.core.errors import UserError
 
 # Scripts import the package beside this Snakefile, the one whose code is in their params.
 others = filter(None, [os.environ.get("PYTHONPATH")])
@@ -36,8 +35,7 @@ except UserError as mistakes:
 
 def code(script):
     """Return the digest of the code a script runs: a param, so that changed code runs again."""
-    unused = [module for name, module in ENGINES.items() if name != tables["engine"]]
-    return digest(Path(workflow.basedir) / "scripts" / script, without=unused)
+    return digest(Path(workflow.basedir) / "scripts" / script, tables["engine"])
 
 
 def any_of(names):

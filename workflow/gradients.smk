@@ -1,18 +1,30 @@
-"""Gradients of one neuron with respect to the weights of layers.
+"""Gradients of one neuron of the last layer: by weights and by pixels, checked, drawn and ranked.
 
 Input: results/{network}/{image}/input.npy; the network's prototxt and weights.
-Output: results/{network}/{image}/gradients/{cls}.npz, by layer, as Caffe shapes its weights;
-results/{network}/{image}/gradients/{cls}/{layer}.vox with headers, and {layer}.png.
+Output: results/{network}/{image}/gradients/{cls}.npz, attributions/{cls}.npz and
+attributions/{cls}/; gradients/{cls}.check.json and .png; for each layer gradients/{cls}/{layer}.vox
+with headers and .png, attributions/{cls}/{kind}/{layer}.*, importance/{cls}/{layer}.csv and .png,
+viewer/gradient-{cls}-{layer}.html.
 """
 
 
 rule gradients:
+    """Differentiate a neuron by the weights of layers and by the input, in one backward pass.
+
+    What comes out is the gradient by layer, as Caffe shapes its weights; the attributions that
+    the configuration asks for; and the saliency map over the image.
+    """
     input:
         array="results/{network}/{image}/input.npy",
         prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
         weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
     output:
-        "results/{network}/{image}/gradients/{cls}.npz",
+        gradients="results/{network}/{image}/gradients/{cls}.npz",
+        attributions="results/{network}/{image}/attributions/{cls}.npz",
+        data_gradient="results/{network}/{image}/attributions/{cls}/data_gradient.npy",
+        saliency="results/{network}/{image}/attributions/{cls}/saliency.npy",
+        picture="results/{network}/{image}/attributions/{cls}/saliency.png",
     log:
         "logs/{network}/{image}/gradients/{cls}.log",
     benchmark:
@@ -20,11 +32,10 @@ rule gradients:
     conda:
         environment
     params:
-        engine=tables["engine"],
-        engine_options=lookup(dpath="{network}/engine_options", within=tables["networks"]),
-        score=lookup(dpath="{network}/score", within=tables["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
         layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        kinds=tables["attributions"],
         code=code("make_gradients.py"),
     message:
         "Differentiate neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
@@ -32,26 +43,33 @@ rule gradients:
         "../scripts/make_gradients.py"
 
 
-rule gradient_volume:
+rule gradient_layer:
+    """Write a neuron's gradient at one layer as a volume, picture and 3D page; rank the filters."""
     input:
-        "results/{network}/{image}/gradients/{cls}.npz",
+        gradients="results/{network}/{image}/gradients/{cls}.npz",
+        attributions="results/{network}/{image}/attributions/{cls}.npz",
     output:
         multiext(
             "results/{network}/{image}/gradients/{cls}/{layer}",
-            vox=".vox",
-            hd=".hd",
-            nhdr=".nhdr",
-            mhd=".mhd",
-            picture=".png",
+            *(".vox", ".hd", ".nhdr", ".mhd", ".png"),
         ),
+        collect(
+            "results/{{network}}/{{image}}/attributions/{{cls}}/{kind}/{{layer}}.{suffix}",
+            kind=tables["attributions"],
+            suffix=["vox", "hd", "nhdr", "mhd", "png"],
+        ),
+        table="results/{network}/{image}/importance/{cls}/{layer}.csv",
+        map="results/{network}/{image}/importance/{cls}/{layer}.png",
+        viewer="results/{network}/{image}/viewer/gradient-{cls}-{layer}.html",
     log:
         "logs/{network}/{image}/gradients/{cls}/{layer}.log",
     conda:
         "../envs/workflow.yaml"
     params:
         layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
-        code=code("make_gradient_volume.py"),
+        kinds=tables["attributions"],
+        code=code("make_gradient_layer.py"),
     message:
-        "Write the gradient of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."
+        "Draw the gradient of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."
     script:
-        "../scripts/make_gradient_volume.py"
+        "../scripts/make_gradient_layer.py"

@@ -1,78 +1,61 @@
-"""One forward pass of one image: every convolution's output, the score, and what it says."""
-
-import re
+"""The forward pass of one image: its input, every convolution's feature maps, its prediction."""
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, first_line, write_arrays
-from cnnvis.core.errors import UserError
-from cnnvis.core.files import write_json
+from cnnvis.core.arrays import check_finite, write_arrays, write_npy
+from cnnvis.core.files import atomic, write_json
 from cnnvis.inputs.labels import read_labels
 
 TOP = 5
-SYNSET = re.compile(r"n\d{8}\s+")
 
 
-def make_activations(
-    prototxt,
-    weights,
-    input,
-    blobs,
-    prediction,
-    *,
-    engine,
-    score,
-    labels=None,
-    threads=None,
-    surplus="error",
-    engine_options=None,
-):
-    """Run the network on one image; write its blobs and its prediction.
+def make_forward(model, preprocessing, source, files, *, crop=None, labels=None, threads=None):
+    """Preprocess one image, run the network on it, and write what it gives.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
-        The network.
-    input : str or Path
-        ``input.npy`` of `cnnvis.inputs.images.make_input`.
-    blobs : str or Path
-        Becomes an ``.npz``: every convolution's blob, (filters, height, width), as layers in place
-        (ReLU) leave it, and the score, (classes,).
-    prediction : str or Path
-        Becomes the JSON of `predict`.
-    engine : str
-        Of `cnnvis.open_network`.
-    score : str
-        The blob whose elements are the neurons.
+    model : Model
+    preprocessing : Preprocessing
+    source : str or Path
+        The image, as `cnnvis.inputs.images.read_image` takes it.
+    files : Places
+        Of the image. Written are ``input``, the preprocessed image, float32 (channels, height,
+        width); ``picture``, the same as a PNG; ``blobs``, every convolution's blob, (filters,
+        height, width), as layers in place (ReLU) leave it, and the score, (classes,); and
+        ``prediction``, see `predict`.
+    crop : list of int, optional
+        [top, left, height, width] in pixels of the original.
     labels : str or Path, optional
         Text file, one class name per line.
     threads : int, optional
-    surplus : {"error", "ignore"}
-    engine_options : dict, optional
-        Further options of `cnnvis.open_network`: ``input_shape``, ``python``.
 
     Raises
     ------
     UserError
-        If a file or the score blob is not usable, or a blob is not finite.
+        If a file, the crop or the score blob is not usable, or a blob is not finite.
     """
-    from cnnvis.engines import open_network
-    from cnnvis.engines.inspection import inspect
-
-    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
-    classes = count_classes(network.blobs, score, prototxt)
-    names = read_labels(labels, classes)
-    batch = read_input(input, network.input_shape)[np.newaxis]
-    wanted = list(dict.fromkeys([*(c.blob for c in network.convolutions.values()), score]))
-    options = {"engine": engine, "threads": threads, "surplus": surplus, **(engine_options or {})}
-    with open_network(prototxt, weights, **options) as opened:
-        found = opened.forward(batch, wanted)
-    arrays = {name: found[name][0] for name in wanted}
-    arrays[score] = arrays[score].reshape(-1)
+    names = read_labels(labels, model.classes)
+    values = preprocessing(source, crop)
+    convolutions = (convolution.blob for convolution in model.info.convolutions.values())
+    outputs = list(dict.fromkeys([*convolutions, model.score]))
+    with model.open(threads) as network:
+        blobs = network.forward(values[np.newaxis], outputs)
+    arrays = {name: blobs[name][0] for name in outputs}
+    arrays[model.score] = arrays[model.score].reshape(-1)
     for name, array in arrays.items():
-        check_finite(array, f"{weights}: blob '{name}' of {input}")
-    write_arrays(blobs, arrays)
-    write_json(prediction, predict(arrays[score], names, score))
+        check_finite(array, f"{model.weights}: blob '{name}' of {source}")
+    write_npy(files("input"), values)
+    write_picture(files("picture"), preprocessing.undo(values))
+    write_arrays(files("blobs"), arrays)
+    write_json(files("prediction"), predict(arrays[model.score], names, model.score))
+
+
+def write_picture(path, pixels):
+    """Write pixels, uint8 (height, width[, 3]), as PNG."""
+    from PIL import Image
+
+    with atomic(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "PNG", optimize=True)
 
 
 def predict(scores, names, score):
@@ -128,50 +111,3 @@ def to_probabilities(scores):
         return values, "score"
     powers = np.exp(values - values.max())
     return powers / powers.sum(), "softmax"
-
-
-def count_classes(blobs, score, prototxt):
-    """Return the number of classes of the score blob.
-
-    Parameters
-    ----------
-    blobs : dict
-        ``{blob: shape}``, without the images' axis.
-    score : str
-    prototxt : str or Path
-        For error messages.
-
-    Raises
-    ------
-    UserError
-        If there is no such blob, or it is a map of scores, (classes, height, width): neurons
-        are single numbers, and which position's is meant cannot be guessed.
-    """
-    if score not in blobs:
-        raise UserError(
-            f"{prototxt}: score blob '{score}' does not exist; blobs: {', '.join(blobs)}"
-        )
-    shape = tuple(blobs[score])
-    if not shape or np.prod(shape) != shape[0]:
-        raise UserError(
-            f"{prototxt}: score blob '{score}' has shape {shape}, expected one number per class; "
-            "choose a blob behind the pooling, or add a global one"
-        )
-    return shape[0]
-
-
-def read_input(path, shape):
-    """Read a preprocessed image, (channels, height, width).
-
-    Raises
-    ------
-    UserError
-        If it cannot be read or is not of the network's input shape.
-    """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as .npy ({first_line(error)})") from error
-    if values.shape != tuple(shape):
-        raise UserError(f"{path}: has shape {values.shape}, the network's input is {tuple(shape)}")
-    return values

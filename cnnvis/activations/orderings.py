@@ -13,55 +13,48 @@ import warnings
 
 import numpy as np
 
-from cnnvis.core.arrays import check_maps, read_array, significant
+from cnnvis.core.arrays import significant
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import read_json, write_json
 
 STARTS = 10
 
 
-def make_ordering(blobs, output, *, blob, method, **parameters):
-    """Order the filters of one layer for one image, and write the ordering as JSON.
+def describe_order(matrix, method, blob, **parameters):
+    """Order the filters of one layer, and say what the order is like.
 
     Parameters
     ----------
-    blobs : str or Path
-        The image's ``blobs.npz``.
-    output : str or Path
-        JSON: method, parameters, blob, permutation, the mean distance of neighbours in this and
-        in the natural order, and the method's own numbers.
-    blob : str
-        The convolution's blob, (filters, height, width).
+    matrix : ndarray of float64, (filters, pixels)
+        The feature maps, one row per filter.
     method : {"natural", "kmeans", "pca"}
+    blob : str
+        The blob the feature maps are of.
     **parameters
         ``k`` and ``seed`` for kmeans.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: method, parameters, blob, permutation, the mean distance of neighbours in
+        this and in the network's order, and the method's own numbers.
 
     Raises
     ------
     UserError
-        If the blob, the method or a parameter is not usable.
+        If the method or a parameter is not usable.
     """
-    outputs = read_array(blobs, blob)
-    check_maps(outputs, f"{blobs}: blob '{blob}'")
-    matrix = outputs.reshape(len(outputs), -1).astype(np.float64)
-    try:
-        permutation, numbers = order(matrix, method, **parameters)
-    except UserError as error:
-        raise UserError(f"{error} (blob '{blob}' of {blobs})") from None
-    write_json(
-        output,
-        {
-            "method": method,
-            "parameters": parameters,
-            "blob": blob,
-            "permutation": permutation.tolist(),
-            "neighbour_distance": {
-                "ordered": significant(neighbour_distance(matrix[permutation])),
-                "natural": significant(neighbour_distance(matrix)),
-            },
-            **numbers,
+    permutation, numbers = order(matrix, method, **parameters)
+    return {
+        "method": method,
+        "parameters": parameters,
+        "blob": blob,
+        "permutation": permutation.tolist(),
+        "neighbour_distance": {
+            "ordered": significant(neighbour_distance(matrix[permutation])),
+            "natural": significant(neighbour_distance(matrix)),
         },
-    )
+        **numbers,
+    }
 
 
 def order(matrix, method, **parameters):
@@ -240,33 +233,6 @@ def neighbour_distance(matrix):
     """Return the mean Euclidean distance between successive rows, 0 for a single row."""
     steps = np.linalg.norm(np.diff(matrix, axis=0), axis=1)
     return float(steps.mean()) if len(steps) else 0.0
-
-
-def read_permutation(path, filters):
-    """Read the permutation of an ordering's JSON.
-
-    Parameters
-    ----------
-    path : str or Path
-    filters : int
-        How many filters the layer has.
-
-    Returns
-    -------
-    ndarray of int, (filters,)
-
-    Raises
-    ------
-    UserError
-        If the file has no permutation of that many filters.
-    """
-    ordering = read_json(path)
-    permutation = ordering.get("permutation") if isinstance(ordering, dict) else None
-    if not isinstance(permutation, list) or sorted(map(str, permutation)) != sorted(
-        map(str, range(filters))
-    ):
-        raise UserError(f"{path}: 'permutation' is not an order of the filters 0 to {filters - 1}")
-    return np.array(permutation, int)
 
 
 METHODS = {

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 
 from cnnvis.config.checks import GROUPS, chosen_layers, gradient_layers, networks_of
+from cnnvis.config.page_files import image_files
 from cnnvis.core.files import safe_name
 from cnnvis.engines.model import Model
 
@@ -26,50 +27,39 @@ def resolve(config, infos):
     Returns
     -------
     dict
-        ``engine``, ``pycaffe``, ``check``, ``volumes`` and ``slices`` as configured, and
-
-        - ``networks``: {network: its keys, ``shape``, ``threads``, ``engine_options``;
-          ``labels`` and ``mean_file`` as lists}
-        - ``layers``: {network: {layer: {``name``, ``blob``}}}
+        - ``engine``, ``pycaffe``: as configured
+        - ``networks``: {network: its keys, ``threads``; ``model`` and ``preprocessing``, what
+          `Model` and `Preprocessing` are made of; ``labels`` and ``mean_file`` as lists}
+        - ``layers``: {network: {layer: {``name``, ``blob`` (None for other layers than
+          convolutions), ``volumes`` (None for a layer without), ``slices``}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: its keys; ``file``: a list}
-        - ``shown``: {network: {image: what its page shows}}, see `_shown`
         - ``orderings``: {ordering: {``method`` and its numbers}}
+        - ``attributions``: [kind, ...]
+        - ``check``: {``mode`` and its numbers}
         - ``comparisons``: {network: {comparison: {``neuron``, ``layers``, ``members``}}}
-        - ``filters``: [(network, layer), ...]
-        - ``pages``: [(network, image), ...]
-        - ``comparison_pages``: [(network, comparison), ...]
-        - ``comparison_pictures``: [(network, comparison, layer), ...]
+        - ``pages``: {network: {image: [file its page shows, ...]}}
+        - ``shown``: {network: [image, ...]}
     """
-    comparisons = {name: _comparisons(config, name, info) for name, info in infos.items()}
-    shown = {name: _shown(config, name, info) for name, info in infos.items()}
-    return {
+    tables = {
         "engine": config["engine"],
         "pycaffe": config["pycaffe"],
-        "check": _check(config["gradients"]["check"]),
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
-        "layers": {name: _layers(info) for name, info in infos.items()},
+        "layers": {name: _layers(config, name, info) for name, info in infos.items()},
         "differentiated": {
             name: gradient_layers(config, name, info) for name, info in infos.items()
         },
         "images": {name: _image(image) for name, image in config["images"].items()},
-        "shown": shown,
-        "attributions": config["attributions"],
         "orderings": _orderings(config["orderings"]),
-        "volumes": {key: config["volumes"][key] for key in ("binarise", "percentile")},
-        "slices": {key: config["slices"][key] for key in ("k", "seed")},
-        "comparisons": comparisons,
-        "filters": [
-            (name, safe_name(layer)) for name, info in infos.items() for layer in info.convolutions
-        ],
-        "pages": [(name, image) for name, images in shown.items() for image in images],
-        "comparison_pages": [(name, key) for name, each in comparisons.items() for key in each],
-        "comparison_pictures": [
-            (name, key, layer)
-            for name, each in comparisons.items()
-            for key, comparison in each.items()
-            for layer in comparison["layers"]
-        ],
+        "attributions": config["attributions"],
+        "check": _check(config["gradients"]["check"]),
+        "comparisons": {name: _comparisons(config, name, info) for name, info in infos.items()},
+    }
+    pages = {name: _pages(config, name, tables) for name in infos}
+    return {
+        **tables,
+        "pages": pages,
+        "shown": {name: list(images) for name, images in pages.items()},
     }
 
 
@@ -119,46 +109,40 @@ def model_of(config, name):
     )
 
 
-def _layers(info):
-    blobs = {layer: convolution.blob for layer, convolution in info.convolutions.items()}
+def _layers(config, network, info):
+    shown = {
+        key: chosen_layers(config[key].get("layers"), network) or info.convolutions
+        for key in ("volumes", "slices")
+    }
+    layers = {}
+    for layer in info.layers_with_weights:
+        convolution = info.convolutions.get(layer)
+        height = convolution.shape[1] if convolution and layer in shown["slices"] else 0
+        rows = [row for row in config["slices"]["rows"] if row < height]
+        layers[safe_name(layer)] = {
+            "name": layer,
+            "blob": convolution.blob if convolution else None,
+            "volumes": _volumes(config["volumes"]) if layer in shown["volumes"] else None,
+            "slices": {"rows": rows, **{key: config["slices"][key] for key in ("k", "seed")}},
+        }
+    return layers
+
+
+def _volumes(volumes):
+    return {"rule": volumes["binarise"], "percentile": volumes["percentile"]}
+
+
+def _pages(config, network, tables):
     return {
-        safe_name(layer): {"name": layer, "blob": blobs.get(layer)}
-        for layer in info.layers_with_weights
+        name: image_files(tables, network, name) if image["artefacts"] == "all" else []
+        for name, image in config["images"].items()
+        if network in networks_of(image, [network])
     }
 
 
 def _image(image):
     shipped = image["path"].startswith(("skimage:", "sklearn:"))
     return {**image, "crop": image.get("crop"), "file": [] if shipped else [image["path"]]}
-
-
-def _shown(config, network, info):
-    """Return {image: {kind: what its page shows}}, empty lists for what only comparisons use."""
-    kinds = {
-        "convolutions": list(map(safe_name, info.convolutions)),
-        "volumes": list(map(safe_name, _chosen_convolutions(config["volumes"], network, info))),
-        "slices": _slice_places(config["slices"], network, info),
-        "gradients": list(map(safe_name, gradient_layers(config, network, info))),
-    }
-    nothing = dict.fromkeys([*kinds, "classes"], [])
-    return {
-        name: {**kinds, "classes": image["classes"]} if image["artefacts"] == "all" else nothing
-        for name, image in config["images"].items()
-        if network in networks_of(image, [network])
-    }
-
-
-def _chosen_convolutions(entry, network, info):
-    return chosen_layers(entry.get("layers"), network) or info.convolutions
-
-
-def _slice_places(slices, network, info):
-    return [
-        (safe_name(layer), row)
-        for layer in _chosen_convolutions(slices, network, info)
-        for row in slices["rows"]
-        if row < info.convolutions[layer].shape[1]
-    ]
 
 
 def _orderings(orderings):

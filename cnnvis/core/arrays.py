@@ -31,6 +31,12 @@ def write_arrays(path, arrays):
                 np.lib.format.write_array(stream, np.asanyarray(array, order="C"))
 
 
+def write_npy(path, array):
+    """Write one array as ``.npy``, atomically."""
+    with atomic(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, array)
+
+
 def read_array(path, name, kind="blob"):
     """Read one array of an ``.npz``, checked to be numbers without NaN or infinity.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, factor
+from cnnvis.core.arrays import factor
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic
 
@@ -19,19 +19,13 @@ def to_bytes(outputs):
     Parameters
     ----------
     outputs : ndarray
-        Any shape.
+        Any shape, all values finite.
 
     Returns
     -------
     ndarray of uint8
         The same shape; all zeros where `outputs` is constant.
-
-    Raises
-    ------
-    UserError
-        If a value is NaN or infinite.
     """
-    check_finite(outputs, "volume")
     values = np.asarray(outputs, np.float64)
     low, high = values.min(), values.max()
     if low == high:
@@ -45,7 +39,7 @@ def to_signed_bytes(values, scale=None):
     Parameters
     ----------
     values : ndarray
-        Any shape.
+        Any shape, all values finite.
     scale : float, optional
         By default the largest magnitude in `values`.
 
@@ -59,7 +53,6 @@ def to_signed_bytes(values, scale=None):
     >>> to_signed_bytes(np.array([-2.0, 0.0, 1.0, 2.0]))
     array([  0, 128, 191, 255], dtype=uint8)
     """
-    check_finite(values, "gradient volume")
     values = np.asarray(values, np.float64)
     scale = scale_of(values, scale)
     return np.rint(127.5 + 127.5 * np.clip(values / scale, -1, 1)).astype(np.uint8)

@@ -22,150 +22,110 @@ Bytes are ``rint(127.5 + 127.5 * v / scale)`` with ``scale = max |v|`` of the la
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, factor, read_array, write_arrays
-from cnnvis.core.drawing import Colours, draw_sheet
-from cnnvis.core.errors import UserError
-from cnnvis.core.volume_files import scale_of, tile_channels, to_signed_bytes, write_volume
+from cnnvis.core.arrays import check_finite, read_array, write_arrays, write_npy
+from cnnvis.core.files import safe_name
+from cnnvis.core.sheets import draw_tensor
+from cnnvis.core.volume_files import tile_channels, to_signed_bytes, write_volume
+from cnnvis.gradients.attributions import KINDS, attribute, check_kinds, saliency_map
 
 
-def make_gradients(
-    prototxt,
-    weights,
-    input,
-    output_npz,
-    *,
-    engine,
-    score,
-    cls,
-    layers,
-    threads=None,
-    surplus="error",
-    engine_options=None,
-):
-    """Compute d score[cls] / d weights for one image and write it, layer by layer.
+def make_gradients(model, preprocessing, files, *, cls, layers, kinds=(), threads=None, title):
+    """Differentiate one neuron for one image, by weights and by pixels, and write the gradients.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
-        The network.
-    input : str or Path
-        ``input.npy`` of `cnnvis.inputs.images.make_input`.
-    output_npz : str or Path
-        ``{layer: (filters, channels, kh, kw)}``, as the engine gives it.
-    engine : str
-        Of `cnnvis.open_network`.
-    score : str
-        The blob whose elements are the neurons.
+    model : Model
+    preprocessing : Preprocessing
+        Of the image, to draw it again.
+    files : Places
+        Of the image. Read is ``input``; written are ``gradients``, ``{layer: (filters, channels,
+        kh, kw)}`` as the engine gives it; ``attributions``, ``{"kind/layer": array}``;
+        ``data gradient``, (channels, height, width); ``saliency map``, (height, width); and
+        ``saliency picture``.
     cls : int
-        Which of them.
+        The neuron: an element of the score blob.
     layers : list of str
         Layers with weights.
+    kinds : list of str
+        Of `cnnvis.gradients.attributions.KINDS`.
     threads : int, optional
-    surplus : {"error", "ignore"}
-    engine_options : dict, optional
-        Further options of `cnnvis.open_network`: ``input_shape``, ``python``.
+    title : str
+        Of the picture.
 
     Raises
     ------
     UserError
-        If a file, the class or a layer is not usable.
+        If a file, the class, a kind or a layer is not usable, or a result is not finite.
     """
-    from cnnvis.activations.forward import read_input
-    from cnnvis.engines import open_network
-    from cnnvis.engines.inspection import inspect
+    from cnnvis.gradients.saliency_figure import draw_saliency
 
-    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
-    check_neuron(network, prototxt, score, cls)
-    check_layers(network, prototxt, layers)
-    batch = read_input(input, network.input_shape)[np.newaxis]
-    options = {"engine": engine, "threads": threads, "surplus": surplus, **(engine_options or {})}
-    with open_network(prototxt, weights, **options) as opened:
-        found = opened.weight_gradient(batch, score, cls, list(layers))
-    gradients = {layer: found[layer][0] for layer in layers}
-    for layer, gradient in gradients.items():
-        check_finite(gradient, f"{input}: gradient of {score}[{cls}] at layer '{layer}'")
-    write_arrays(output_npz, gradients)
-
-
-def check_neuron(network, prototxt, score, cls):
-    """Raise a `UserError` unless blob `score` exists and has an element `cls`."""
-    if score not in network.blobs:
-        raise UserError(
-            f"{prototxt}: score blob '{score}' does not exist; blobs: {', '.join(network.blobs)}"
-        )
-    size = int(np.prod(network.blobs[score]))
-    if not 0 <= cls < size:
-        raise UserError(
-            f"{prototxt}: class {cls} is outside score blob '{score}', which has 0 to {size - 1}"
-        )
+    check_kinds(kinds)
+    model.check_neuron(cls)
+    model.check_layers(layers)
+    values = model.read_input(files("input"))
+    batch = values[np.newaxis]
+    with model.open(threads) as network:
+        weights, data = network.gradients(batch, model.score, cls, list(layers), data=True)
+        gradients = {layer: weights[layer][0][0] for layer in layers}
+        attributions = attribute(network, batch, model.score, cls, gradients, kinds)
+    for name, array in {"data": data[0], **gradients, **attributions}.items():
+        check_finite(array, f"{files('input')}: gradient of {model.score}[{cls}] at '{name}'")
+    saliency = saliency_map(data[0])
+    write_arrays(files("gradients", cls=cls), gradients)
+    write_arrays(files("attributions", cls=cls), attributions)
+    write_npy(files("data gradient", cls=cls), data[0])
+    write_npy(files("saliency map", cls=cls), saliency)
+    draw_saliency(files("saliency picture", cls=cls), data[0], values, preprocessing, title=title)
 
 
-def check_layers(network, prototxt, layers):
-    """Raise a `UserError` unless every layer has weights."""
-    for layer in layers:
-        if layer not in network.layers_with_weights:
-            raise UserError(
-                f"{prototxt}: layer '{layer}' has no weights; layers that have: "
-                f"{', '.join(network.layers_with_weights)}"
-            )
-
-
-def make_gradient_volume(gradients_npz, vox, picture, *, layer, title, scale=None):
-    """Write one layer's gradient as a volume with its headers, and as a picture.
+def make_gradient_layer(files, *, layer, cls, kinds=(), title):
+    """Write one neuron's gradient at one layer, and its attributions, as volumes and pictures.
 
     Parameters
     ----------
-    gradients_npz : str or Path
-        Of `make_gradients`.
-    vox, picture : str or Path
-        The volume (headers take its name) and the PNG.
-    layer, title : str
-    scale : float, optional
-        The magnitude that becomes 0 and 255, for a common scale of several images; by default
-        the largest magnitude of this one. Larger values are cut.
+    files : Places
+        Of the image. Read are ``gradients`` and ``attributions``; written are
+        ``gradient volume``, ``gradient picture`` and the same for each attribution.
+    layer : str
+    cls : int
+    kinds : list of str
+    title : str
+        What the titles of pictures end with.
+
+    Returns
+    -------
+    ndarray, (filters, channels, kh, kw)
+        The gradient.
 
     Raises
     ------
     UserError
-        If the file has no such layer.
+        If a file has no such layer.
     """
-    gradient = read_array(gradients_npz, layer, "gradient of layer")
-    write_volume(vox, to_signed_bytes(tile_channels(gradient), scale))
-    what = f"The gradient at each filter of layer {layer}"
-    draw_tensor(picture, gradient, title=title, what=what, label="gradient", scale=scale)
-
-
-def draw_tensor(picture, tensor, *, title, what, label, scale=None):
-    """Draw weights or their gradient, one tile per filter, zero white, red positive.
-
-    Parameters
-    ----------
-    picture : str or Path
-        The PNG.
-    tensor : ndarray, (filters, channels, kh, kw) or (filters, channels)
-    title, label : str
-        Of the picture and of its colour bar.
-    what : str
-        Begins the caption: what each tile is.
-    scale : float, optional
-        Magnitude of full colour; by default the largest in `tensor`.
-    """
-    scale = scale_of(tensor, scale)
-    channels = tensor.shape[1]
-    rows, columns = factor(channels)
-    if channels == 1:
-        layout = ""
-    elif rows == 1:
-        layout = f" with its {channels} channels side by side"
-    else:
-        layout = f" with its {channels} channels as {rows} x {columns} tiles, row after row"
-    draw_sheet(
-        picture,
-        tile_channels(tensor),
-        range(len(tensor)),
-        title=title,
-        caption=f"{what}{layout}; the number above is the filter's. White is 0, red positive, "
-        f"blue negative; full colour is {scale:.3g} in magnitude.",
-        label=label,
-        colours=Colours("RdBu_r", -scale, scale),
+    where = {"cls": cls, "layer": safe_name(layer)}
+    gradient = read_array(files("gradients", cls=cls), layer, "gradient of layer")
+    write_volume(
+        files("gradient volume", volume="vox", **where), to_signed_bytes(tile_channels(gradient))
     )
+    draw_tensor(
+        files("gradient picture", **where),
+        gradient,
+        title=f"Gradient {title}",
+        what=f"The gradient at each filter of layer {layer}",
+        label="gradient",
+    )
+    for name in kinds:
+        kind, where["attribution"] = KINDS[name], name
+        values = read_array(files("attributions", cls=cls), f"{name}/{layer}", "attribution")
+        write_volume(
+            files("attribution volume", volume="vox", **where),
+            to_signed_bytes(tile_channels(values)),
+        )
+        draw_tensor(
+            files("attribution picture", **where),
+            values,
+            title=f"{kind.title} {title}",
+            what=f"{kind.title} at each filter of layer {layer}. {kind.meaning} One tile per filter",
+            label=kind.title[0].lower() + kind.title[1:],
+        )
+    return gradient

@@ -1,4 +1,4 @@
-"""What a file of ``results/`` is, told from its place; the one list of these places for pages."""
+"""What a file of ``results/`` is, told from its place."""
 
 import functools
 import re
@@ -6,58 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Volumes: the bytes and their headers.
-VOLUME = "vox|hd|nhdr|mhd"
-# The first that fits counts.
-PLACES = {
-    "filters": "{network}/filters/{layer}.png",
-    "comparison page": "{network}/comparisons/{comparison}/index.html",
-    "comparison viewer": "{network}/comparisons/{comparison}/{layer}.html",
-    "comparison still": "{network}/comparisons/{comparison}/{layer}.still.png",
-    "comparison nifti": "{network}/comparisons/{comparison}/{layer}.nii.gz",
-    "comparison vtk": "{network}/comparisons/{comparison}/{layer}.pvd",
-    "comparison animation": "{network}/comparisons/{comparison}/{layer}.webp",
-    "comparison gif": "{network}/comparisons/{comparison}/{layer}.gif",
-    "comparison picture": "{network}/comparisons/{comparison}/{layer}.png",
-    "comparison table": "{network}/comparisons/{comparison}/{layer}.csv",
-    "comparison summary": "{network}/comparisons/{comparison}/{layer}.json",
-    "classes page": "{network}/classes/index.html",
-    "class importance summary": "{network}/classes/{collection}/importance/{layer}.json",
-    "class importance csv": "{network}/classes/{collection}/importance/{layer}.csv",
-    "class importance picture": "{network}/classes/{collection}/importance/{layer}.png",
-    "pruning summary": "{network}/classes/{collection}/pruning/{layer}.json",
-    "pruning csv": "{network}/classes/{collection}/pruning/{layer}.csv",
-    "pruning svg": "{network}/classes/{collection}/pruning/{layer}.svg",
-    "pruning picture": "{network}/classes/{collection}/pruning/{layer}.png",
-    "page": "{network}/{image}/index.html",
-    "picture": "{network}/{image}/input.png",
-    "input": "{network}/{image}/input.npy",
-    "prediction": "{network}/{image}/prediction.json",
-    "blobs": "{network}/{image}/blobs.npz",
-    "ordering": "{network}/{image}/orderings/{ordering}/{layer}.json",
-    "grid": "{network}/{image}/grids/{ordering}/{layer}.png",
-    "binary volume": "{network}/{image}/volumes/{ordering}/{layer}.binary.{volume}",
-    "volume": "{network}/{image}/volumes/{ordering}/{layer}.{volume}",
-    "slice clusters": "{network}/{image}/slices/{layer}/row-{row}/kmeans-{k}.png",
-    "slice pca": "{network}/{image}/slices/{layer}/row-{row}/pca.png",
-    "slice numbers": "{network}/{image}/slices/{layer}/row-{row}/slice.json",
-    "gradients": "{network}/{image}/gradients/{cls}.npz",
-    "gradient check": "{network}/{image}/gradients/{cls}.check.json",
-    "gradient check picture": "{network}/{image}/gradients/{cls}.check.png",
-    "gradient picture": "{network}/{image}/gradients/{cls}/{layer}.png",
-    "gradient volume": "{network}/{image}/gradients/{cls}/{layer}.{volume}",
-    "attributions": "{network}/{image}/attributions/{cls}.npz",
-    "saliency picture": "{network}/{image}/attributions/{cls}/saliency.png",
-    "saliency map": "{network}/{image}/attributions/{cls}/saliency.npy",
-    "data gradient": "{network}/{image}/attributions/{cls}/data_gradient.npy",
-    "attribution picture": "{network}/{image}/attributions/{cls}/{attribution}/{layer}.png",
-    "attribution volume": "{network}/{image}/attributions/{cls}/{attribution}/{layer}.{volume}",
-    "importance picture": "{network}/{image}/importance/{cls}/{layer}.png",
-    "importance table": "{network}/{image}/importance/{cls}/{layer}.csv",
-    "gradient viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.html",
-    "viewer": "{network}/{image}/viewer/{layer}.html",
-}
-PARTS = {"volume": VOLUME, "cls": r"\d+", "row": r"\d+", "k": r"\d+"}
+from cnnvis.core.places import PARTS, PLACES
 
 
 @dataclass(frozen=True)
@@ -68,7 +17,7 @@ class Artefact:
     ----------
     path : Path
     kind : str
-        A key of `PLACES`.
+        A key of `cnnvis.core.places.PLACES`.
     parts : dict of str to str
         What stands for each word in braces: network, image, layer (as in paths), cls….
     """

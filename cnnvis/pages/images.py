@@ -1,14 +1,10 @@
 """The page of one image in one network, layer by layer."""
 
 import csv
-from pathlib import Path
 
-from cnnvis.activations.forward import read_input
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic, read_json, safe_name
-from cnnvis.engines.inspection import inspect
+from cnnvis.core.files import read_json, safe_name
 from cnnvis.gradients.attributions import KINDS
-from cnnvis.inputs.images import to_pixels
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
@@ -18,25 +14,50 @@ NAMED = 5
 HEADERS = ("nhdr", "mhd", "hd", "vox")
 
 
-def image_page(page, picture, *, network, image, prototxt, input, prediction, artefacts, **options):
-    """See `cnnvis.pages.make_image_page`."""
-    info = inspect(prototxt, options["input_shape"])
-    ranking = read_prediction(prediction)
-    labels = read_labels(options["labels"], ranking["classes"])
-    write_picture(input, picture, info.input_shape, **options["preprocessing"])
-    files = Artefacts(artefacts, Path(page).parents[2])
-    layers = [describe_layer(layer, info, files, page, labels) for layer in shown(info, files)]
+def image_page(files, model, *, network, image, shown, labels=None):
+    """Write the page of one image in one network.
+
+    Parameters
+    ----------
+    files : Places
+        Of the image. Read are ``prediction`` and ``picture``, what the network saw; ``page`` is
+        written.
+    model : Model
+        For the layers' order, names and sizes.
+    network, image : str
+        Names, as in the configuration.
+    shown : iterable of path
+        The files to show and to link, in any mix (see `cnnvis.config.page_files.image_files`).
+        Orderings are shown in the order in which they first appear. A path that none of
+        `cnnvis.core.places.PLACES` fits raises `ValueError`.
+    labels : path, optional
+        Class names, one per line, for naming the neurons of the gradients.
+
+    Raises
+    ------
+    UserError
+        If an input cannot be read.
+    """
+    page, info = files("page"), model.info
+    ranking = read_prediction(files("prediction"))
+    names = read_labels(labels, ranking["classes"])
+    artefacts = Artefacts(shown, page.parents[2])
+    layers = [
+        describe_layer(layer, info, artefacts, page, names)
+        for layer in layers_with_files(info, artefacts)
+    ]
+    neurons = [_neuron(cls, artefacts, page, names) for cls in artefacts.values("cls")]
     write_page(
         page,
         "image.html",
         title=f"{image} in {network}",
         network=network,
         image=image,
-        picture=figure(picture, page),
+        picture=figure(files("picture"), page),
         ranking=ranking,
-        classes=labels,
+        classes=names,
         input_shape=info.input_shape,
-        neurons=[n for n in (_neuron(c, files, page, labels) for c in files.values("cls")) if n],
+        neurons=[neuron for neuron in neurons if neuron],
         layers=layers,
         open_layers=1 if len(layers) > 8 else 2,
     )
@@ -56,26 +77,7 @@ def read_prediction(path):
     return found
 
 
-def write_picture(input, picture, shape, *, mean, scale, channel_order):
-    """Write a network's input as the picture it was: scale and mean undone, as PNG.
-
-    Parameters
-    ----------
-    input, picture : path
-        ``input.npy`` (channels, height, width) and the PNG.
-    shape : tuple of int
-        The network's.
-    mean, scale, channel_order
-        As given to `cnnvis.inputs.images.make_input`.
-    """
-    from PIL import Image
-
-    pixels = to_pixels(read_input(input, shape), mean, scale, channel_order)
-    with atomic(picture) as temporary:
-        Image.fromarray(pixels).save(temporary, "PNG", optimize=True)
-
-
-def shown(info, files):
+def layers_with_files(info, files):
     """Return the layers with something to show: convolutions first, in the network's order."""
     seen = set(files.values("layer"))
     layers = dict.fromkeys([*info.convolutions, *info.layers_with_weights])

@@ -8,7 +8,20 @@ from cnnvis.pages.render import figure, link, write_page
 
 
 def index_page(page, artefacts):
-    """See `cnnvis.pages.make_index`."""
+    """Write ``results/index.html``: every network, image and comparison, and how to open files.
+
+    Parameters
+    ----------
+    page : path
+    artefacts : iterable of path
+        See `cnnvis.config.page_files.index_files`. Everything is shown in the order in which it
+        first appears.
+
+    Raises
+    ------
+    UserError
+        If a prediction cannot be read.
+    """
     files = Artefacts(artefacts, Path(page).parent)
     networks = [_network(network, files, page) for network in files.values("network")]
     write_page(page, "index.html", title="What the networks see", networks=networks)

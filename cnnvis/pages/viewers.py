@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from cnnvis.activations.orderings import read_permutation
-from cnnvis.core.arrays import check_maps, factor, read_array
+from cnnvis.core.arrays import factor, read_array
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
-from cnnvis.core.volume_files import tile_channels, to_bytes
+from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.comparisons import check_shapes, read_members
 from cnnvis.pages.render import link, write_page
 
@@ -36,58 +35,87 @@ DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
 LONGEST = 2.2
 
 
-def volume_viewer(blobs, orderings, page, layer, blob, network, image, title, files):
-    """See `cnnvis.pages.make_volume_viewer`."""
-    outputs = read_array(blobs, blob)
-    check_maps(outputs, f"{blobs}: blob '{blob}'")
-    voxels = to_bytes(outputs)
-    count, height, width = voxels.shape
-    panels = [
-        {"title": name, "order": read_permutation(path, count).tolist()}
-        for name, path in orderings.items()
+def volume_viewer(files, layer, *, network, image):
+    """Write the 3D page of one layer's feature maps, one panel per ordering.
+
+    The voxels are embedded once, as the bytes of the ``.vox`` file, and put in each order by the
+    page itself.
+
+    Parameters
+    ----------
+    files : Places
+        Of the image. ``viewer`` is written; each ``volume`` with its headers is linked, and shown
+        where the browser cannot draw in 3D.
+    layer : cnnvis.activations.layers.Layer
+        Its orders are the panels.
+    network, image : str
+    """
+    maps, name = layer.feature_maps, safe_name(layer.name)
+    page = files("viewer", layer=name)
+    volumes = [
+        path
+        for ordering in layer.orders
+        for path in files.volumes("volume", ordering=ordering, layer=name)
     ]
+    count, height, width = maps.shape
     spec = {
-        "panels": panels,
+        "panels": [
+            {"title": name, "order": order["permutation"]} for name, order in layer.orders.items()
+        ],
         "signed": False,
-        "values": [float(outputs.min()), float(outputs.max())],
+        "values": [float(maps.min()), float(maps.max())],
         "axes": _axes("output pixels", "in this order"),
         "frames": None,
-        "state": _volume_start(voxels),
+        "state": _volume_start(layer.voxels),
     }
     _write_viewer(
         page,
-        voxels[np.newaxis],
+        layer.voxels[np.newaxis],
         spec,
         kind="volume",
-        title=title or f"{layer}: what its {count} filters see in {image}",
+        title=f"{layer.name}: the feature maps of its {count} filters for {image}",
         trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
-        layer=layer,
+        layer=layer.name,
         quantity="filter output",
         shape={"filters": count, "height": height, "width": width},
-        black=float((outputs == 0).mean()),
-        rectified=bool(outputs.min() >= 0),
-        files=_files(files, page),
+        black=float((maps == 0).mean()),
+        rectified=bool(maps.min() >= 0),
+        files=_files(volumes, page),
     )
 
 
-def gradient_viewer(gradients, page, layer, cls, network, image, title, files):
-    """See `cnnvis.pages.make_gradient_viewer`."""
-    gradient = read_array(gradients, layer, "gradient of layer")
+def gradient_viewer(files, gradient, *, layer, cls, network, image):
+    """Write the 3D page of one neuron's gradient at one layer, in diverging colours.
+
+    The volume is laid out as in `cnnvis.gradients.weight_gradients`.
+
+    Parameters
+    ----------
+    files : Places
+        Of the image. ``gradient viewer`` is written; ``gradient volume`` with its headers is
+        linked.
+    gradient : ndarray, (filters, channels, kh, kw)
+    layer, network, image : str
+    cls : int
+        The neuron.
+    """
+    where = {"cls": cls, "layer": safe_name(layer)}
+    page = files("gradient viewer", **where)
     volume, spec, facts = _gradient_spec([gradient], [{"title": f"neuron {cls}", "order": None}])
     _write_viewer(
         page,
         volume,
         spec,
         kind="gradient",
-        title=title or f"{layer}: how neuron {cls} depends on its weights, for {image}",
+        title=f"{layer}: the gradient of neuron {cls} for {image}",
         trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
         layer=layer,
         neuron=cls,
-        files=_files(files, page),
+        files=_files(files.volumes("gradient volume", **where), page),
         **facts,
     )
 

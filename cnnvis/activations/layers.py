@@ -1,0 +1,104 @@
+"""Everything that is made of one layer's feature maps for one image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnvis.activations.grids import draw_grid
+from cnnvis.activations.orderings import describe_order
+from cnnvis.activations.slices import make_slice
+from cnnvis.activations.volumes import to_binary
+from cnnvis.core.arrays import check_maps, read_array
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import safe_name, write_json
+from cnnvis.core.volume_files import to_bytes, write_volume
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's feature maps for one image.
+
+    Attributes
+    ----------
+    name : str
+    feature_maps : ndarray of float32, (filters, height, width)
+    voxels : ndarray of uint8, (filters, height, width)
+        The same as bytes, see `cnnvis.core.volume_files.to_bytes`.
+    orders : dict of str to dict
+        For each ordering, what `cnnvis.activations.orderings.describe_order` says of it.
+    """
+
+    name: str
+    feature_maps: np.ndarray
+    voxels: np.ndarray
+    orders: dict
+
+
+def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
+    """Order, draw and write the feature maps of one layer for one image.
+
+    Parameters
+    ----------
+    files : Places
+        Of the image. Read is ``blobs``; written are, for each ordering, ``ordering``, ``grid``,
+        ``volume`` and ``binary volume``, and for each row ``slice clusters``, ``slice pca`` and
+        ``slice numbers``.
+    layer, blob : str
+        The convolution, and the blob of its feature maps.
+    orderings : dict of str to dict
+        For each ordering, its ``method`` and the method's parameters.
+    volumes : dict or None
+        ``rule`` and ``percentile`` of `to_binary`; None for no volumes.
+    slices : dict
+        ``rows``, which rows are cut; ``k``, the numbers of clusters; ``seed``.
+    title : str
+        What the titles of pictures begin with.
+
+    Returns
+    -------
+    Layer
+
+    Raises
+    ------
+    UserError
+        If the blob or a parameter is not usable.
+    """
+    maps = read_array(files("blobs"), blob)
+    check_maps(maps, f"{files('blobs')}: blob '{blob}'")
+    matrix = maps.reshape(len(maps), -1).astype(np.float64)
+    name = safe_name(layer)
+    try:
+        orders = {key: describe_order(matrix, blob=blob, **how) for key, how in orderings.items()}
+    except UserError as error:
+        raise UserError(f"{error} (blob '{blob}' of {files('blobs')})") from None
+    voxels = to_bytes(matrix).reshape(maps.shape)
+    binary = to_binary(maps, **volumes) if volumes else None
+    for ordering, order in orders.items():
+        permutation = order["permutation"]
+        where = {"ordering": ordering, "layer": name}
+        write_json(files("ordering", **where), order)
+        draw_grid(
+            files("grid", **where),
+            maps,
+            permutation,
+            layer=layer,
+            method=order["method"],
+            title=f"{title}, {ordering} order",
+        )
+        if volumes:
+            write_volume(files("volume", volume="vox", **where), voxels[permutation])
+            write_volume(files("binary volume", volume="vox", **where), binary[permutation])
+    for row in slices["rows"]:
+        where = {"layer": name, "row": row}
+        make_slice(
+            maps,
+            row,
+            {k: files("slice clusters", k=k, **where) for k in slices["k"]},
+            files("slice pca", **where),
+            files("slice numbers", **where),
+            layer=layer,
+            blob=blob,
+            seed=slices["seed"],
+            title=title,
+        )
+    return Layer(layer, maps, voxels, orders)

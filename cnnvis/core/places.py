@@ -1,0 +1,83 @@
+"""Where each file of ``results/`` is: the one list of these places."""
+
+from pathlib import Path
+
+# Suffixes of a volume: headers for other programs, the study's, and the bytes.
+HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
+# Where several patterns fit a path, the first one counts.
+PLACES = {
+    "filters": "{network}/filters/{layer}.png",
+    "comparison page": "{network}/comparisons/{comparison}/index.html",
+    "comparison viewer": "{network}/comparisons/{comparison}/{layer}.html",
+    "comparison still": "{network}/comparisons/{comparison}/{layer}.still.png",
+    "comparison nifti": "{network}/comparisons/{comparison}/{layer}.nii.gz",
+    "comparison vtk": "{network}/comparisons/{comparison}/{layer}.pvd",
+    "comparison animation": "{network}/comparisons/{comparison}/{layer}.webp",
+    "comparison picture": "{network}/comparisons/{comparison}/{layer}.png",
+    "comparison table": "{network}/comparisons/{comparison}/{layer}.csv",
+    "comparison summary": "{network}/comparisons/{comparison}/{layer}.json",
+    "classes page": "{network}/classes/index.html",
+    "class importance summary": "{network}/classes/{collection}/importance/{layer}.json",
+    "class importance csv": "{network}/classes/{collection}/importance/{layer}.csv",
+    "class importance picture": "{network}/classes/{collection}/importance/{layer}.png",
+    "pruning summary": "{network}/classes/{collection}/pruning/{layer}.json",
+    "pruning csv": "{network}/classes/{collection}/pruning/{layer}.csv",
+    "pruning svg": "{network}/classes/{collection}/pruning/{layer}.svg",
+    "pruning picture": "{network}/classes/{collection}/pruning/{layer}.png",
+    "page": "{network}/{image}/index.html",
+    "picture": "{network}/{image}/input.png",
+    "input": "{network}/{image}/input.npy",
+    "prediction": "{network}/{image}/prediction.json",
+    "blobs": "{network}/{image}/blobs.npz",
+    "ordering": "{network}/{image}/orderings/{ordering}/{layer}.json",
+    "grid": "{network}/{image}/grids/{ordering}/{layer}.png",
+    "binary volume": "{network}/{image}/volumes/{ordering}/{layer}.binary.{volume}",
+    "volume": "{network}/{image}/volumes/{ordering}/{layer}.{volume}",
+    "slice clusters": "{network}/{image}/slices/{layer}/row-{row}/kmeans-{k}.png",
+    "slice pca": "{network}/{image}/slices/{layer}/row-{row}/pca.png",
+    "slice numbers": "{network}/{image}/slices/{layer}/row-{row}/slice.json",
+    "gradients": "{network}/{image}/gradients/{cls}.npz",
+    "gradient check": "{network}/{image}/gradients/{cls}.check.json",
+    "gradient check picture": "{network}/{image}/gradients/{cls}.check.png",
+    "gradient picture": "{network}/{image}/gradients/{cls}/{layer}.png",
+    "gradient volume": "{network}/{image}/gradients/{cls}/{layer}.{volume}",
+    "attributions": "{network}/{image}/attributions/{cls}.npz",
+    "saliency picture": "{network}/{image}/attributions/{cls}/saliency.png",
+    "saliency map": "{network}/{image}/attributions/{cls}/saliency.npy",
+    "data gradient": "{network}/{image}/attributions/{cls}/data_gradient.npy",
+    "attribution picture": "{network}/{image}/attributions/{cls}/{attribution}/{layer}.png",
+    "attribution volume": "{network}/{image}/attributions/{cls}/{attribution}/{layer}.{volume}",
+    "importance picture": "{network}/{image}/importance/{cls}/{layer}.png",
+    "importance table": "{network}/{image}/importance/{cls}/{layer}.csv",
+    "gradient viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.html",
+    "viewer": "{network}/{image}/viewer/{layer}.html",
+}
+PARTS = {"volume": "|".join(HEADERS_FIRST), "cls": r"\d+", "row": r"\d+", "k": r"\d+"}
+
+
+class Places:
+    """Paths of result files whose network, image or the like is settled.
+
+    Parameters
+    ----------
+    root : str or Path
+        The results folder.
+    **parts : str
+        What stands for words in braces: network, image....
+
+    Examples
+    --------
+    >>> str(Places("results", network="n", image="cat")("grid", ordering="pca", layer="conv1"))
+    'results/n/cat/grids/pca/conv1.png'
+    """
+
+    def __init__(self, root, **parts):
+        self._root, self._parts = Path(root), parts
+
+    def __call__(self, kind, **parts):
+        """Return the path of a file: its kind, a key of `PLACES`, and the remaining parts."""
+        return self._root / PLACES[kind].format(**self._parts, **parts)
+
+    def volumes(self, kind, **parts):
+        """Return the ``.vox`` of a kind of volume and its three headers, the headers first."""
+        return [self(kind, volume=suffix, **parts) for suffix in HEADERS_FIRST]

@@ -59,6 +59,12 @@ def add_image(figure, values, left, top, size, **options):
     return axes, image
 
 
+def add_pixels(figure, pixels, left, top):
+    """Show pixels, uint8 (height, width, 3), as they are: nothing is resampled."""
+    height = round(figure.get_size_inches()[1] * DPI)
+    figure.figimage(pixels, left, height - top - pixels.shape[0], origin="upper")
+
+
 def add_colour_bar(figure, image, left, top, height, label, extend="neither"):
     """Add the colour bar of `image`, `BAR_ROOM` pixels wide with its numbers and label."""
     axes = add_axes(figure, left, top, 14, height)

@@ -28,7 +28,6 @@ TITLE_SIZE, TEXT_SIZE, TICK_SIZE, NUMBER_SIZE = 18, 13, 12, 10
 # Of the 256 colours of a page with a palette, those of its colour map; the others are greys.
 SHADES = 224
 SMALLEST_TITLE = 11
-COMPRESSION = 3
 
 
 @functools.cache
@@ -95,6 +94,10 @@ class Page:
         """Draw a line one pixel wide through (left, top) places."""
         self._draw.line(places, self._ink(colour))
 
+    def rectangle(self, box, colour):
+        """Fill a rectangle, (left, top, right, bottom), its edges included."""
+        self._draw.rectangle(box, self._ink(colour))
+
     def left_axis(self, left, top, height, ticks, label):
         """Write the numbers and the label left of a picture.
 
@@ -159,12 +162,15 @@ class Page:
         self.image, self._draw = grown, ImageDraw.Draw(grown)
         for index, line in enumerate(lines):
             self.write((MARGIN, height + LINE * (index + 1) + 5), line)
+        # Of true colours, zlib's higher levels take much longer and save little.
+        level = 1
         if self.colours is not None:
             grown.putpalette(_palette(self.colours).tobytes())
+            level = 3
         description = PngImagePlugin.PngInfo()
         description.add_text("Description", caption)
         with atomic(path) as temporary:
-            grown.save(temporary, "PNG", pnginfo=description, compress_level=COMPRESSION)
+            grown.save(temporary, "PNG", pnginfo=description, compress_level=level)
 
 
 def palette_pixels(colours, values):
@@ -197,8 +203,8 @@ def _palette(colours):
 def ticks(low, high, most):
     """Return at most about `most` round numbers between `low` and `high`, at least one.
 
-    >>> ticks(0, 8.55, 10), ticks(-3.0, 3.0, 5)
-    ([0, 1, 2, 3, 4, 5, 6, 7, 8], [-2.5, 0.0, 2.5])
+    >>> ticks(0, 8.55, 5), ticks(-3.5, 3.5, 10)
+    ([0, 2, 4, 6, 8], [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
     """
     least = (high - low) / max(2, most)
     power = 10 ** math.floor(math.log10(least))

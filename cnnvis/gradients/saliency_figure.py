@@ -1,133 +1,102 @@
-"""The picture of a saliency map: where in the image a neuron looks."""
+"""The picture of a saliency map: which pixels of the image a neuron depends on."""
 
 import numpy as np
 
-from cnnvis.activations.forward import read_input
-from cnnvis.core.arrays import check_finite, first_line
-from cnnvis.core.drawing import (
-    BAR_ROOM,
-    GREY,
-    MARGIN,
-    TITLE_ROOM,
-    add_colour_bar,
-    add_image,
-    new_page,
-    save_figure,
-    shrink,
-)
-from cnnvis.core.errors import UserError
+from cnnvis.core.colours import Colours
+from cnnvis.core.painting import BAR_ROOM, MARGIN, TIP, TITLE_ROOM, Page
+from cnnvis.core.sheets import enlarge, shrink
 from cnnvis.gradients.attributions import saliency_map
-from cnnvis.inputs.images import to_pixels
 
-# Side of the small panels, about; the large ones are twice as large.
-SMALL = 227
-GAP = 24
+# Side of the large and of the small panels, about.
+LARGE, SMALL = 454, 227
+# Between panels, at least.
+GAP = 8
 HEAD = 30
 # What is beyond is drawn as if it were this: a few pixels are many times stronger than all others.
 CLIP = 99.5
+RED = np.array([190.0, 0, 30])
 
 
-def make_saliency(
-    data_gradient, input, picture, *, mean, title, input_scale=1.0, channel_order="BGR"
-):
-    """Draw a gradient by the image: the saliency map, over the image, and each colour signed.
-
-    Parameters
-    ----------
-    data_gradient : str or Path
-        ``.npy`` of `cnnvis.gradients.attributions.make_attributions`, (channels, height, width).
-    input : str or Path
-        ``input.npy`` of `cnnvis.inputs.images.make_input`.
-    picture : str or Path
-        The PNG.
-    mean, input_scale, channel_order
-        As given to `cnnvis.inputs.images.make_input`: how the image is made a picture again.
-    title : str
-
-    Raises
-    ------
-    UserError
-        If a file is not usable.
-    """
-    gradient = read_gradient(data_gradient)
-    values = read_input(input, gradient.shape)
-    pixels = to_pixels(values, mean, input_scale, channel_order)
-    if channel_order == "BGR":
-        gradient = gradient[::-1]
-    draw_saliency(picture, gradient, pixels, title)
-
-
-def read_gradient(path):
-    """Read a gradient by the input, (channels, height, width).
-
-    Raises
-    ------
-    UserError
-        If it cannot be read, has another number of axes, or is not finite.
-    """
-    try:
-        gradient = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as .npy ({first_line(error)})") from error
-    if gradient.ndim != 3:
-        raise UserError(f"{path}: has shape {gradient.shape}, expected (channels, height, width)")
-    check_finite(gradient, str(path))
-    return gradient
-
-
-def draw_saliency(picture, gradient, pixels, title):
-    """Draw the map and its overlay in large, the image and each colour's gradient in small.
+def draw_saliency(picture, gradient, values, preprocessing, *, title):
+    """Draw a gradient by the input: the saliency map, over the image, and each colour signed.
 
     Parameters
     ----------
     picture : str or Path
         The PNG.
     gradient : ndarray, (channels, height, width)
-        Channels in the order red, green, blue; or one.
-    pixels : ndarray of uint8, (height, width, 3) or (height, width)
+        Of the score with respect to the network's input, all values finite.
+    values : ndarray, (channels, height, width)
+        The input itself.
+    preprocessing : Preprocessing
+        How the input was made.
     title : str
     """
-    found = saliency_map(gradient)
-    high = float(np.percentile(found, CLIP)) or float(found.max()) or 1.0
-    panels = [("the image", pixels, {"cmap": "gray", "vmin": 0, "vmax": 255})]
-    signed = {"cmap": "RdBu_r", "vmin": -high, "vmax": high}
-    names = ("red", "green", "blue") if len(gradient) == 3 else range(len(gradient))
-    panels += [(f"gradient, {name}", g, signed) for name, g in zip(names, gradient, strict=True)]
-    height, width = found.shape
-    step = max(1, round(max(height, width) / SMALL))
-    scale = max(1, SMALL * step // max(height, width))
-    small = (-(-width // step) * scale, -(-height // step) * scale)
-    large = (2 * small[0], 2 * small[1])
-    figure = new_page(
-        2 * MARGIN + max(2 * large[0] + GAP, 4 * small[0] + 24) + BAR_ROOM,
-        TITLE_ROOM + large[1] + small[1] + 2 * HEAD + 6,
-        title,
-    )
-    top, right = TITLE_ROOM + HEAD - 6, MARGIN + 2 * large[0] + GAP + 16
-    heat = {"cmap": "inferno", "vmin": 0, "vmax": high}
-    _, image = _panel(figure, "saliency: largest magnitude of the colours", found, MARGIN, top,
-                      large, step, **heat)  # fmt: skip
-    place = MARGIN + large[0] + GAP
-    _panel(figure, "over the image", overlay(pixels, found / high), place, top, large, step)
-    add_colour_bar(figure, image, right, top, large[1], "|gradient|", "max")
-    top += large[1] + HEAD
-    pitch = small[0] + (2 * large[0] + GAP - 4 * small[0]) // 3
-    for number, (name, values, look) in enumerate(panels[:4]):
-        axes, image = _panel(
-            figure, name, values, MARGIN + number * pitch, top, small, step, **look
-        )
-    add_colour_bar(figure, image, right, top, small[1], "gradient", "both")
-    save_figure(figure, picture, _caption(high))
+    pixels = preprocessing.undo(values)
+    saliency = saliency_map(gradient)
+    high = float(np.percentile(saliency, CLIP)) or float(saliency.max()) or 1.0
+    heat, signed = Colours("inferno", 0, high, "max"), Colours("RdBu_r", -high, high, "both")
+    upper = {
+        "saliency: largest magnitude of the colours": heat.pixels(saliency),
+        "saliency over the image": overlay(pixels, saliency / high),
+    }
+    lower = {"the image": pixels}
+    for name, channel in colour_channels(gradient, preprocessing.channel_order).items():
+        lower[f"gradient, {name}"] = signed.pixels(channel)
+    upper = {name: resize(panel, LARGE) for name, panel in upper.items()}
+    lower = {name: resize(panel, SMALL) for name, panel in lower.items()}
+    width = max(_width(upper), _width(lower))
+    tall, low = (next(iter(row.values())).shape[0] for row in (upper, lower))
+    bottom = TITLE_ROOM + tall + 2 * HEAD
+    page = Page(width + 2 * MARGIN + BAR_ROOM, bottom + low + TIP, title)
+    for row, top in ((upper, TITLE_ROOM + HEAD - 6), (lower, bottom)):
+        _paste_row(page, row, top, width)
+    page.colour_bar(2 * MARGIN + width, TITLE_ROOM + HEAD - 6, tall, "|gradient|", heat)
+    page.colour_bar(2 * MARGIN + width, bottom, low, "gradient", signed)
+    page.save(picture, _caption(high))
 
 
-def _panel(figure, name, values, left, top, size, step, **look):
+def _width(row):
+    return sum(panel.shape[1] + GAP for panel in row.values()) - GAP
+
+
+def _paste_row(page, row, top, width):
+    """Put panels with their names in a row, spread over a width."""
+    gap = GAP + (width - _width(row)) // max(1, len(row) - 1)
+    left = MARGIN
+    for name, panel in row.items():
+        page.paste(panel, left, top)
+        page.write((left, top - 7), name)
+        left += panel.shape[1] + gap
+
+
+def colour_channels(gradient, channel_order):
+    """Return ``{name: (height, width)}`` of the channels: red, green and blue, or their numbers."""
+    if len(gradient) != 3:
+        return {str(number): channel for number, channel in enumerate(gradient)}
+    ordered = gradient[::-1] if channel_order == "BGR" else gradient
+    return dict(zip(("red", "green", "blue"), ordered, strict=True))
+
+
+def resize(pixels, side):
+    """Return a picture whose longer side is about `side`, by whole factors.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (height, width) or (height, width, 3)
+    side : int
+
+    Returns
+    -------
+    ndarray of uint8, (height, width, 3)
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[..., np.newaxis].repeat(3, axis=2)
+    longest = max(pixels.shape[:2])
+    step = max(1, round(longest / side))
     if step > 1:
-        # Of a map the strongest of a block would be truer than its mean; of an image not.
-        values = shrink(np.asarray(values, float)[np.newaxis], step)[0]
-        values = values / 255 if values.ndim == 3 else values
-    axes, image = add_image(figure, values, left, top, size, **look)
-    axes.set_title(name, fontsize=8, color=GREY, loc="left", pad=4)
-    return axes, image
+        pixels = np.rint(shrink(pixels[np.newaxis], step)[0]).astype(np.uint8)
+    return enlarge(pixels[np.newaxis], max(1, side * step // longest))[0]
 
 
 def overlay(pixels, shares):
@@ -147,14 +116,15 @@ def overlay(pixels, shares):
     # Lighter than the image is: dark parts would swallow the map.
     paper = (95 + grey * (160 / 255))[..., np.newaxis]
     cover = np.clip(shares, 0, 1)[..., np.newaxis]
-    return np.rint(paper * (1 - cover) + np.array([190.0, 0, 30]) * cover).astype(np.uint8)
+    return np.rint(paper * (1 - cover) + RED * cover).astype(np.uint8)
 
 
 def _caption(high):
     return (
-        "How the score would change with each pixel of the network's input. Above left, the "
-        "largest magnitude over the three colours (Simonyan et al. 2013); right, the same over the "
-        "image in grey, covered in red where it is strong. Below, the gradient by each colour: "
-        "red, a brighter pixel would raise the score, blue, lower it. One scale for all; its end, "
-        f"{high:.3g} per unit of the input, is exceeded by {100 - CLIP:g} % of the pixels."
+        "How the score would change with each pixel of the network's input. Upper left: the "
+        "largest magnitude over the three colours (Simonyan et al. 2013). Upper right: the same "
+        "over the image in grey, covered in red where it is strong. Below: the gradient by each "
+        "colour; where it is red, a lighter pixel would raise the score, where it is blue, lower "
+        f"it. All have one scale, which ends at {high:.3g} per unit of the input; {100 - CLIP:g} % "
+        "of the pixels exceed it."
     )

@@ -1,9 +1,9 @@
 """One neuron's gradients over the images of a comparison, as a time series for other programs.
 
 Every frame is one image, laid out as in `cnnvis.gradients.weight_gradients`: x runs along kw and
-the columns of
-tiles, y along kh and the rows of tiles, z is the filter; time is the image, in the order of the
-groups. Values are the gradients themselves, float32, unscaled, so that all frames have one scale::
+the columns of tiles, y along kh and the rows of tiles, z is the filter; time is the image, in the
+order of the groups. Values are the gradients themselves, float32, unscaled, so that all frames have
+one scale::
 
     t = 0  cat_1         t = 1  cat_2               t = 11  motorcycle_miss_2
     +--------+           +--------+                 +--------+
@@ -12,8 +12,7 @@ groups. Values are the gradients themselves, float32, unscaled, so that all fram
 
 The same numbers are written as NIfTI (``.nii.gz``, four dimensions; 3D Slicer, ITK-SNAP) and as
 VTK image data (``.pvd`` with one ``.vti`` per image; ParaView); `cnnvis.gradients.animation` draws
-them
-as an animation.
+them as an animation.
 """
 
 import gzip
@@ -23,66 +22,57 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic
+from cnnvis.core.files import atomic, safe_name
 from cnnvis.core.volume_files import tile_channels
-from cnnvis.gradients.comparisons import check_shapes, read_members
-from cnnvis.importance.filter_importance import filter_norms
+from cnnvis.gradients.animation import draw_animation
 
 NIFTI_COMMENT = 6
 # NIfTI counts the voxels of an axis with 16 bits.
 LONGEST_AXIS = 32767
 
 
-def make_series(groups, nii, pvd, frames, webp, gif, still, *, layer, neuron, title):
+def make_time_series(files, comparison):
     """Write one neuron's gradients at one layer as time series over images.
 
     Parameters
     ----------
-    groups : list of dict
-        As for `cnnvis.gradients.comparisons.make_comparison`.
-    nii : str or Path
-        Becomes a NIfTI file, ``.nii.gz``; see `write_nifti`.
-    pvd, frames : str or Path
-        Become ParaView's list of frames, and the folder of ``frame-000.vti``, … beside it; see
-        `write_vti`.
-    webp, gif, still : str or Path
-        Become the animation, twice, and its first frame as PNG.
-    layer : str
-    neuron : int
-        The class whose score was differentiated.
-    title : str
+    files : Places
+        Of the comparison. Written are ``comparison nifti``, see `write_nifti`; ``comparison vtk``,
+        ParaView's list of frames, and beside it a folder of frames, ``frame-000.vti``, …, see
+        `write_vti`; ``comparison animation``, and ``comparison still``, its first frame.
+    comparison : Comparison
 
     Raises
     ------
     UserError
-        If there is no reference image, a group is unknown, or a file is not usable.
+        If the layer is too large for NIfTI.
     """
-    from cnnvis.gradients.animation import draw_series
-
-    members = read_members(groups)
-    gradients = [read_array(member["gradients"], layer, "gradient of layer") for member in members]
-    check_shapes(members, gradients, layer)
-    volumes = [tile_channels(gradient).astype("<f4") for gradient in gradients]
-    write_nifti(nii, volumes, f"d neuron {neuron} / d {layer}", describe(members, layer, neuron))
-    files = [Path(frames) / f"frame-{index:03}.vti" for index in range(len(members))]
-    for path, volume, member in zip(files, volumes, members, strict=True):
+    layer, members = safe_name(comparison.layer), comparison.members
+    volumes = [tile_channels(gradient).astype("<f4") for gradient in comparison.gradients]
+    title = f"d neuron {comparison.neuron} / d {comparison.layer}"
+    write_nifti(files("comparison nifti", layer=layer), volumes, title, describe(comparison))
+    pvd = files("comparison vtk", layer=layer)
+    frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(members))]
+    for path, volume, member in zip(frames, volumes, members, strict=True):
         write_vti(path, volume, "gradient", _facts(member))
-    write_pvd(pvd, files)
-    norms = np.stack([filter_norms(gradient) for gradient in gradients])
-    draw_series(webp, gif, still, members, gradients, norms, layer=layer, title=title)
+    write_pvd(pvd, frames)
+    draw_animation(
+        files("comparison animation", layer=layer),
+        files("comparison still", layer=layer),
+        comparison,
+    )
 
 
-def describe(members, layer, neuron):
+def describe(comparison):
     """Return what the frames of a series are, for the header of a file."""
-    frames = [{"time": index, **_facts(member)} for index, member in enumerate(members)]
-    return {"quantity": f"d neuron {neuron} / d weights of {layer}", "frames": frames}
+    frames = [{"time": index, **_facts(member)} for index, member in enumerate(comparison.members)]
+    quantity = f"d neuron {comparison.neuron} / d weights of {comparison.layer}"
+    return {"quantity": quantity, "frames": frames}
 
 
 def _facts(member):
-    verdict = "correct" if member["correct"] else "wrong"
-    return {"image": member["image"], "group": member["group"], "verdict": verdict}
+    return {"image": member.image, "group": member.group, "verdict": member.verdict}
 
 
 def write_nifti(path, volumes, description, comment):

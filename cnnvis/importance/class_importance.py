@@ -1,30 +1,36 @@
 """How important each filter is to a class: norms of gradients, averaged over its images.
 
-Of every image, the gradient of the class's neuron with respect to a layer's weights has one L2
-norm per filter: the image's *profile*. Over a collection this gives the profiles' mean and
-standard deviation, and the norm of the mean gradient, which is small where images pull a filter in
-different directions.
+For every image, the gradient of the class's neuron with respect to a layer's weights has one L2
+norm per filter: the image's *profile*. Over an image set this gives the profiles' mean and standard
+deviation, and the norm of the mean gradient, which is small where images pull a filter in different
+directions.
 
-Whether importance is a property of the class is asked by how alike the profiles are. With ``u_i``
-the profile of image i, centred over the filters and of unit length, the correlation of two images
-is ``u_i . u_j``, and its mean over all pairs follows from the sum of the ``u_i`` alone:
+Whether importance is a property of the class is measured by how similar the profiles are. With
+``u_i`` the profile of image i, centred over the filters and scaled to unit length, the correlation
+of two images is ``u_i . u_j``, and its mean over all pairs follows from the sum of the ``u_i``:
 
     within a class:     (|sum u_i|^2 - n) / (n (n - 1))
     between two:        (mean u_i) . (mean v_j)
 
-Spearman's correlation is the same of the profiles' ranks. So only sums are kept.
+Spearman's correlation is the same for the profiles' ranks. So only sums have to be kept.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from cnnvis.core.arrays import check_finite, read_array, significant, write_arrays
-from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import write_json
-from cnnvis.gradients.weight_gradients import check_layers, check_neuron
+from cnnvis.core.files import write_csv, write_json
 from cnnvis.importance.filter_importance import filter_norms
-from cnnvis.importance.streaming import checkpoint_of, digest_of, forget, sum_over
-from cnnvis.inputs.image_sets import list_images, prepare_for
+from cnnvis.importance.streaming import (
+    CHUNK,
+    Accumulator,
+    checkpoint_key,
+    checkpoint_of,
+    forget,
+    stream,
+)
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
@@ -37,136 +43,135 @@ AS_ALIKE = 0.9
 
 
 def make_class_sums(
-    prototxt,
-    weights,
-    output,
-    *,
-    name,
-    path,
-    cls,
-    limit=None,
-    layers,
-    score,
-    engine,
-    mean,
-    input_scale=1.0,
-    channel_order="BGR",
-    chunk=32,
-    threads=None,
-    surplus="error",
-    engine_options=None,
+    model, preprocessing, image_set, output, *, layers, code="", threads=None, chunk=CHUNK
 ):
-    """Run the network over a collection once; write what is averaged, for all layers.
+    """Run the network over an image set once; write the averages of all layers.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
-        The network.
+    model : cnnvis.engines.model.Model
+    preprocessing : cnnvis.inputs.images.Preprocessing
+    image_set : cnnvis.inputs.image_sets.ImageSet
     output : str or Path
         ``.npz``: ``images`` (how many were summed), ``skipped`` (names), and for every layer
         ``LAYER/mean``, ``/std`` (of the population), ``/norm_of_mean``, ``/direction`` and
         ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each (filters,)
-        and float64, and ``LAYER/variance``: the share of the variance of all norms that the mean
-        profile explains.
-    name : str
-        The collection's.
-    path, limit
-        See `cnnvis.inputs.image_sets.list_images`.
-    cls : int
-        The neuron of the collection's class.
+        and float64, ``LAYER/directed`` (how many profiles have a direction) and
+        ``LAYER/variance``: the share of the variance of all norms that the mean profile explains.
     layers : list of str
-    score, engine, mean, input_scale, channel_order, threads, surplus, engine_options
-        As in `cnnvis.gradients.weight_gradients.make_gradients` and
-        `cnnvis.inputs.images.make_input`.
+    code : str
+        The digest of the code: sums of other code are not resumed.
+    threads : int, optional
     chunk : int
-        Images per batch; an interrupted run goes on with the last chunk that was not finished.
+        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
     UserError
-        If the class, a layer, the collection or a file is not usable.
+        If the class, a layer, the image set or a file is not usable.
     """
-    from cnnvis.engines import open_network
-    from cnnvis.engines.inspection import inspect
-
-    network = inspect(prototxt, (engine_options or {}).get("input_shape"))
-    check_neuron(network, prototxt, score, cls)
-    check_layers(network, prototxt, layers)
-    images = list_images(path, cls, limit)
-    prepare = prepare_for(network, mean=mean, input_scale=input_scale, channel_order=channel_order)
-    sums = empty_sums({layer: network.layers_with_weights[layer] for layer in layers})
-    options = {"engine": engine, "threads": threads, "surplus": surplus, **(engine_options or {})}
+    model.check_neuron(image_set.cls)
+    model.check_layers(layers)
+    key = checkpoint_key(model, preprocessing, image_set, list(layers), chunk, code)
     checkpoint = checkpoint_of(output)
-    with open_network(prototxt, weights, **options) as opened:
-        key = digest_of(
-            images,
-            [list(layers), score, cls, repr(mean), input_scale, channel_order, options, chunk],
-            digest(__file__),
-            files=[prototxt, weights, *([mean["file"]] if isinstance(mean, dict) else [])],
-        )
-
-        def step(inputs):
-            add_gradients(opened, inputs, score, cls, sums)
-
-        skipped = sum_over(
-            images,
-            prepare,
-            step,
+    shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
+    with model.open(threads) as network:
+        sums = ClassSums(network, model.score, image_set.cls, shapes)
+        skipped = stream(
+            image_set,
+            preprocessing,
             sums,
-            name=name,
-            chunk=chunk,
             checkpoint=checkpoint,
             key=key,
+            chunk=chunk,
             threads=threads,
         )
-    write_arrays(output, finish(sums, skipped))
+    write_arrays(output, sums.averages(skipped))
     forget(checkpoint)
 
 
-def empty_sums(shapes):
-    """Return sums of zeros for layers whose weights have `shapes`: ``{"LAYER/sum": array}``."""
-    sums = {"images": np.zeros((), np.int64)}
-    for layer, shape in shapes.items():
-        for name in ("norm", "square", "direction", "rank_direction"):
-            sums[f"{layer}/{name}"] = np.zeros(shape[0])
-        sums[f"{layer}/directed"] = np.zeros((), np.int64)
-        sums[f"{layer}/gradient"] = np.zeros(shape)
-    return sums
+class ClassSums(Accumulator):
+    """Sums of the gradients of a class's neuron, and of their profiles.
 
-
-def add_gradients(network, inputs, score, cls, sums):
-    """Add the gradients of a batch of images to sums of `empty_sums`.
-
-    Raises
-    ------
-    UserError
-        If a gradient is not finite.
+    Parameters
+    ----------
+    network : cnnvis.engines.base.Engine
+    score : str
+        The blob.
+    cls : int
+        The neuron.
+    shapes : dict of str to tuple of int
+        ``{layer: the shape of its weights}``.
     """
-    layers = [key.removesuffix("/gradient") for key in sums if key.endswith("/gradient")]
-    per_image = sum(sums[f"{layer}/gradient"].size for layer in layers) * inputs.itemsize
-    size = max(1, int(GRADIENT_BYTES // per_image))
-    for first in range(0, len(inputs), size):
-        part = inputs[first : first + size]
-        found = network.weight_gradient(part, score, cls, layers)
-        for layer in layers:
-            check_finite(found[layer], f"gradient of {score}[{cls}] at layer '{layer}'")
-            for gradient in found[layer]:
-                sums[f"{layer}/gradient"] += gradient
-                add_norms(sums, layer, filter_norms(gradient))
-        sums["images"] += len(part)
 
+    def __init__(self, network, score, cls, shapes):
+        self.network, self.score, self.cls, self.layers = network, score, cls, list(shapes)
+        self.sums = {"images": np.zeros((), np.int64)}
+        for layer, shape in shapes.items():
+            for name in ("norm", "square", "direction", "rank_direction"):
+                self.sums[f"{layer}/{name}"] = np.zeros(shape[0])
+            self.sums[f"{layer}/directed"] = np.zeros((), np.int64)
+            self.sums[f"{layer}/gradient"] = np.zeros(shape)
 
-def add_norms(sums, layer, norms):
-    """Add one image's profile to the sums of a layer."""
-    from scipy.stats import rankdata
+    def add(self, inputs):
+        """Add the gradients of a batch of images.
 
-    sums[f"{layer}/norm"] += norms
-    sums[f"{layer}/square"] += norms**2
-    direction = unit(norms)
-    if direction.any():
-        sums[f"{layer}/direction"] += direction
-        sums[f"{layer}/rank_direction"] += unit(rankdata(norms))
-        sums[f"{layer}/directed"] += 1
+        Raises
+        ------
+        UserError
+            If a gradient is not finite.
+        """
+        values = sum(self.sums[f"{layer}/gradient"].size for layer in self.layers)
+        size = max(1, int(GRADIENT_BYTES // (values * inputs.itemsize)))
+        for first in range(0, len(inputs), size):
+            part = inputs[first : first + size]
+            gradients = self.network.weight_gradient(part, self.score, self.cls, self.layers)
+            for layer in self.layers:
+                what = f"gradient of {self.score}[{self.cls}] at layer '{layer}'"
+                check_finite(gradients[layer], what)
+                for gradient in gradients[layer]:
+                    self.sums[f"{layer}/gradient"] += gradient
+                    self.add_profile(layer, filter_norms(gradient))
+            self.sums["images"] += len(part)
+
+    def add_profile(self, layer, norms):
+        """Add the profile of one image to the sums of a layer."""
+        from scipy.stats import rankdata
+
+        self.sums[f"{layer}/norm"] += norms
+        self.sums[f"{layer}/square"] += norms**2
+        direction = unit(norms)
+        if direction.any():
+            self.sums[f"{layer}/direction"] += direction
+            self.sums[f"{layer}/rank_direction"] += unit(rankdata(norms))
+            self.sums[f"{layer}/directed"] += 1
+
+    def averages(self, skipped=()):
+        """Return the arrays of `make_class_sums`'s file."""
+        count = int(self.sums["images"])
+        names = [entry["image"] for entry in skipped]
+        arrays = {"images": np.int64(count), "skipped": np.array(names, dtype=str)}
+        for layer in self.layers:
+            arrays |= {f"{layer}/{name}": v for name, v in self._averages(layer, count).items()}
+        return arrays
+
+    def _averages(self, layer, count):
+        norm, square, direction, rank_direction, directed, gradient = (
+            self.sums[f"{layer}/{name}"]
+            for name in ("norm", "square", "direction", "rank_direction", "directed", "gradient")
+        )
+        mean = norm / count
+        variance = np.maximum(square / count - mean**2, 0)
+        total = float(variance.mean() + mean.var())
+        return {
+            "mean": mean,
+            "std": np.sqrt(variance),
+            "norm_of_mean": filter_norms(gradient) / count,
+            "direction": direction / max(1, int(directed)),
+            "rank_direction": rank_direction / max(1, int(directed)),
+            "directed": directed,
+            "variance": np.float64(float(mean.var()) / total if total else 0.0),
+        }
 
 
 def unit(values):
@@ -181,31 +186,45 @@ def unit(values):
     return centred / length if length > 1e-12 * np.abs(values).max() else np.zeros_like(centred)
 
 
-def finish(sums, skipped):
-    """Return the arrays of `make_class_sums`'s file from the sums over a collection."""
-    count = int(sums["images"])
-    names = [entry["image"] for entry in skipped]
-    arrays = {"images": np.int64(count), "skipped": np.array(names, dtype=str)}
-    for layer in (key.removesuffix("/gradient") for key in sums if key.endswith("/gradient")):
-        mean = sums[f"{layer}/norm"] / count
-        variance = np.maximum(sums[f"{layer}/square"] / count - mean**2, 0)
-        directed = max(1, int(sums[f"{layer}/directed"]))
-        total = float(variance.mean() + mean.var())
-        arrays |= {
-            f"{layer}/mean": mean,
-            f"{layer}/std": np.sqrt(variance),
-            f"{layer}/norm_of_mean": filter_norms(sums[f"{layer}/gradient"]) / count,
-            f"{layer}/direction": sums[f"{layer}/direction"] / directed,
-            f"{layer}/rank_direction": sums[f"{layer}/rank_direction"] / directed,
-            f"{layer}/directed": sums[f"{layer}/directed"],
-            f"{layer}/variance": np.float64(float(mean.var()) / total if total else 0.0),
-        }
-    return arrays
+@dataclass(frozen=True)
+class ClassImportance:
+    """The averages of one layer over an image set; see `make_class_sums`.
+
+    Attributes
+    ----------
+    images : int
+    skipped : list of str
+    mean, std, norm_of_mean, direction, rank_direction : ndarray, (filters,)
+    directed : int
+    variance : float
+    """
+
+    images: int
+    skipped: list
+    mean: np.ndarray
+    std: np.ndarray
+    norm_of_mean: np.ndarray
+    direction: np.ndarray
+    rank_direction: np.ndarray
+    directed: int
+    variance: float
+
+    @classmethod
+    def read(cls, path, layer):
+        """Read one layer of a file of `make_class_sums`.
+
+        Raises
+        ------
+        UserError
+            If the file is not one of those, or has no such layer.
+        """
+        names = [name for name in cls.__dataclass_fields__ if name not in ("images", "skipped")]
+        arrays = {name: read_array(path, f"{layer}/{name}", "importance") for name in names}
+        with np.load(path, allow_pickle=False) as archive:
+            return cls(int(archive["images"]), archive["skipped"].tolist(), **arrays)
 
 
-def make_class_importance(
-    sums_npz, table, summary, picture, *, layer, cls, collection, others=None, title
-):
+def make_class_importance(sums_npz, table, summary, picture, *, layer, image_set, others, title):
     """Write the class importance of one layer's filters: table, summary and picture.
 
     Parameters
@@ -218,10 +237,10 @@ def make_class_importance(
         JSON: ``images``, ``skipped``, ``agreement`` (see `agreement`) and one ``sentence``.
     picture : str or Path
         PNG: the study's map, the sorted norms with their spread, their histogram, the agreement.
-    layer, collection, title : str
-    cls : int
-    others : dict of str to path, optional
-        The files of the network's other collections, to compare with.
+    layer, title : str
+    image_set : cnnvis.inputs.image_sets.ImageSet
+    others : dict of str to path
+        The files of the network's other image sets, to compare with.
 
     Raises
     ------
@@ -230,67 +249,51 @@ def make_class_importance(
     """
     from cnnvis.importance.class_importance_figure import draw_class_importance
 
-    found = read_class(sums_npz, layer)
-    rest = {name: read_class(path, layer) for name, path in (others or {}).items()}
-    numbers = agreement(found, rest)
-    write_table(table, found)
+    importance = ClassImportance.read(sums_npz, layer)
+    rest = {name: ClassImportance.read(path, layer) for name, path in others.items()}
+    numbers = agreement(importance, rest)
+    write_table(table, importance)
     write_json(
         summary,
         {
             "layer": layer,
-            "collection": collection,
-            "cls": cls,
-            "images": found["images"],
-            "skipped": found["skipped"],
+            "collection": image_set.name,
+            "cls": image_set.cls,
+            "images": importance.images,
+            "skipped": importance.skipped,
             "agreement": numbers,
-            "sentence": sentence(numbers, found["images"], collection),
+            "sentence": sentence(numbers, importance.images, image_set.name),
         },
     )
-    draw_class_importance(picture, found, numbers, layer=layer, collection=collection, title=title)
+    names = {"layer": layer, "image_set": image_set.name, "title": title}
+    draw_class_importance(picture, importance, numbers, **names)
 
 
-def read_class(path, layer):
-    """Read what `make_class_sums` wrote of one layer: ``{name: array}``, ``images``, ``skipped``.
-
-    Raises
-    ------
-    UserError
-        If the file is not one of those, or has no such layer.
-    """
-    names = ("mean", "std", "norm_of_mean", "direction", "rank_direction", "variance", "directed")
-    found = {name: read_array(path, f"{layer}/{name}", "importance") for name in names}
-    with np.load(path, allow_pickle=False) as archive:
-        found["images"] = int(archive["images"])
-        found["skipped"] = archive["skipped"].tolist()
-    return found
-
-
-def agreement(found, others):
-    """Return how alike the profiles of a class's images are, and those of other classes.
+def agreement(importance, others):
+    """Return how similar the profiles of a class's images are, and those of other classes.
 
     Parameters
     ----------
-    found : dict
-        Of `read_class`.
-    others : dict of str to dict
-        The same of other collections.
+    importance : ClassImportance
+    others : dict of str to ClassImportance
+        The same of other image sets.
 
     Returns
     -------
     dict
         ``pearson`` and ``spearman``, the mean correlation of two images of the class (None for
         fewer than two), ``variance``, the share of the norms' variance that the class's mean
-        explains, and ``others``, ``{collection: mean correlation of an image with one of it}``.
+        explains, and ``others``, ``{image set: mean correlation of an image with one of it}``.
     """
-    count = int(found["directed"])
+    count = int(importance.directed)
     return {
-        "pearson": _within(found["direction"], count),
-        "spearman": _within(found["rank_direction"], count),
-        "variance": significant(found["variance"]),
+        "pearson": _within(importance.direction, count),
+        "spearman": _within(importance.rank_direction, count),
+        "variance": significant(importance.variance),
         "others": {
-            name: significant(found["direction"] @ other["direction"])
+            name: significant(importance.direction @ other.direction)
             for name, other in others.items()
-            if count and int(other["directed"])
+            if count and int(other.directed)
         },
     }
 
@@ -301,52 +304,36 @@ def _within(direction, count):
     return significant((count * direction @ direction - 1) / (count - 1))
 
 
-def sentence(numbers, images, collection):
+def sentence(numbers, images, name):
     """Say in words whether importance is a property of the class."""
     within = numbers["pearson"]
     if within is None:
-        return f"{collection}: too few images whose filters differ in importance to compare them."
+        return f"{name}: too few images whose filters differ in importance to compare them."
     start = (
         f"The importance of filters correlates {within:.2f} between two of the {images} images of "
-        f"{collection}"
+        f"{name}"
     )
     if within < ALIKE:
         return f"{start}: it is a property of the image more than of the class."
     if not numbers["others"]:
         return f"{start}: it is alike for the images of the class."
-    name, between = max(numbers["others"].items(), key=lambda item: item[1])
-    start += f", and {between:.2f} between one of them and one of {name}"
+    other, between = max(numbers["others"].items(), key=lambda item: item[1])
+    start += f", and {between:.2f} between one of them and one of {other}"
     if between > AS_ALIKE * within:
         return f"{start}: it is a property of the filters more than of the class."
     return f"{start}: it is a property of the class."
 
 
-def rank(found):
-    """Return ``[(rank, filter, mean, std, norm_of_mean, share)]``, most important first."""
-    order = np.argsort(-found["mean"], kind="stable")
-    total = found["mean"].sum() or 1.0
-    return [
-        (
-            place,
-            int(index),
-            *(float(found[name][index]) for name in ("mean", "std", "norm_of_mean")),
-            float(found["mean"][index] / total),
-        )
-        for place, index in enumerate(order, 1)
-    ]
-
-
-def write_table(path, found):
-    """Write `rank` as CSV with `COLUMNS`."""
-    import csv
-
-    from cnnvis.core.files import atomic
-
-    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for place, index, *values in rank(found):
-            writer.writerow([place, index, *(f"{value:.9g}" for value in values)])
+def write_table(path, importance):
+    """Write a `ClassImportance` as CSV with `COLUMNS`, most important first."""
+    total = importance.mean.sum() or 1.0
+    columns = (importance.mean, importance.std, importance.norm_of_mean, importance.mean / total)
+    order = np.argsort(-importance.mean, kind="stable")
+    rows = (
+        (rank, index, *(f"{column[index]:.9g}" for column in columns))
+        for rank, index in enumerate(order, 1)
+    )
+    write_csv(path, COLUMNS, rows)
 
 
 def class_order(path, layer):
@@ -355,7 +342,7 @@ def class_order(path, layer):
     Raises
     ------
     UserError
-        If all filters are equally important: there is no order to speak of.
+        If all filters are equally important, so that there is no order.
     """
     means = read_array(path, f"{layer}/mean", "importance")
     if len(means) > 1 and means.min() == means.max():

@@ -2,10 +2,19 @@
 
 import numpy as np
 
-from cnnvis.core.drawing import GREY, MARGIN, TITLE_ROOM, add_axes, new_page, save_figure
-from cnnvis.importance.filter_importance import draw_map, map_shape
+from cnnvis.core.colours import BLUE, GREY, ORANGE
+from cnnvis.core.drawing import (
+    MARGIN,
+    TITLE_ROOM,
+    add_axes,
+    add_colour_bar,
+    add_pixels,
+    new_page,
+    save_figure,
+    style,
+)
+from cnnvis.importance.filter_importance_figure import map_colours, paint_map
 
-BLUE, ORANGE = "#3b6fa0", "#b5743b"
 BARS, LOWER, GAP = 640, 190, 64
 LEAST_HEIGHT = 480
 
@@ -24,13 +33,14 @@ def draw_class_importance(picture, found, numbers, *, layer, collection, title):
     layer, collection, title : str
     """
     means = found["mean"]
-    shape = map_shape(len(means))
-    cell = 46 if shape[0] <= 20 else 32
-    size = (shape[1] * cell, shape[0] * cell)
-    height = max(size[1], LEAST_HEIGHT)
-    left = MARGIN + size[0] + 164
+    cells = paint_map(means)
+    tall, wide = cells.shape[:2]
+    height = max(tall, LEAST_HEIGHT)
+    left = MARGIN + wide + 164
     figure = new_page(left + BARS + MARGIN, TITLE_ROOM + height + 60, title)
-    draw_map(figure, means, shape, size)
+    add_pixels(figure, cells, MARGIN, TITLE_ROOM)
+    bar = (2 * MARGIN + wide - 8, TITLE_ROOM, min(tall, 420))
+    add_colour_bar(figure, map_colours(means).mappable(), *bar, "norm of the gradient")
     upper = height - LOWER - GAP
     _draw_bars(add_axes(figure, left, TITLE_ROOM, BARS, upper), found)
     half, top = (BARS - 2 * GAP - 16) // 2, TITLE_ROOM + upper + GAP
@@ -48,14 +58,6 @@ def draw_class_importance(picture, found, numbers, *, layer, collection, title):
         "Below: how many filters are how important, and how alike the importance of all filters is "
         "in two images of the class, or in one of it and one of another (mean correlation).",
     )
-
-
-def style(axes, xlabel, ylabel):
-    """Give axes the look of all plots: grey, small, open to the top and to the right."""
-    axes.set_xlabel(xlabel, fontsize=8, color=GREY)
-    axes.set_ylabel(ylabel, fontsize=8, color=GREY)
-    axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_bars(axes, found):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from cnnvis.core.drawing import GREY, MARGIN, TITLE_ROOM, add_axes, new_page, save_figure
+from cnnvis.core.drawing import GREY, MARGIN, TITLE_ROOM, add_axes, new_page, save_figure, style
 from cnnvis.core.files import atomic
-from cnnvis.importance.class_importance_figure import style
 from cnnvis.importance.pruning import sweep
 
 COLOURS = {"most": "#b5743b", "least": "#3b6fa0", "random": "0.45"}

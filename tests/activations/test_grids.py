@@ -4,10 +4,10 @@ from PIL import Image
 
 from cnnvis.activations import grids
 from cnnvis.caffe.caffemodel import write_caffemodel
-from cnnvis.core.arrays import write_arrays
-from cnnvis.core.drawing import LABEL_ROOM, MARGIN, TITLE_ROOM
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import write_json
+from cnnvis.core.painting import MARGIN, TITLE_ROOM
+from cnnvis.core.sheets import LABEL_ROOM
+from cnnvis.engines.model import Model
 
 PROTOTXT = """
 input: "data" input_shape { dim: 1 dim: 3 dim: 4 dim: 4 }
@@ -26,7 +26,7 @@ def network(tmp_path):
     second = [np.ones((3, 2, 1, 1), np.float32), np.zeros(3, np.float32)]
     (tmp_path / "net.prototxt").write_text(PROTOTXT)
     write_caffemodel(tmp_path / "net.caffemodel", {"conv1": [weights], "conv2": second})
-    return tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    return Model(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"), "conv2")
 
 
 def open_picture(path):
@@ -53,17 +53,14 @@ def test_limits_of_a_layer_with_one_active_value():
 
 
 def test_a_grid_shows_the_filters_in_order(tmp_path):
-    outputs = np.array([[[0.0]], [[1.0]], [[0.5]]], np.float32)
-    write_arrays(tmp_path / "blobs.npz", {"conv1": outputs})
-    write_json(tmp_path / "o.json", {"method": "pca", "permutation": [1, 0, 2]})
-    paths = (tmp_path / "blobs.npz", tmp_path / "o.json", tmp_path / "g.png")
-    grids.make_grid(*paths, layer="conv1", blob="conv1", title="title")
+    maps = np.array([[[0.0]], [[1.0]], [[0.5]]], np.float32)
+    grids.draw_grid(tmp_path / "g.png", maps, [1, 0, 2], layer="conv1", method="pca", title="title")
     picture, description = open_picture(tmp_path / "g.png")
     row = picture[TITLE_ROOM + LABEL_ROOM + 75, :, 0]
     centres = [int(row[MARGIN + 75 + 154 * place]) for place in range(3)]
     assert centres[:2] == [255, 0]
     assert centres[2] == pytest.approx(127, abs=2)
-    assert "each of the 3 filters of layer conv1 (1 x 1 values), in the order 'pca'" in description
+    assert "the 3 filters of layer conv1 (1 x 1 values each), in the order 'pca'" in description
 
 
 def test_colours_by_hand():
@@ -75,31 +72,41 @@ def test_colours_by_hand():
 
 
 def test_filters_over_three_channels_are_coloured(network, tmp_path):
-    grids.make_filters(*network, tmp_path / "f.png", layer="conv1", title="title")
+    pictures = {"conv1": tmp_path / "f.png"}
+    grids.make_filters(network, pictures, network="tiny")
     picture, description = open_picture(tmp_path / "f.png")
     row = picture[TITLE_ROOM + LABEL_ROOM + 75]
     assert row[MARGIN + 75].tolist() == [128, 128, 255]
     assert row[MARGIN + 75 + 154].tolist() == [64, 128, 128]
     assert "+2 and -2" in description
-    grids.make_filters(*network, tmp_path / "g.png", layer="conv1", title="", channel_order="RGB")
-    reversed_row = open_picture(tmp_path / "g.png")[0][TITLE_ROOM + LABEL_ROOM + 75]
+    grids.make_filters(network, pictures, network="tiny", channel_order="RGB")
+    reversed_row = open_picture(tmp_path / "f.png")[0][TITLE_ROOM + LABEL_ROOM + 75]
     assert reversed_row[MARGIN + 75].tolist() == [255, 128, 128]
 
 
 def test_other_filters_are_their_channels_side_by_side(network, tmp_path):
-    grids.make_filters(*network, tmp_path / "f.png", layer="conv2", title="title")
-    assert "with its 2 channels side by side" in open_picture(tmp_path / "f.png")[1]
+    pictures = {layer: tmp_path / f"{layer}.png" for layer in ("conv1", "conv2")}
+    grids.make_filters(network, pictures, network="tiny")
+    assert "the three colours" in open_picture(tmp_path / "conv1.png")[1]
+    assert "with its 2 channels side by side" in open_picture(tmp_path / "conv2.png")[1]
 
 
-def test_a_layer_without_weights_is_named(network, tmp_path):
+def test_a_layer_without_weights_is_named(network):
     with pytest.raises(UserError, match="layer 'relu1' has no weights; layers that have: conv1"):
-        grids.make_filters(*network, tmp_path / "f.png", layer="relu1", title="")
-    write_caffemodel(network[1], {"conv1": [np.zeros((2, 3, 2, 2), np.float32)]})
+        grids.read_weights(network, ["relu1"])
+    write_caffemodel(network.weights, {"conv1": [np.zeros((2, 3, 2, 2), np.float32)]})
     with pytest.raises(UserError, match="no weights of layer 'conv2'; it has conv1"):
-        grids.make_filters(*network, tmp_path / "f.png", layer="conv2", title="")
+        grids.read_weights(network, ["conv1", "conv2"])
 
 
-def test_weights_of_another_shape_are_an_error(network, tmp_path):
-    write_caffemodel(network[1], {"conv1": [np.zeros((2, 3, 3, 3), np.float32)]})
-    with pytest.raises(UserError, match="conv1"):
-        grids.make_filters(*network, tmp_path / "f.png", layer="conv1", title="")
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros((2, 3, 3, 3), np.float32), "conv1"),
+        (np.full((2, 3, 2, 2), np.nan, np.float32), "weights of layer 'conv1': 24 of 24 values"),
+    ],
+)
+def test_unusable_weights_are_an_error(network, weights, message):
+    write_caffemodel(network.weights, {"conv1": [weights]})
+    with pytest.raises(UserError, match=message):
+        grids.read_weights(network, ["conv1"])

@@ -6,27 +6,26 @@ import pytest
 from PIL import Image
 
 from cnnvis.activations import slices
-from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
+from cnnvis.core.painting import MARGIN, TITLE_ROOM
 
 
 @pytest.fixture
-def blobs(tmp_path):
-    outputs = np.random.default_rng(0).uniform(size=(14, 5, 6)).astype(np.float32)
-    outputs[::2, 3] += 10  # in row 3 there are two kinds of filters
-    write_arrays(tmp_path / "blobs.npz", {"conv1": outputs, "dead": np.zeros((4, 2, 3))})
-    return tmp_path / "blobs.npz", outputs
+def maps():
+    values = np.random.default_rng(0).uniform(size=(14, 5, 6)).astype(np.float32)
+    values[::2, 3] += 10  # in row 3 there are two kinds of filters
+    return values
 
 
-def run(blobs, folder, blob="conv1", row=3, clusters=(2, 7), **options):
+def run(maps, folder, row=3, clusters=(2, 7), title="cat in photonet"):
     kmeans = {k: folder / f"kmeans-{k}.png" for k in clusters}
-    paths = (folder / "pca.png", folder / "slice.json")
-    slices.make_slice(blobs[0], kmeans, *paths, layer="conv1", blob=blob, row=row, **options)
+    paths = (kmeans, folder / "pca.png", folder / "slice.json")
+    slices.make_slice(maps, row, *paths, layer="conv1", blob="relu1", title=title)
     return json.loads((folder / "slice.json").read_text())
 
 
-def test_a_slice_and_its_numbers(blobs, tmp_path):
-    numbers = run(blobs, tmp_path)
+def test_a_slice_and_its_numbers(maps, tmp_path):
+    numbers = run(maps, tmp_path)
     assert (numbers["filters"], numbers["width"], numbers["row"]) == (14, 6, 3)
     weak, strong = list(range(1, 14, 2)), list(range(0, 14, 2))
     assert numbers["kmeans"]["2"]["permutation"] == weak + strong
@@ -37,22 +36,25 @@ def test_a_slice_and_its_numbers(blobs, tmp_path):
     assert numbers["pca"]["neighbour_distance"] < 0.2 * numbers["neighbour_distance"]
 
 
-def test_pictures_and_titles(blobs, tmp_path):
-    run(blobs, tmp_path, title="cat in photonet")
-    for name, words in (("kmeans-2", "right in 2 clusters"), ("pca", "first principal direction")):
+def test_pictures_and_titles(maps, tmp_path):
+    run(maps, tmp_path)
+    for name, words in (
+        ("kmeans-2", "on the right in 2 clusters"),
+        ("pca", "first principal direction"),
+    ):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert words in image.info["Description"]
 
 
-def test_numbers_are_the_same_again(blobs, tmp_path):
-    run(blobs, tmp_path)
+def test_numbers_are_the_same_again(maps, tmp_path):
+    run(maps, tmp_path)
     first = (tmp_path / "slice.json").read_bytes()
-    run(blobs, tmp_path)
+    run(maps, tmp_path)
     assert (tmp_path / "slice.json").read_bytes() == first
 
 
-def test_a_dead_slice_has_one_cluster(blobs, tmp_path):
-    numbers = run(blobs, tmp_path, "dead", 1, (3,))
+def test_a_dead_slice_has_one_cluster(tmp_path):
+    numbers = run(np.zeros((4, 2, 3)), tmp_path, 1, (3,))
     assert numbers["kmeans"]["3"]["sizes"] == [4]
     assert numbers["pca"]["permutation"] == [0, 1, 2, 3]
     with Image.open(tmp_path / "kmeans-3.png") as image:
@@ -60,38 +62,41 @@ def test_a_dead_slice_has_one_cluster(blobs, tmp_path):
 
 
 @pytest.mark.parametrize("row", [-1, 5])
-def test_a_row_outside_is_one_line(blobs, tmp_path, row):
-    with pytest.raises(UserError, match=f"'conv1' has rows 0 to 4, there is no row {row}"):
-        run(blobs, tmp_path, row=row)
+def test_a_row_outside_is_one_line(maps, tmp_path, row):
+    with pytest.raises(UserError, match=f"slice of conv1: blob 'relu1' has rows 0 to 4, not {row}"):
+        run(maps, tmp_path, row=row)
 
 
-def test_too_many_clusters_are_one_line_and_leave_nothing(blobs, tmp_path):
+def test_too_many_clusters_are_one_line_and_leave_nothing(maps, tmp_path):
     with pytest.raises(
         UserError, match="slice at row 3 of conv1: k-means: k = 15, expected 1 to 14"
     ):
-        run(blobs, tmp_path, clusters=(2, 15))
+        run(maps, tmp_path, clusters=(2, 15))
     assert not list(tmp_path.glob("*.png"))
 
 
 def test_bars_by_hand():
-    values = np.arange(8.0).reshape(4, 2)
-    found = slices.separate(values, [0, 0, 1, 3], 2)
-    assert found.shape == (8, 2)
-    assert found[~np.isnan(found)].tolist() == values.ravel().tolist()
-    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [2, 3, 5, 6]
-    assert np.array_equal(slices.separate(values, [0] * 4, 2), values)
+    rows = np.arange(8, dtype=np.uint8).reshape(4, 2)
+    separated = slices.separate(rows, [0, 0, 1, 3], 2)
+    white = [[255, 255]] * 2
+    assert separated.tolist() == [[0, 1], [2, 3], *white, [4, 5], *white, [6, 7]]
+    assert np.array_equal(slices.separate(rows, [0] * 4, 2), rows)
 
 
-def test_labels_that_would_touch_are_left_out():
-    assert slices._thin([0, 5, 12, 13, 30], list("abcde")) == ([0, 12, 30], ["a", "c", "e"])
-
-
-def test_places_are_about_ten():
-    assert slices._places(55) == list(range(0, 55, 5))
-    assert slices._places(13) == list(range(0, 13, 2))
-    assert slices._places(3) == [0, 1, 2]
-    assert all(1 <= len(slices._places(count)) <= 12 for count in range(1, 5000, 7))
+def test_the_picture_shows_both_orders(tmp_path):
+    maps = np.array([[[5.0] * 20], [[1.0] * 20], [[5.0] * 20], [[0.0] * 20]])
+    run(maps, tmp_path, row=0, clusters=(2,))
+    with Image.open(tmp_path / "kmeans-2.png") as image:
+        pixels = np.asarray(image.convert("L")).astype(int)
+    top, left = TITLE_ROOM + slices.HEAD, MARGIN + slices.AXIS
+    right = left + 440 + MARGIN + slices.AXIS
+    middles = top + 12 + 24 * np.arange(4)
+    assert pixels[middles, left + 9].tolist() == [255, 51, 255, 0]
+    assert pixels[middles[:2], right + 9].tolist() == [51, 0]
+    bar, strong = top + 48, top + 48 + slices.BAR
+    assert (pixels[bar:strong, right + 9] == 255).all()
+    assert (pixels[strong : strong + 48, right + 9] == 255).all()
 
 
 def test_examples():
-    assert doctest.testmod(slices) == (0, 1)
+    assert doctest.testmod(slices) == (0, 2)

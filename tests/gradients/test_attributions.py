@@ -10,7 +10,7 @@ from cnnvis.activations.forward import to_probabilities
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.volume_files import tile_channels, to_signed_bytes
-from cnnvis.gradients import attributions, saliency_figure
+from cnnvis.gradients import attributions
 from cnnvis.gradients.attributions import KINDS
 from cnnvis.gradients.weight_gradients import make_gradients
 from tests.engines.goldens import GOLDENS, difference, golden_networks, gradients_of
@@ -212,66 +212,6 @@ def test_mistakes_are_one_line(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         run(write_network(tmp_path), tmp_path, **options)
     assert not (tmp_path / "out").exists()
-
-
-def draw(folder, shape, order="BGR", **options):
-    rng = np.random.default_rng(0)
-    for name in ("gradient", "input"):
-        np.save(folder / f"{name}.npy", rng.normal(size=shape).astype(np.float32))
-    mean = [100.0] * shape[0]
-    saliency_figure.make_saliency(
-        folder / "gradient.npy", folder / "input.npy", folder / "s.png",
-        mean=mean, title="title", channel_order=order, **options,
-    )  # fmt: skip
-    return Image.open(folder / "s.png")
-
-
-@pytest.mark.parametrize("shape", [(3, 227, 227), (3, 32, 40), (1, 28, 28), (3, 1100, 900)])
-def test_saliency_of_any_size_is_a_picture_of_the_usual_size(tmp_path, shape):
-    picture = draw(tmp_path, shape)
-    assert 700 < picture.width < 1300
-    assert 550 < picture.height < 1200
-    assert "Simonyan et al. 2013" in picture.text["Description"]
-
-
-def test_colours_stand_in_the_picture_s_order_whatever_the_network_s(tmp_path, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(
-        saliency_figure, "draw_saliency", lambda _, gradient, pixels, __: seen.update(g=gradient)
-    )
-    for order, first in (("BGR", 2), ("RGB", 0)):
-        gradient = np.zeros((3, 4, 4), np.float32)
-        gradient[first] = 1
-        np.save(tmp_path / "g.npy", gradient)
-        np.save(tmp_path / "i.npy", gradient)
-        saliency_figure.make_saliency(
-            tmp_path / "g.npy", tmp_path / "i.npy", tmp_path / "s.png",
-            mean=[0, 0, 0], title="t", channel_order=order,
-        )  # fmt: skip
-        assert seen["g"][0].all()
-
-
-def test_the_overlay_covers_the_image_where_the_map_is_strong():
-    pixels = np.full((1, 2, 3), 255, np.uint8)
-    found = saliency_figure.overlay(pixels, np.array([[0.0, 5.0]]))
-    assert found.tolist() == [[[255, 255, 255], [190, 0, 30]]]
-
-
-def test_a_gradient_of_zero_is_a_picture(tmp_path):
-    np.save(tmp_path / "g.npy", np.zeros((3, 9, 9), np.float32))
-    saliency_figure.make_saliency(
-        tmp_path / "g.npy", tmp_path / "g.npy", tmp_path / "s.png", mean=[0, 0, 0], title="t"
-    )
-    assert (tmp_path / "s.png").exists()
-
-
-def test_what_is_no_gradient_is_named(tmp_path):
-    (tmp_path / "g.npy").write_text("nothing")
-    with pytest.raises(UserError, match=r"g.npy: cannot be read as .npy"):
-        saliency_figure.read_gradient(tmp_path / "g.npy")
-    np.save(tmp_path / "g.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"has shape \(3,\), expected"):
-        saliency_figure.read_gradient(tmp_path / "g.npy")
 
 
 def test_examples():

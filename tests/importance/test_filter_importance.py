@@ -3,17 +3,17 @@ import doctest
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from cnnvis.core.arrays import write_arrays
-from cnnvis.core.errors import UserError
-from cnnvis.importance import filter_importance
+from cnnvis.core.colours import BLUE, Colours
+from cnnvis.gradients import norms
+from cnnvis.importance import filter_importance, filter_importance_figure
 
 
 def run(folder, gradient):
-    write_arrays(folder / "0.npz", {"conv1": gradient})
-    paths = (folder / "0.npz", folder / "i.csv", folder / "i.png")
-    filter_importance.make_importance(*paths, layer="conv1", title="title")
+    filter_importance.write_importance(
+        folder / "i.csv", folder / "i.png", gradient, layer="conv1", title="title"
+    )
     with open(folder / "i.csv", newline="") as stream:
         return list(csv.reader(stream))
 
@@ -47,9 +47,7 @@ def test_a_zero_gradient_has_no_shares(tmp_path):
 
 def test_norms_do_not_lose_digits_in_float32():
     gradient = np.full((1, 3, 100, 100), 1 + 2**-12, np.float32)
-    assert filter_importance.filter_norms(gradient)[0] == pytest.approx(
-        (1 + 2**-12) * 30000**0.5, rel=1e-14
-    )
+    assert norms.filter_norms(gradient)[0] == pytest.approx((1 + 2**-12) * 30000**0.5, rel=1e-14)
 
 
 def test_ties_go_to_the_lower_filter():
@@ -58,19 +56,34 @@ def test_ties_go_to_the_lower_filter():
 
 
 def test_the_map_of_the_study():
-    assert filter_importance.map_shape(96) == (16, 6)
+    assert filter_importance_figure.map_shape(96) == (16, 6)
     for filters in range(1, 600):
-        rows, columns = filter_importance.map_shape(filters)
+        rows, columns = filter_importance_figure.map_shape(filters)
         assert rows * columns >= filters
         assert (rows - 1) * columns < filters
 
 
-def test_a_missing_layer_is_named(tmp_path):
-    write_arrays(tmp_path / "0.npz", {"conv1": np.zeros((1, 1))})
-    paths = (tmp_path / "0.npz", tmp_path / "i.csv", tmp_path / "i.png")
-    with pytest.raises(UserError, match="no gradient of layer 'conv2'"):
-        filter_importance.make_importance(*paths, layer="conv2", title="")
+def test_the_map_is_painted_cell_by_cell():
+    values = np.array([0.0, 1.0, 4.0, 2.0, 3.0])
+    rows, columns = filter_importance_figure.map_shape(5)
+    pixels = filter_importance_figure.paint_map(values)
+    assert pixels.shape == (rows * 46, columns * 46, 3)
+    corners = pixels[1::46, 1::46].reshape(-1, 3)
+    assert np.array_equal(corners[:5], Colours("viridis", 0, 4).pixels(values))
+    assert (corners[5:] == 255).all()
+
+
+def test_the_bars_are_as_high_as_the_norms(tmp_path):
+    filter_importance_figure.draw_importance(
+        tmp_path / "i.png", np.array([1.0, 2.0]), layer="conv1", title=""
+    )
+    with Image.open(tmp_path / "i.png") as image:
+        blue = (np.asarray(image) == ImageColor.getrgb(BLUE)).all(axis=2)
+    heights = blue.sum(axis=0)[blue.any(axis=0)]
+    largest = 420 / 1.05
+    assert heights.tolist() == pytest.approx([largest] * 210 + [largest / 2] * 210, abs=1)
 
 
 def test_examples():
-    assert doctest.testmod(filter_importance) == (0, 2)
+    for module in (norms, filter_importance_figure):
+        assert doctest.testmod(module) == (0, 1)

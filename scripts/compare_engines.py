@@ -1,21 +1,18 @@
-"""Compare the embedded engine with real Caffe on one network."""
+"""Compare the embedded engine with Caffe on one network."""
 
 from cnnvis.checks.engine_parity import compare_engines
 from cnnvis.core.jobs import job
+from cnnvis.engines.model import Model
 
 with job(snakemake):
     images = snakemake.params.images
     compare_engines(
-        snakemake.input.prototxt,
-        snakemake.input.weights,
+        Model(**snakemake.params.model),
         dict(zip(images, snakemake.input.arrays, strict=True)),
         snakemake.output[0],
-        network=snakemake.wildcards.network,
-        score=snakemake.params.score,
         layers=snakemake.params.layers,
-        classes={image: shown["classes"] for image, shown in images.items()},
-        surplus=snakemake.params.surplus,
-        input_shape=snakemake.params.input_shape,
+        classes=snakemake.params.classes,
         threads=snakemake.threads,
-        engine_options=snakemake.params.engine_options,
+        network=snakemake.wildcards.network,
+        python=snakemake.params.python,
     )

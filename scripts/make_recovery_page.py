@@ -4,7 +4,4 @@ from cnnvis.core.jobs import job
 from cnnvis.pages.recovery import recovery_page
 
 with job(snakemake):
-    recovery_page(
-        snakemake.output[0],
-        dict(zip(snakemake.params.recoveries, snakemake.input.reports, strict=True)),
-    )
+    recovery_page(snakemake.output[0], snakemake.input.reports)

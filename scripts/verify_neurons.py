@@ -2,17 +2,14 @@
 
 from cnnvis.checks.neuron_search import make_fit
 from cnnvis.core.jobs import job
+from cnnvis.engines.model import Model
 
 with job(snakemake):
     make_fit(
-        snakemake.input.prototxt,
-        snakemake.input.weights,
+        Model(**snakemake.params.model),
         snakemake.input.array,
         snakemake.output[0],
-        published=dict(zip(snakemake.params.layers, snakemake.input.published, strict=True)),
-        score=snakemake.params.score,
+        published=snakemake.params.published,
         neuron=snakemake.params.neuron,
         threads=snakemake.threads,
-        surplus=snakemake.params.surplus,
-        input_shape=snakemake.params.input_shape,
     )

@@ -4,5 +4,4 @@ from cnnvis.checks.reproduction import Run, make_verification
 from cnnvis.core.jobs import job
 
 with job(snakemake):
-    files, verified = snakemake.input, snakemake.params.verified
-    make_verification(snakemake.output[0], Run.of(verified, files))
+    make_verification(snakemake.output[0], Run.of(snakemake.params.run))

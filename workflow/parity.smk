@@ -1,4 +1,4 @@
-"""Real Caffe beside the embedded engine, on request (`snakemake parity`): needs pycaffe.
+"""BVLC Caffe beside the embedded engine, on request (`snakemake parity`): needs pycaffe.
 
 Input: results/{network}/{image}/input.npy of every image; the network's prototxt and weights.
 Output: results/{network}/parity.json; results/parity.json and results/parity.html of all networks.
@@ -6,6 +6,7 @@ Output: results/{network}/parity.json; results/parity.json and results/parity.ht
 
 
 rule network_parity:
+    """Run both engines on every image of a network; compare all blobs, scores and gradients."""
     input:
         arrays=collect(
             "results/{{network}}/{image}/input.npy",
@@ -23,12 +24,11 @@ rule network_parity:
         "../envs/caffe.yaml"
     threads: 4
     params:
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
         images=lookup(dpath="{network}", within=tables["shown"]),
-        engine_options=tables["pycaffe"],
-        score=lookup(dpath="{network}/score", within=tables["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        classes={name: image["classes"] for name, image in tables["images"].items()},
         layers=lookup(dpath="{network}", within=tables["differentiated"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
+        python=config.get("pycaffe", {}).get("python"),
         code=code("compare_engines.py"),
     message:
         "Compare the embedded engine with Caffe on {wildcards.network}."
@@ -37,6 +37,7 @@ rule network_parity:
 
 
 rule parity:
+    """Make the page on how faithful the embedded engine is to Caffe."""
     input:
         collect("results/{network}/parity.json", network=tables["networks"]),
     output:

@@ -2,11 +2,13 @@
 
 Input: a volume (.npy, or .vox with .hd) and its image, as config: recover names them.
 Output: results/recovered/{recovery}/deploy.prototxt and weights.caffemodel, a network of that
-layer; filters.png, the filters; report.json, how well each of them is known; results/recovery.html, all of it to look at.
+layer; filters.png, the filters; report.json, how well each filter is determined;
+results/recovery.html, all of it on one page.
 """
 
 
 rule recovered_filters:
+    """Solve for the filters that turn the image into the published outputs."""
     input:
         volume=lookup(dpath="{recovery}/volume", within=tables["recover"]),
         header=lookup(dpath="{recovery}/header", within=tables["recover"]),
@@ -27,28 +29,25 @@ rule recovered_filters:
         "../envs/workflow.yaml"
     params:
         image=lookup(dpath="{recovery}/image", within=tables["recover"]),
-        options=lookup(dpath="{recovery}/options", within=tables["recover"]),
+        crop=lookup(dpath="{recovery}/crop", within=tables["recover"]),
+        preprocessing=lookup(dpath="{recovery}/preprocessing", within=tables["recover"]),
+        geometry=lookup(dpath="{recovery}/geometry", within=tables["recover"]),
+        layer=lookup(dpath="{recovery}/layer", within=tables["recover"]),
         code=code("recover_filters.py"),
     message:
-        "Recover the filters behind {input.volume}."
+        "Recover the filters that made {input.volume}."
     script:
         "../scripts/recover_filters.py"
 
 
 rule recovery_page:
+    """Make the page on all recovered filters: how many are determined, and how well."""
     input:
-        reports=collect(
-            "results/recovered/{recovery}/report.json",
-            recovery=tables["recover"],
-        ),
-        pictures=collect(
-            "results/recovered/{recovery}/filters.png",
-            recovery=tables["recover"],
-        ),
-        networks=collect(
+        reports=collect("results/recovered/{recovery}/report.json", recovery=tables["recover"]),
+        linked=collect(
             "results/recovered/{recovery}/{file}",
             recovery=tables["recover"],
-            file=["deploy.prototxt", "weights.caffemodel"],
+            file=["deploy.prototxt", "weights.caffemodel", "filters.png"],
         ),
     output:
         "results/recovery.html",
@@ -57,7 +56,6 @@ rule recovery_page:
     conda:
         "../envs/workflow.yaml"
     params:
-        recoveries=list(tables["recover"]),
         code=code("make_recovery_page.py"),
     message:
         "Make the page on recovered filters: results/recovery.html."
@@ -68,10 +66,5 @@ rule recovery_page:
 rule recover:
     input:
         "results/recovery.html",
-        collect(
-            "results/recovered/{recovery}/{name}",
-            recovery=tables["recover"],
-            name=["deploy.prototxt", "weights.caffemodel", "filters.png", "report.json"],
-        ),
     message:
-        "The filters are recovered: look at results/recovered/*/filters.png."
+        "The filters are recovered: see results/recovery.html and results/recovered/."

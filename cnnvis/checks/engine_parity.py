@@ -1,200 +1,218 @@
-"""How far is the embedded engine from real Caffe? Blob by blob, gradient by gradient.
+"""How far the embedded engine is from BVLC Caffe, blob by blob and gradient by gradient.
 
 Differences are relative to the largest magnitude of the array, as rounding errors are. A gradient
-in float32 may jump: where rounding decides on which side of zero a ReLU stands, or which of two
-almost equal pixels is a window's maximum, two correct engines differ by far more than rounding.
-Such flips are counted and named, and float64 says how far each engine is from the exact gradient.
+in float32 may jump: where rounding decides on which side of zero the input of a ReLU lies, or which
+of two almost equal pixels is a window's maximum, two correct engines differ by far more than
+rounding. Such flips are counted and named, and float64 says how far each engine is from the exact
+gradient.
 """
 
 import logging
 import time
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
 from cnnvis.core.files import write_json
-from cnnvis.engines import open_network
-from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.linear_regions import SWITCHES
 from cnnvis.engines.numpy.workers import Work
 
 TOLERANCE = 1e-5
-
-
-@dataclass
-class Question:
-    """One image to ask both engines about."""
-
-    image: str
-    batch: np.ndarray
-    classes: list = field(default_factory=list)
+ENGINES = ("numpy", "pycaffe")
 
 
 def compare_engines(
-    prototxt, weights, inputs, report, *, score, layers, classes, surplus="error", threads=None,
-    input_shape=None, engine_options=None, network=""
-):  # fmt: skip
-    """Compare the embedded engine with real Caffe on one network; write a report.
+    model, inputs, report, *, layers, classes, threads=None, network="", python=None
+):
+    """Compare the embedded engine with Caffe on one network; write a report.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
+    model : cnnvis.engines.model.Model
+        Of either engine.
     inputs : dict
         ``{image: path of its input.npy}``.
     report : str or Path
         Becomes the report, JSON; `summarise` says what is in it.
-    score : str
-        The blob of the neurons.
     layers : list of str
         Whose weights' gradients are compared.
     classes : dict
         ``{image: [neurons]}``.
-    input_shape : sequence of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
-    engine_options : dict, optional
-        For real Caffe: ``{"python": interpreter}``.
+    threads : int, optional
+        By default every processor this process may run on.
+    network : str
+        Its name in the report.
+    python : str, optional
+        The interpreter that imports Caffe.
 
     Raises
     ------
     UserError
-        Where Caffe is not found, or either engine refuses the network.
+        Where an input does not fit, Caffe is not found, or either engine refuses the network.
     """
-    questions = [
-        Question(image, np.load(path)[None], list(classes.get(image, [])))
-        for image, path in inputs.items()
-    ]
-    common = {"surplus": surplus, "threads": threads, "input_shape": input_shape}
-    with (
-        open_network(prototxt, weights, **common) as ours,
-        open_network(
-            prototxt, weights, engine="pycaffe", **common, **(engine_options or {})
-        ) as caffe,
-    ):
-        answers = [ask(question, ours, caffe, score, layers) for question in questions]
-        if any(answer["flips"] for answer in answers):
-            with open_network(prototxt, weights, dtype="float64", **common) as exact:
-                for question, answer in zip(questions, answers, strict=True):
-                    decide(question, answer, exact, score, layers)
-    found = summarise(answers, read_graph(prototxt))
-    logging.info("%s", found["sentence"])
-    write_json(report, {"network": network, **found})
+    batches = {image: model.read_input(path)[np.newaxis] for image, path in inputs.items()}
+    caffe = replace(model, engine="pycaffe", python=python or model.python)
+    with ExitStack() as stack:
+        engines = [
+            stack.enter_context(model.open(threads, engine="numpy")),
+            stack.enter_context(caffe.open(threads)),
+        ]
+        answers = [
+            compare_image(engines, model.score, image, batch, layers, classes.get(image, []))
+            for image, batch in batches.items()
+        ]
+        flipped = [answer for answer in answers if answer["switches"]]
+        if flipped:
+            exact = stack.enter_context(model.open(threads, "float64", engine="numpy"))
+            for answer in flipped:
+                batch = batches[answer["image"]]
+                answer["float64"] = _distances(exact, model.score, batch, layers, answer)
+        summary = summarise(answers, list(engines[0].graph.blobs))
+    logging.info("%s", summary["sentence"])
+    write_json(report, {"network": network, **summary})
 
 
-def ask(question, ours, caffe, score, layers):
-    """Return both engines' answers on one image, compared.
+def compare_image(engines, score, image, batch, layers, classes):
+    """Compare what two engines compute of one image.
+
+    Parameters
+    ----------
+    engines : pair of cnnvis.engines.base.Engine
+        The embedded engine and Caffe.
+    score, image : str
+    batch : ndarray of float32, (1, C, H, W)
+    layers : list of str
+    classes : list of int
 
     Returns
     -------
     dict
-        ``blobs`` ``{blob: difference}``, ``gradients`` ``{cls: {layer: difference}}``, ``flips``
-        ``{layer: count}``, ``top1`` (ours, Caffe's), ``seconds`` ``{task: (ours, Caffe's)}`` and
-        the gradients themselves.
+        ``image``; ``blobs`` {blob: `difference`}; ``top1``, the first class by each engine;
+        ``switches``, see `flips`; ``gradients`` {cls: {layer: difference}}; ``computed``
+        {cls: the gradients by each engine}; ``seconds`` {task: of each engine}.
     """
-    blobs, forward = _both(ours, caffe, lambda net: net.forward(question.batch))
-    names = [blob for blob in blobs[1] if blob in blobs[0]]
+    blobs, seconds = _timed(engines, lambda engine: engine.forward(batch))
     answer = {
-        "image": question.image,
-        "blobs": {blob: difference(blobs[0][blob], blobs[1][blob]) for blob in names},
-        "top1": tuple(int(found[score].reshape(-1).argmax()) for found in blobs),
-        "flips": flips(ours.graph, *blobs),
+        "image": image,
+        "blobs": {
+            name: difference(blobs[0][name], blobs[1][name])
+            for name in blobs[1]
+            if name in blobs[0]
+        },
+        "top1": [int(each[score].reshape(-1).argmax()) for each in blobs],
+        "switches": flips(engines[0].graph, *blobs),
         "gradients": {},
-        "found": {},
-        "seconds": {"forward": forward},
+        "computed": {},
+        "seconds": {"forward": seconds},
     }
-    for cls in question.classes:
-        found, seconds = _both(
-            ours,
-            caffe,
-            lambda net, cls=cls: net.weight_gradient(question.batch, score, cls, layers),
+    for cls in classes:
+        gradients, answer["seconds"]["gradient"] = _timed(
+            engines, lambda engine, cls=cls: engine.weight_gradient(batch, score, cls, layers)
         )
-        answer["found"][cls] = found
-        answer["seconds"]["gradient"] = seconds
+        answer["computed"][cls] = gradients
         answer["gradients"][cls] = {
-            layer: difference(found[0][layer], found[1][layer]) for layer in layers
+            layer: difference(gradients[0][layer], gradients[1][layer]) for layer in layers
         }
     return answer
 
 
-def _both(ours, caffe, question):
-    """Ask both; the first time warms up, the second is timed."""
-    answers, seconds = [], []
-    for network in (ours, caffe):
-        question(network)
+def _timed(engines, compute):
+    """Return what each engine computes, and in how many seconds once it is warm."""
+    results, seconds = [], []
+    for engine in engines:
+        compute(engine)
         start = time.perf_counter()
-        answers.append(question(network))
+        results.append(compute(engine))
         seconds.append(time.perf_counter() - start)
-    return answers, tuple(seconds)
+    return results, seconds
 
 
-def difference(found, expected):
+def difference(values, expected):
     """Return the largest difference: absolute, and relative to the largest magnitude expected."""
-    absolute = float(np.abs(found.astype(np.float64) - expected).max(initial=0))
+    absolute = float(np.abs(values.astype(np.float64) - expected).max(initial=0))
     largest = float(np.abs(expected).max(initial=0))
     return {"absolute": absolute, "relative": absolute / largest if largest else absolute}
 
 
 def flips(graph, blobs, others):
-    """Return ``{layer: how many of its switches stand differently}`` between two sets of blobs.
+    """Count the ReLU gates and maxima that differ between two sets of blobs.
 
-    A switch is a ReLU's gate or a window's maximum (see `cnnvis.engines.numpy.linear_regions`).
-    """
-    work, counts = Work(), {}
-    for node in graph.nodes:
-        find = SWITCHES.get(node.layer.param.type)
-        names = [graph.values[value].blob for value in (*node.bottoms, *node.tops)]
-        if find is None or any(name not in blobs or name not in others for name in names):
-            continue
-        states = []
-        for found in (blobs, others):
-            bottoms = [found[graph.values[value].blob] for value in node.bottoms]
-            tops = [found[graph.values[value].blob] for value in node.tops]
-            states.append(find(node.layer, work, bottoms, tops))
-        if states[0] is not None:
-            count = int(np.count_nonzero(states[0] != states[1]))
-            if count:
-                counts[node.layer.name] = count
-    return counts
-
-
-def decide(question, answer, exact, score, layers):
-    """Add, where switches flipped, how far each engine's gradients are from those of float64."""
-    if not answer["flips"]:
-        return
-    answer["float64"] = {}
-    for cls, found in answer["found"].items():
-        right = exact.weight_gradient(question.batch, score, cls, layers)
-        answer["float64"][cls] = {
-            layer: [difference(engine[layer], right[layer])["relative"] for engine in found]
-            for layer in layers
-        }
-
-
-def summarise(answers, graph):
-    """Return the report on all images of a network.
+    Parameters
+    ----------
+    graph : cnnvis.engines.numpy.graph.Graph
+    blobs, others : dict of str to ndarray
 
     Returns
     -------
     dict
-        ``faithful``, ``sentence``, ``images``, ``blobs`` and ``gradients`` (the worst of all
-        images by name), ``flips`` (a list by image), ``top1`` and ``seconds`` (medians).
+        ``{layer: count}`` of the layers that have any; see `cnnvis.engines.numpy.linear_regions`.
     """
-    order = list(graph.blobs)
-    blobs = _worst([answer["blobs"] for answer in answers])
-    blobs = {name: blobs[name] for name in order if name in blobs}
-    steady = [g for a in answers if not a["flips"] for g in a["gradients"].values()]
-    flipped = [_flipped(answer) for answer in answers if answer["flips"]]
-    agree = [answer["image"] for answer in answers if len(set(answer["top1"])) == 1]
+    work, counts = Work(), {}
+    for node in graph.nodes:
+        switches = SWITCHES.get(node.layer.param.type)
+        bottoms, tops = (
+            [graph.values[value].blob for value in side] for side in (node.bottoms, node.tops)
+        )
+        if switches is None or any(
+            name not in blobs or name not in others for name in [*bottoms, *tops]
+        ):
+            continue
+        states = [
+            switches(node.layer, work, [each[n] for n in bottoms], [each[n] for n in tops])
+            for each in (blobs, others)
+        ]
+        if states[0] is not None and (states[0] != states[1]).any():
+            counts[node.layer.name] = int(np.count_nonzero(states[0] != states[1]))
+    return counts
+
+
+def _distances(exact, score, batch, layers, answer):
+    """Return {cls: {layer: how far each engine's gradient is from that of float64}}."""
+    distances = {}
+    for cls, computed in answer["computed"].items():
+        gradients = exact.weight_gradient(batch, score, cls, layers)
+        distances[cls] = {
+            layer: [difference(each[layer], gradients[layer])["relative"] for each in computed]
+            for layer in layers
+        }
+    return distances
+
+
+def summarise(answers, blobs):
+    """Return the report on all images of a network.
+
+    Parameters
+    ----------
+    answers : list of dict
+        Of `compare_image`, with ``float64`` where switches flipped.
+    blobs : list of str
+        The order in which blobs are listed.
+
+    Returns
+    -------
+    dict
+        ``images``; ``blobs`` and ``gradients``, the worst of all images by name (gradients only
+        where no switch flipped); ``flips``, a list by image; ``top1``; ``seconds``, medians;
+        ``faithful`` and ``sentence``.
+    """
+    worst = _worst(answer["blobs"] for answer in answers)
+    steady = [table for a in answers if not a["switches"] for table in a["gradients"].values()]
+    kinds = ("image", "switches", "gradients", "float64")
     report = {
         "images": [answer["image"] for answer in answers],
-        "blobs": blobs,
+        "blobs": {name: worst[name] for name in blobs if name in worst},
         "gradients": _worst(steady),
-        "flips": flipped,
-        "top1": {"agree": len(agree), "of": len(answers)},
-        "seconds": _seconds(answers),
+        "flips": [
+            {kind: answer[kind] for kind in kinds} for answer in answers if answer["switches"]
+        ],
+        "top1": {"agree": sum(len(set(a["top1"])) == 1 for a in answers), "of": len(answers)},
+        "seconds": _medians(answers),
     }
-    report["faithful"] = _is_faithful(report)
-    report["sentence"] = _sentence(report)
-    return report
+    differences = [*report["blobs"].values(), *report["gradients"].values()]
+    within = all(value["relative"] <= TOLERANCE for value in differences)
+    report["faithful"] = within and report["top1"]["agree"] == len(answers)
+    return {**report, "sentence": _sentence(report)}
 
 
 def _worst(tables):
@@ -206,47 +224,30 @@ def _worst(tables):
     return worst
 
 
-def _flipped(answer):
-    return {
-        "image": answer["image"],
-        "switches": answer["flips"],
-        "gradients": {str(cls): table for cls, table in answer["gradients"].items()},
-        "float64": {str(cls): table for cls, table in answer.get("float64", {}).items()},
-    }
-
-
-def _seconds(answers):
-    tasks = {task for answer in answers for task in answer["seconds"]}
-    return {
-        task: {
-            engine: float(
-                np.median([a["seconds"][task][n] for a in answers if task in a["seconds"]])
-            )
-            for n, engine in enumerate(("numpy", "pycaffe"))
-        }
-        for task in sorted(tasks)
-    }
-
-
-def _is_faithful(report):
-    tables = (report["blobs"], report["gradients"])
-    within = all(v["relative"] <= TOLERANCE for table in tables for v in table.values())
-    return within and report["top1"]["agree"] == report["top1"]["of"]
+def _medians(answers):
+    medians = {}
+    for task in ("forward", "gradient"):
+        seconds = [answer["seconds"][task] for answer in answers if task in answer["seconds"]]
+        if seconds:
+            medians[task] = dict(zip(ENGINES, np.median(seconds, axis=0).tolist(), strict=True))
+    return medians
 
 
 def _sentence(report):
-    blobs = max((v["relative"] for v in report["blobs"].values()), default=0.0)
-    gradients = max((v["relative"] for v in report["gradients"].values()), default=None)
-    top1, images = report["top1"], len(report["images"])
-    text = "Faithful" if report["faithful"] else "NOT faithful"
-    text += f": on {images} images the blobs differ from Caffe's by at most {blobs:.1e} of their "
-    text += f"largest value, the first class is the same on {top1['agree']} of {top1['of']}"
-    if gradients is not None:
-        text += f", gradients differ by at most {gradients:.1e}"
+    blobs = max((value["relative"] for value in report["blobs"].values()), default=0.0)
+    top1 = report["top1"]
+    text = (
+        f"{'Faithful' if report['faithful'] else 'NOT faithful'}: on {top1['of']} images the blobs "
+        f"differ from Caffe's by at most {blobs:.1e} of their largest value, the first class is "
+        f"the same on {top1['agree']} of {top1['of']}"
+    )
+    if report["gradients"]:
+        worst = max(value["relative"] for value in report["gradients"].values())
+        text += f", gradients differ by at most {worst:.1e}"
     if report["flips"]:
-        switches = sum(sum(one["switches"].values()) for one in report["flips"])
+        switches = sum(sum(each["switches"].values()) for each in report["flips"])
         text += (
             f"; on {len(report['flips'])} images rounding alone flipped {switches} ReLU gates or "
-            f"pooling maxima, and their gradients are listed apart"
+            "pooling maxima, and their gradients are listed separately"
         )
-    return text + "."
+    return f"{text}."

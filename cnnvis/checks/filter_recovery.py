@@ -21,18 +21,19 @@ weights with one normal distribution whose variance is the one that makes the by
 (the evidence of MacKay, Bayesian Interpolation, 1992). It is a blurred view: the errors say how.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.caffe.prototxt import parse_prototxt
-from cnnvis.core.arrays import check_finite
+from cnnvis.core.arrays import check_finite, read_npy
+from cnnvis.core.colours import Colours
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json
+from cnnvis.core.sheets import draw_sheet
 from cnnvis.core.volume_files import read_vox
-from cnnvis.inputs.images import crop_image, preprocess, read_image, read_mean
 
 UNKNOWN = 1.0
 """Relative standard error from which nothing is known about a filter."""
@@ -92,14 +93,9 @@ def make_recovery(
     picture,
     report,
     *,
-    input_shape,
-    mean,
-    kernel,
-    stride=1,
-    pad=0,
+    preprocessing,
+    geometry,
     layer="conv1",
-    input_scale=1.0,
-    channel_order="BGR",
     crop=None,
 ):
     """Recover the filters of a first layer and write them as a network of that one layer.
@@ -116,15 +112,13 @@ def make_recovery(
     picture : str or Path
         PNG of the filters.
     report : str or Path
-        JSON: how well each filter is known.
-    input_shape : tuple of int
-        (C, H, W) of the network's input.
-    mean, input_scale, channel_order, crop
-        The preprocessing; see `cnnvis.inputs.images.make_input`.
-    kernel, stride, pad : int
-        The convolution.
+        JSON: how well each filter is determined.
+    preprocessing : cnnvis.inputs.images.Preprocessing
+    geometry : Geometry
     layer : str
-        Its name.
+        The name of the convolution.
+    crop : list of int, optional
+        [top, left, height, width] in pixels of the image.
 
     Raises
     ------
@@ -133,21 +127,16 @@ def make_recovery(
         explain it.
     """
     outputs, rounding = read_volume(volume)
-    pixels = read_image(image, input_shape[0])
-    if crop is not None:
-        pixels = crop_image(pixels, crop, image)
-    blob = preprocess(
-        pixels, tuple(input_shape), read_mean(mean, tuple(input_shape)), input_scale, channel_order
-    )
-    geometry = Geometry(kernel, stride, pad)
-    found = recover(outputs, blob, geometry, rounding=rounding, name=str(volume))
-    text = prototxt_text(layer, input_shape, geometry, len(outputs))
+    blob = preprocessing(image, crop)
+    recovered = recover(outputs, blob, geometry, rounding=rounding, name=str(volume))
+    text = prototxt_text(layer, blob.shape, geometry, len(outputs))
     with atomic(prototxt) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    weights = [found.filters.astype(np.float32), found.biases.astype(np.float32)]
+    weights = [recovered.filters.astype(np.float32), recovered.biases.astype(np.float32)]
     write_caffemodel(caffemodel, {layer: weights}, parse_prototxt(text))
-    draw(picture, found, layer, channel_order)
-    write_json(report, {"layer": layer, "input": list(input_shape), **summary(found, geometry)})
+    draw(picture, recovered, layer, preprocessing.channel_order)
+    quality = recovery_quality(recovered)
+    write_json(report, {"layer": layer, "input": list(blob.shape), **asdict(geometry), **quality})
 
 
 def read_volume(path):
@@ -169,18 +158,9 @@ def read_volume(path):
     UserError
         If it cannot be read or is of another kind.
     """
-    path = Path(path)
-    if path.suffix == ".vox":
+    if Path(path).suffix == ".vox":
         return read_vox(path).astype(np.float64), 0.5
-    try:
-        outputs = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as .npy or .vox ({error})") from error
-    if outputs.ndim != 3 or outputs.dtype.kind not in "fiu" or not outputs.size:
-        raise UserError(
-            f"{path}: {outputs.dtype} of shape {outputs.shape}, expected numbers of shape "
-            "(filters, height, width)"
-        )
+    outputs = read_npy(path, ndim=3)
     check_finite(outputs, str(path))
     return outputs.astype(np.float64), 0.0 if outputs.dtype.kind == "f" else 0.5
 
@@ -224,9 +204,9 @@ def recover(outputs, blob, geometry, *, rounding=0.0, name="volume"):
         solved = [_solve(system, each.ravel(), rounding) for each in outputs]
     solutions, *rest = map(np.array, zip(*solved, strict=True))
     shape = (len(outputs), blob.shape[0], geometry.kernel, geometry.kernel)
-    found = Recovered((solutions[:, :-1] / scale).reshape(shape), solutions[:, -1], *rest)
-    _check_explained(found, name)
-    return found
+    recovered = Recovered((solutions[:, :-1] / scale).reshape(shape), solutions[:, -1], *rest)
+    _check_explained(recovered, name)
+    return recovered
 
 
 def equations(blob, geometry):
@@ -337,17 +317,18 @@ def _smallest(rows, values, inactive):
     return solution - free @ (residual[:-1] / residual[-1])
 
 
-def _check_explained(found, name):
-    if not found.determined.any():
+def _check_explained(recovered, name):
+    if not recovered.determined.any():
         raise UserError(
-            f"{name}: no filter is determined: at most {found.active.max()} active positions for "
-            f"{found.filters[0].size + 1} unknowns, or another image, preprocessing or geometry"
+            f"{name}: no filter is determined: at most {recovered.active.max()} active positions "
+            f"for {recovered.filters[0].size + 1} unknowns, or another image, preprocessing or "
+            "geometry"
         )
-    typical = np.median(found.residual[found.determined])
+    typical = np.median(recovered.residual[recovered.determined])
     if typical > EXPLAINED:
         raise UserError(
-            f"{name}: no filters explain these outputs: they leave {typical:.2g} of them, expected "
-            "less than 0.05; check the image, its preprocessing, kernel, stride and pad"
+            f"{name}: no filters explain these outputs: the residual is {typical:.2g} of them, "
+            "expected less than 0.05; check the image, its preprocessing, kernel, stride and pad"
         )
 
 
@@ -365,67 +346,68 @@ layer {{ name: "relu" type: "ReLU" bottom: "{layer}" top: "{layer}" }}
 """
 
 
-def summary(found, geometry):
-    """Return what is known about the filters, as numbers for JSON."""
-    determined = found.determined
+def recovery_quality(recovered):
+    """Return how well the filters are determined, as numbers for JSON."""
+    determined = recovered.determined
+    ranges = {
+        key: {"median": float(np.median(values)), "largest": float(values.max())}
+        for key, values in (
+            ("residual", recovered.residual[determined]),
+            ("error", recovered.error[determined]),
+        )
+    }
     return {
-        "kernel": geometry.kernel,
-        "stride": geometry.stride,
-        "pad": geometry.pad,
         "filters": len(determined),
-        "unknowns": found.filters[0].size + 1,
+        "unknowns": recovered.filters[0].size + 1,
         "determined": int(determined.sum()),
         "undetermined": np.flatnonzero(~determined).tolist(),
-        "residual": {
-            "median": float(np.median(found.residual[determined])),
-            "largest": float(found.residual[determined].max()),
-        },
-        "error": {
-            "median": float(np.median(found.error[determined])),
-            "largest": float(found.error[determined].max()),
-        },
-        "contradictions": int(found.contradictions.sum()),
-        "active": found.active.tolist(),
-        "residuals": found.residual.tolist(),
-        "errors": [float(each) if np.isfinite(each) else None for each in found.error],
+        **ranges,
+        "contradictions": int(recovered.contradictions.sum()),
+        "active": recovered.active.tolist(),
+        "residuals": recovered.residual.tolist(),
+        "errors": [float(each) if np.isfinite(each) else None for each in recovered.error],
     }
 
 
-def draw(picture, found, layer, channel_order="BGR"):
+def draw(picture, recovered, layer, channel_order="BGR"):
     """Draw the recovered filters, each in its own scale."""
-    from cnnvis.core.drawing import Colours, draw_sheet
+    from cnnvis.activations.grids import to_colours
 
-    largest = np.abs(found.filters).max(axis=(1, 2, 3), keepdims=True)
-    filters = found.filters / np.where(largest > 0, largest, 1)
-    unknown = np.flatnonzero(~found.determined)
-    labels = [f"{n} ?" if n in unknown else n for n in range(len(filters))]
-    options = {"title": f"Filters of {layer}, recovered from its outputs"}
-    options["caption"] = _caption(found, layer, unknown)
+    filters, determined = recovered.filters, recovered.determined
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    filters = filters / np.where(largest > 0, largest, 1)
+    colours = None
     if filters.shape[1] == 3:
-        from cnnvis.activations.grids import to_colours
-
         tiles = to_colours(filters, channel_order)
     else:
         tiles = filters.transpose(0, 2, 1, 3).reshape(len(filters), filters.shape[2], -1)
-        options |= {"label": "weight", "colours": Colours("RdBu_r", -1, 1)}
-    draw_sheet(picture, tiles, labels, **options)
-
-
-def _caption(found, layer, unknown):
-    known = found.determined
-    kernel = found.filters.shape[2]
-    text = (
-        f"The {len(known)} filters of layer {layer}, {kernel} x {kernel} weights each, recovered "
-        "from the layer's published outputs and their image by least squares. What the "
-        f"{int(known.sum())} that are known leave is at most {found.residual[known].max():.1g} of "
-        f"the outputs; their standard error is at most {found.error[known].max():.1g} of the "
-        "filter. Each filter has its own scale: mid grey (or white) is 0."
+        colours = Colours("RdBu_r", -1, 1)
+    draw_sheet(
+        picture,
+        tiles,
+        [number if determined[number] else f"{number} ?" for number in range(len(filters))],
+        title=f"Filters of {layer}, recovered from its outputs",
+        caption=_caption(recovered, layer),
+        label="weight" if colours else None,
+        colours=colours,
     )
-    if len(unknown):
-        active = found.active[unknown]
+
+
+def _caption(recovered, layer):
+    determined, kernel = recovered.determined, recovered.filters.shape[2]
+    text = (
+        f"The {len(determined)} filters of layer {layer}, {kernel} x {kernel} weights each, "
+        "recovered from the layer's published outputs and their image by least squares. The "
+        f"residual of the {determined.sum()} that are determined is at most "
+        f"{recovered.residual[determined].max():.1g} of the outputs; their standard error is at "
+        f"most {recovered.error[determined].max():.1g} of the filter. Each filter has its own "
+        "scale: mid grey (or white) is 0."
+    )
+    if not determined.all():
+        active = recovered.active[~determined]
         text += (
-            f" A question mark: too few active positions, or too much alike ({active.min()} to "
-            f"{active.max()} for {found.filters[0].size + 1} unknowns); shown is one of those "
-            "that explain them."
+            " A question mark: there are too few active positions, or they are too similar "
+            f"({active.min()} to {active.max()} for {recovered.filters[0].size + 1} unknowns); "
+            "shown is one filter of those that explain the outputs."
         )
     return text

@@ -1,17 +1,18 @@
-"""Whose gradient is it? Which neuron of a network fits a gradient that was published without one.
+"""Identify the output neuron that a published gradient belongs to.
 
-All neurons are looked at, cheaply: the derivative of the whole score along one direction of a
-layer's weights is two forward passes, and holds the product of every neuron's gradient with that
+All neurons are scanned cheaply: the derivative of the whole score along one direction of a layer's
+weights takes two forward passes, and is the scalar product of every neuron's gradient with that
 direction. A dozen random directions tell a thousand neurons apart; then the gradients of the few
-that fit best are made in full and compared number by number.
+that fit best are computed in full and compared number by number.
 """
 
 import numpy as np
 
+from cnnvis.checks.agreement import relative_error
 from cnnvis.checks.gradient_check import correlation
-from cnnvis.checks.published import read_numbers
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
+from cnnvis.inputs.published import read_numbers
 
 DIRECTIONS = 12
 CANDIDATES = 3
@@ -19,79 +20,52 @@ CANDIDATES = 3
 STEP = 1e-6
 
 
-def make_fit(
-    prototxt,
-    weights,
-    input,
-    output,
-    *,
-    published,
-    score,
-    neuron,
-    seed=0,
-    threads=None,
-    surplus="error",
-    input_shape=None,
-):
+def make_fit(model, input, output, *, published, neuron, seed=0, threads=None):
     """Find the neuron whose gradients fit published ones on one image; write it as JSON.
 
     Always by the embedded engine, in float64.
 
     Parameters
     ----------
-    prototxt, weights : str or Path
-        The network.
+    model : cnnvis.engines.model.Model
     input : str or Path
-        ``input.npy`` of `cnnvis.inputs.images.make_input`.
+        ``input.npy`` of the image.
     output : str or Path
         Becomes the JSON: per layer what `fit_layer` returns.
     published : dict of str to path
         Layer -> its published gradient, ``.npy``.
-    score : str
-        The blob whose elements are the neurons.
     neuron : int
-        The one expected; compared whether it fits or not.
+        The expected one; compared whether it fits or not.
     seed : int
         Of the directions.
     threads : int, optional
-    surplus : {"error", "ignore"}
-    input_shape : sequence of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
+        By default every processor this process may run on.
 
     Raises
     ------
     UserError
-        If a file is not usable; a published one's fault stands in the JSON instead.
+        If a file is not usable. What is wrong with a published one is in the JSON instead.
     """
-    from cnnvis.activations.forward import read_input
-    from cnnvis.engines import open_network
-    from cnnvis.engines.inspection import inspect
-
-    batch = read_input(input, inspect(prototxt, input_shape).input_shape)[np.newaxis]
-    options = {"threads": threads, "surplus": surplus, "input_shape": input_shape}
-    with open_network(prototxt, weights, dtype="float64", **options) as opened:
-        layers = {
-            layer: _fit_file(opened, batch, score, layer, path, neuron, seed)
-            for layer, path in published.items()
-        }
-    write_json(output, {"score": score, "neuron": neuron, "layers": layers})
-
-
-def _fit_file(network, batch, score, layer, path, neuron, seed):
-    try:
-        gradient = read_numbers(path, network.params[layer][0].shape)
-    except UserError as error:
-        return {"error": str(error)}
-    return fit_layer(network, batch, score, layer, gradient, neuron, seed)
+    batch = model.read_input(input)[np.newaxis]
+    layers = {}
+    with model.open(threads, dtype="float64", engine="numpy") as network:
+        for layer, path in published.items():
+            try:
+                gradient = read_numbers(path, network.params[layer][0].shape)
+            except UserError as error:
+                layers[layer] = {"error": str(error)}
+                continue
+            layers[layer] = fit_layer(network, batch, model.score, layer, gradient, neuron, seed)
+    write_json(output, {"score": model.score, "neuron": neuron, "layers": layers})
 
 
 def fit_layer(network, batch, score, layer, gradient, neuron, seed=0):
-    """Find the neuron whose gradient by one layer's weights is `gradient`.
+    """Find the neuron whose gradient with respect to one layer's weights is `gradient`.
 
     Parameters
     ----------
-    network : network
-        In float64; see `cnnvis.open_network`.
+    network : cnnvis.engines.base.Engine
+        In float64.
     batch : ndarray, (1, C, H, W)
     score, layer : str
     gradient : ndarray
@@ -104,21 +78,19 @@ def fit_layer(network, batch, score, layer, gradient, neuron, seed=0):
     -------
     dict
         ``scanned``: how many neurons; ``best``: the one that fits best; ``candidates``, best
-        first: ``neuron``, ``relative_error`` (norm of the difference to norm of the published
-        gradient), ``correlation``, and the ``factor`` that would fit best.
+        first: ``neuron`` and the numbers of `goodness_of_fit`.
     """
     estimates = scan(network, batch, score, layer, gradient, seed)
-    chosen = np.argsort(estimates, kind="stable")[:CANDIDATES].tolist()
-    if neuron < len(estimates) and neuron not in chosen:
-        chosen.append(neuron)
+    candidates = np.argsort(estimates, kind="stable")[:CANDIDATES].tolist()
+    if neuron < len(estimates) and neuron not in candidates:
+        candidates.append(neuron)
     # One by one: all together would need the memory of a batch, and they are few.
-    found = [network.weight_gradient(batch, score, each, [layer])[layer][0] for each in chosen]
-    entries = [
-        {"neuron": int(each), **compare(made, gradient)}
-        for each, made in zip(chosen, found, strict=True)
-    ]
-    entries.sort(key=lambda entry: entry["relative_error"])
-    return {"scanned": len(estimates), "best": entries[0]["neuron"], "candidates": entries}
+    fits = []
+    for each in candidates:
+        computed = network.weight_gradient(batch, score, each, [layer])[layer][0]
+        fits.append({"neuron": each, **goodness_of_fit(computed, gradient)})
+    fits.sort(key=lambda fit: fit["relative_error"])
+    return {"scanned": len(estimates), "best": fits[0]["neuron"], "candidates": fits}
 
 
 def scan(network, batch, score, layer, gradient, seed=0):
@@ -137,12 +109,12 @@ def scan(network, batch, score, layer, gradient, seed=0):
     """
     rng = np.random.default_rng(seed)
     directions = [rng.normal(size=gradient.shape) for _ in range(DIRECTIONS)]
-    wanted = np.array([np.vdot(direction, gradient) for direction in directions])
+    expected = np.array([np.vdot(direction, gradient) for direction in directions])
     slopes = np.array(slopes_along(network, batch, score, layer, directions))
     squares = (slopes**2).sum(axis=0)
-    factors = np.divide(wanted @ slopes, squares, out=np.zeros_like(squares), where=squares > 0)
-    left = np.linalg.norm(wanted[:, np.newaxis] - factors * slopes, axis=0)
-    return left / (np.linalg.norm(wanted) or 1.0)
+    factors = np.divide(expected @ slopes, squares, out=np.zeros_like(squares), where=squares > 0)
+    left = np.linalg.norm(expected[:, np.newaxis] - factors * slopes, axis=0)
+    return left / (np.linalg.norm(expected) or 1.0)
 
 
 def slopes_along(network, batch, score, layer, directions):
@@ -170,20 +142,19 @@ def slopes_along(network, batch, score, layer, directions):
         network.set_weights({layer: original})
 
 
-def compare(found, published):
+def goodness_of_fit(gradient, published):
     """Compare a gradient with a published one.
 
     Returns
     -------
     dict
-        ``relative_error``, ``correlation`` and ``factor``: what `found` times it fits best.
+        ``relative_error`` (norm of the difference to norm of the published gradient),
+        ``correlation``, and the ``factor`` by which `gradient` fits best.
     """
-    found = np.asarray(found, np.float64)
-    square = float(np.vdot(found, found))
+    gradient = np.asarray(gradient, np.float64)
+    square = float(np.vdot(gradient, gradient))
     return {
-        "relative_error": float(
-            np.linalg.norm(found - published) / (np.linalg.norm(published) or 1.0)
-        ),
-        "correlation": correlation(found, published),
-        "factor": float(np.vdot(found, published) / square) if square else 0.0,
+        "relative_error": relative_error(gradient, published),
+        "correlation": correlation(gradient, published),
+        "factor": float(np.vdot(gradient, published) / square) if square else 0.0,
     }

@@ -99,17 +99,29 @@ def _header(recovery):
 
 
 def resolve_recover(config):
-    """Arrange the key recover: ``{name: {volume, header, image, file, mean_file, options}}``."""
-    keys = ("input_shape", "mean", "kernel", "stride", "pad", "layer", "input_scale")
+    """Arrange the key recover.
+
+    Returns
+    -------
+    dict
+        {name: {``volume``, ``image``, ``crop``, ``layer``; ``header``, ``file`` and ``mean_file``
+        as lists; ``preprocessing`` and ``geometry``, what `Preprocessing` and `Geometry` are
+        made of}}
+    """
     return {
         name: {
             "volume": recovery["volume"],
             "header": _header(recovery),
             "image": recovery["image"],
+            "crop": recovery.get("crop"),
+            "layer": recovery["layer"],
             "file": [] if recovery["image"].startswith(SHIPPED) else [recovery["image"]],
             "mean_file": [recovery["mean"]["file"]] if isinstance(recovery["mean"], dict) else [],
-            "options": {key: recovery[key] for key in (*keys, "channel_order")}
-            | {"crop": recovery.get("crop")},
+            "preprocessing": {
+                "shape": tuple(recovery["input_shape"]),
+                **{key: recovery[key] for key in ("mean", "input_scale", "channel_order")},
+            },
+            "geometry": {key: recovery[key] for key in ("kernel", "stride", "pad")},
         }
         for name, recovery in config.get("recover", {}).items()
     }

@@ -1,33 +1,14 @@
-"""The configuration's key ``verify``: checked, and arranged in a table of what a run can compare.
-
-What `cnnvis.config.checks` and `cnnvis.config.tables` are to the rest.
-"""
+"""The key ``verify``: checked, and turned into what a run can compare with published files."""
 
 from pathlib import Path
 
-from cnnvis.checks import published
-from cnnvis.config.checks import classes_of, gradient_layers, networks_of
+from cnnvis.config.checks import chosen_layers, classes_of, gradient_layers, networks_of
 from cnnvis.core.errors import suggest
 from cnnvis.core.schema_errors import dotted
+from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
 
-EMPTY = {
-    "study": "",
-    "network": [],
-    "image": [],
-    "neuron": 0,
-    "blob": "conv1",
-    "published": [],
-    "downloads": {},
-    "natural": [],
-    "layers": [],
-    "orderings": {},
-    "rows": [],
-    "images": [],
-    "fitted": {},
-    "checked": [],
-    "reasons": {},
-}
+EMPTY = {"run": {}, "inputs": [], "downloads": {}, "fitted": {}, "neuron": 0, "recovered": []}
 
 
 def check_verify(config, names, infos):
@@ -46,8 +27,8 @@ def check_verify(config, names, infos):
         return
     if not Path(verify["study"]).is_dir():
         yield (
-            f"{dotted('verify', 'study')}{verify['study']} is no folder; expected one of files "
-            "that the study published, or study, into which they are fetched"
+            f"{dotted('verify', 'study')}folder not found: {verify['study']}; expected one with "
+            "files that the study published, or study, into which they are downloaded"
         )
     for key in ("network", "image"):
         known = names[f"{key}s"]
@@ -73,100 +54,134 @@ def resolve_verify(config, infos, orderings):
     Returns
     -------
     dict
-        The keys of `EMPTY`. ``published`` are the files that are there or can be fetched, by
-        ``downloads``; ``layers`` the convolutions to compare; ``orderings`` {method: ordering};
-        ``rows`` the slices of conv1; ``images`` those with gradients; ``fitted`` {image:
-        {``layers``, ``files``}}; ``reasons`` {what is missing: why}. Lists instead of single
-        values, so that the rules ask for nothing where there is nothing.
+        - ``run``: the attributes of `cnnvis.checks.reproduction.Run`
+        - ``inputs``: all files that the comparison reads
+        - ``downloads``: {path: entry of the study's ``source.yaml``}
+        - ``fitted``: {image: {layer: published gradient}}, whose neurons are searched
+        - ``neuron``: the one expected
+        - ``recovered``: reports of the filter recovery that the network's weights come from
+
+        All empty without the key ``verify``.
     """
     verify = config.get("verify")
     if not verify:
         return EMPTY
-    network = verify.get("network", next(iter(infos)))
-    info, folder = infos[network], verify["study"]
-    outputs = _outputs(config, network, info, orderings)
-    gradients = _gradients(config, network, info)
-    reasons = {**outputs.pop("reasons"), **gradients.pop("reasons")}
-    needed = published.names(outputs.get("layers", []), gradients.get("images", []))
-    paths = [published.find(folder, name) for name in needed]
-    missing = {str(path): described(path) for path in paths if not path.is_file()}
-    downloads = {path: entry for path, entry in missing.items() if entry}
-    there = [str(path) for path in paths if path.is_file() or str(path) in downloads]
-    layers = gradients.pop("layers", [])
-    fitted = {image: _fitted(folder, image, layers, there) for image in gradients.get("images", [])}
+    network, folder = verify.get("network", next(iter(infos))), verify["study"]
+    lacks = _lacks(config, network, infos[network], orderings)
+    conv1 = infos[network].convolutions.get("conv1")
+    cut = chosen_layers(config["slices"].get("layers"), network) or ["conv1"]
+    height = conv1.shape[1] if conv1 and "conv1" in cut else 0
+    rows = [row for row in config["slices"]["rows"] if row < height]
+    checked = next((image for image in published.IMAGES if image not in lacks), None)
+    files, reasons = {}, {}
+    for name, (path, *needs) in _results(verify, network, orderings, rows, checked).items():
+        missing = [lacks[need] for need in needs if need in lacks]
+        if missing:
+            reasons[name] = missing[0]
+        else:
+            files[name] = path
+    present, downloads = _published_files(folder, files, rows)
+    fitted = {
+        image: {
+            layer: path
+            for layer in published.GRADIENT_LAYERS
+            for path in [str(published.find(folder, published.gradient_name(image, layer)))]
+            if f"{image} {layer}" in files and path in present
+        }
+        for image in published.IMAGES
+    }
+    weights = config["networks"][network]["weights"]
     return {
-        **EMPTY,
-        "study": folder,
-        "network": [network],
-        "image": [verify["image"]],
-        "neuron": verify["neuron"],
-        "published": there,
+        "run": {
+            "study": folder,
+            "network": network,
+            "image": verify["image"],
+            "neuron": verify["neuron"],
+            "blob": conv1.blob if conv1 else "conv1",
+            "files": files,
+            "reasons": reasons,
+            "rows": rows,
+            "checked": checked,
+        },
+        "inputs": [*present, *dict.fromkeys(files.values())],
         "downloads": downloads,
         "fitted": fitted,
-        **outputs,
-        **gradients,
-        "reasons": reasons,
+        "neuron": verify["neuron"],
+        "recovered": [
+            f"results/recovered/{name}/report.json"
+            for name in config["recover"]
+            if weights == f"results/recovered/{name}/weights.caffemodel"
+        ],
     }
 
 
-def _fitted(folder, image, layers, there):
-    """Return the layers by which the study's gradient of an image is there, and its files."""
-    files = {
-        layer: str(published.find(folder, published.gradient_name(image, layer)))
-        for layer in layers
-    }
-    found = {layer: path for layer, path in files.items() if path in there}
-    return {"layers": list(found), "files": list(found.values())}
-
-
-def _outputs(config, network, info, orderings):
-    """Return what can be compared of the outputs of cat.jpg."""
-    methods = {}
-    for name, ordering in orderings.items():
-        methods.setdefault(ordering["method"], name)
-    layers = [layer for layer in published.LAYERS if layer in info.convolutions]
-    reasons = {
+def _lacks(config, network, info, orderings):
+    """Return {layer, method, image, ...: why the run has nothing of it}."""
+    lacks = {
         layer: f"network {network} has no convolution of that name"
+        for layer in published.LAYERS
+        if layer not in info.convolutions
+    }
+    methods = [ordering["method"] for ordering in orderings.values()]
+    lacks |= {
+        method: f"the configuration has no ordering by method {method}"
+        for method in ("natural", "pca", "kmeans")
+        if method not in methods
+    }
+    volumes = chosen_layers(config["volumes"].get("layers"), network) or info.convolutions
+    gradients = gradient_layers(config, network, info)
+    lacks |= {
+        f"{what} of {layer}": f"{what}s.layers of {network} does not name {layer}"
+        for what, layers in (("volume", volumes), ("gradient", gradients))
         for layer in published.LAYERS
         if layer not in layers
     }
-    if "natural" not in methods:
-        reasons |= dict.fromkeys(layers, "the configuration has no ordering by method natural")
-        layers = []
-    if "conv1" not in info.convolutions:
-        return {"reasons": reasons}
-    reasons["orderings"] = "the configuration has no ordering by this method"
-    conv1 = info.convolutions["conv1"]
-    return {
-        "blob": conv1.blob,
-        "natural": [methods["natural"]] if layers else [],
-        "layers": layers,
-        "orderings": {method: methods[method] for method in ("pca", "kmeans") if method in methods},
-        "rows": [row for row in config["slices"]["rows"] if row < conv1.shape[1]],
-        "reasons": reasons,
-    }
-
-
-def _gradients(config, network, info):
-    """Return what can be compared of the gradients of the six images."""
-    verify, entry = config["verify"], config["networks"][network]
-    known = gradient_layers(config, network, info)
-    layers = [layer for layer in published.GRADIENT_LAYERS if layer in known]
-    reasons = {
-        f"gradient of {layer}": f"gradients.layers of {network} does not name {layer}"
-        for layer in published.GRADIENT_LAYERS
-        if layer not in layers
-    }
-    neurons = classes_of(entry, info)
-    if verify["neuron"] >= neurons:
-        lacks = f"network {network} has no neuron {verify['neuron']}"
-        reasons["gradients"] = f"{lacks}: {entry['score']} has {neurons}"
-        return {"reasons": reasons}
-    images = []
+    neuron, score = config["verify"]["neuron"], config["networks"][network]["score"]
+    neurons = classes_of(config["networks"][network], info)
     for image in published.IMAGES:
-        if network in networks_of(config["images"].get(image, {"networks": []}), [network]):
-            images.append(image)
-        else:
-            reasons[image] = f"the configuration has no image {image} for {network}"
-    reasons["checks"] = "the run has no gradient of these images"
-    return {"images": images, "layers": layers, "checked": images[:1], "reasons": reasons}
+        if neuron >= neurons:
+            lacks[image] = f"network {network} has no neuron {neuron}: {score} has {neurons}"
+        elif network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
+            lacks[image] = f"the configuration has no image {image} for {network}"
+    return lacks
+
+
+def _results(verify, network, orderings, rows, checked):
+    """Return {name of a result: (path, *what the run must have for it)}."""
+    folder, neuron = f"results/{network}/{verify['image']}", verify["neuron"]
+    names = {ordering["method"]: name for name, ordering in reversed(orderings.items())}
+    natural = names.get("natural")
+    results = {
+        "blobs": (f"{folder}/blobs.npz", "conv1"),
+        "grid": (f"{folder}/grids/{natural}/conv1.png", "conv1", "natural"),
+    }
+    for layer in published.LAYERS:
+        path = f"{folder}/volumes/{natural}/{layer}.vox"
+        results[f"volume {layer}"] = path, layer, f"volume of {layer}", "natural"
+    for method in ("pca", "kmeans"):
+        path = f"{folder}/orderings/{names.get(method)}/conv1.json"
+        results[method] = path, "conv1", method
+    for row in rows:
+        results[f"row {row}"] = (f"{folder}/slices/conv1/row-{row}/slice.json",)
+    for image in published.IMAGES:
+        gradients = f"results/{network}/{image}/gradients"
+        for layer in published.GRADIENT_LAYERS:
+            results[f"{image} {layer}"] = f"{gradients}/{neuron}.npz", image, f"gradient of {layer}"
+        results[f"fit {image}"] = f"{gradients}/fit.json", image
+    scheme = f"results/{network}/{checked}/gradients/{neuron}.study.json"
+    return {**results, "scheme": (scheme, checked or published.IMAGES[0])}
+
+
+def _published_files(folder, files, rows):
+    """Return the published files to read: those that are there, and {path: entry} of the others."""
+    names = [
+        name
+        for entry in published.entries(rows)
+        if all(result in files for result in entry.results)
+        for name in entry.files
+    ]
+    paths = [published.find(folder, name) for name in dict.fromkeys(names)]
+    entries = {str(path): described(path) for path in paths if not path.is_file()}
+    downloads = {path: entry for path, entry in entries.items() if entry}
+    present = [str(path) for path in paths if path.is_file() or str(path) in downloads]
+    return present, downloads

@@ -7,14 +7,27 @@ TASKS = {"forward": "Forward pass, one image", "gradient": "Gradient of one neur
 
 
 def parity_page(page, report, reports):
-    """See `cnnvis.pages.make_parity_page`."""
+    """Write the page, and the reports of all networks as one JSON file.
+
+    Parameters
+    ----------
+    page, report : path
+        ``results/parity.html`` and ``results/parity.json``.
+    reports : iterable of path
+        ``parity.json`` of each network, see `cnnvis.checks.engine_parity.compare_engines`.
+
+    Raises
+    ------
+    UserError
+        If a report cannot be read.
+    """
     networks = [read_json(path) for path in reports]
-    write_json(report, {"faithful": all(n["faithful"] for n in networks), "networks": networks})
+    summary = {"faithful": all(each["faithful"] for each in networks), "networks": networks}
+    write_json(report, summary)
     write_page(
         page,
         "parity.html",
         title="Is the embedded engine faithful to Caffe?",
-        networks=networks,
-        faithful=all(network["faithful"] for network in networks),
         tasks=TASKS,
+        **summary,
     )

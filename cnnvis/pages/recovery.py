@@ -1,4 +1,4 @@
-"""``results/recovery.html``: the filters of a network, recovered from what they made of a photo."""
+"""``results/recovery.html``: filters of a network, recovered from published outputs."""
 
 from pathlib import Path
 
@@ -8,22 +8,23 @@ from cnnvis.core.files import read_json
 from cnnvis.pages.render import figure, link, write_page
 
 
-def recovery_page(page, recoveries):
+def recovery_page(page, reports):
     """Write the page on all recovered filters.
 
     Parameters
     ----------
     page : path
         ``results/recovery.html``.
-    recoveries : dict of str to path
-        Name -> ``report.json`` of `cnnvis.checks.filter_recovery.make_recovery`; ``filters.png``,
-        ``deploy.prototxt`` and ``weights.caffemodel`` lie beside it.
+    reports : iterable of path
+        ``{name}/report.json`` of `cnnvis.checks.filter_recovery.make_recovery`; ``filters.png``,
+        ``deploy.prototxt`` and ``weights.caffemodel`` are beside it.
 
     Raises
     ------
     UserError
-        If there are no recoveries, or a report cannot be read.
+        If there are no reports, or one cannot be read.
     """
+    recoveries = [_recovery(Path(report), page) for report in reports]
     if not recoveries:
         raise UserError(
             "config: recover is missing; expected recover: {NAME: {volume, image, ...}}"
@@ -31,30 +32,28 @@ def recovery_page(page, recoveries):
     write_page(
         page,
         "recovery.html",
-        title="Filters of a network, from a picture of what they did",
-        recoveries=[_recovery(name, Path(path), page) for name, path in recoveries.items()],
+        title="Filters of a network, recovered from what they computed",
+        recoveries=recoveries,
     )
 
 
-def _recovery(name, path, page):
+def _recovery(path, page):
     report = read_json(path)
-    keys = ("active", "residuals", "errors")
-    rows = zip(*(report[key] for key in keys), strict=True)
-    filters = [
+    columns = zip(report["active"], report["residuals"], report["errors"], strict=True)
+    rows = [
         {"number": number, "active": active, "residual": residual, "error": error}
-        for number, (active, residual, error) in enumerate(rows)
+        for number, (active, residual, error) in enumerate(columns)
     ]
+    geometry = Geometry(report["kernel"], report["stride"], report["pad"])
     return {
         **report,
-        "name": name,
+        "name": path.parent.name,
         "picture": figure(path.with_name("filters.png"), page),
         "prototxt": link(path.with_name("deploy.prototxt"), page),
         "weights": link(path.with_name("weights.caffemodel"), page),
         "report": link(path, page),
-        "rows": filters,
+        "rows": rows,
         "most": max(report["active"], default=0),
-        "unknown": [filters[number] for number in report["undetermined"]],
-        "output": Geometry(*(report[key] for key in ("kernel", "stride", "pad"))).output(
-            report["input"][1:]
-        ),
+        "unknown": [rows[number] for number in report["undetermined"]],
+        "output": geometry.output(report["input"][1:]),
     }

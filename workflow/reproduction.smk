@@ -1,0 +1,108 @@
+"""How close a run came to what the study published, on request (`snakemake verify`).
+
+Input: the published files (config: verify); volumes, orders, pictures and gradients of the run.
+Output: results/verify.json and results/verify.html; results/{network}/{image}/gradients/fit.json,
+the neuron whose gradient was published; gradients/{cls}.study.json and .png, the study's numerical
+scheme repeated. The target fails when something differs that should agree.
+"""
+
+
+def published_gradients(wildcards):
+    """Return {layer: path} of the gradients that were published of an image."""
+    return tables["verify"]["fitted"][wildcards.image]
+
+
+rule neuron_fit:
+    """Find the neuron whose gradient was published; the study did not record it.
+
+    What comes out is, for each layer, the neurons that fit best and how well each fits.
+    """
+    input:
+        unpack(published_gradients),
+        array="results/{network}/{image}/input.npy",
+        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
+        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+    output:
+        "results/{network}/{image}/gradients/fit.json",
+    log:
+        "logs/{network}/{image}/gradients/fit.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/fit.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        published=published_gradients,
+        neuron=tables["verify"]["neuron"],
+        code=code("verify_neurons.py"),
+    message:
+        "Find the neuron of {wildcards.network} whose gradient on {wildcards.image} was published."
+    script:
+        "../scripts/verify_neurons.py"
+
+
+use rule gradient_check as study_check with:
+    output:
+        report="results/{network}/{image}/gradients/{cls}.study.json",
+        picture="results/{network}/{image}/gradients/{cls}.study.png",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.study.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/{cls}.study.tsv"
+    params:
+        check={"mode": "study"},
+    message:
+        "Repeat the study's numerical gradient check on {wildcards.image}."
+
+
+rule verification:
+    """Compare everything published with what the run has of it."""
+    input:
+        tables["verify"]["inputs"],
+    output:
+        "results/verify.json",
+    log:
+        "logs/verify.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        run=tables["verify"]["run"],
+        code=code("verify_run.py"),
+    message:
+        "Compare this run with what the study published."
+    script:
+        "../scripts/verify_run.py"
+
+
+rule verification_page:
+    """Make the page of the comparison: what agrees, what differs, what could not be compared."""
+    input:
+        report="results/verify.json",
+        recovered=tables["verify"]["recovered"],
+    output:
+        "results/verify.html",
+    log:
+        "logs/verify-page.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        code=code("make_verification_page.py"),
+    message:
+        "Make the page on how close this run came to the study: results/verify.html."
+    script:
+        "../scripts/make_verification_page.py"
+
+
+rule verify:
+    """Fail unless everything that could be compared agrees."""
+    input:
+        report="results/verify.json",
+        page="results/verify.html",
+    log:
+        "logs/verify-outcome.log",
+    conda:
+        "../envs/workflow.yaml"
+    message:
+        "Fail unless everything that could be compared agrees: see results/verify.html."
+    script:
+        "../scripts/verify_outcome.py"

@@ -76,11 +76,3 @@ class Colours:
     def shades(self, count):
         """Return `count` evenly spaced colours of the map, uint8 RGB (count, 3)."""
         return table(self.name)[np.rint(np.linspace(0, 255, count)).astype(int)]
-
-    def mappable(self):
-        """Return what ``Figure.colorbar`` needs, for figures drawn by matplotlib."""
-        import matplotlib
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
-        return ScalarMappable(Normalize(self.low, self.high), matplotlib.colormaps[self.name])

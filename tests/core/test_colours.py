@@ -35,9 +35,8 @@ def test_pixels_by_hand():
 
 def test_every_value_has_the_colour_that_matplotlib_gives_it():
     values = np.random.default_rng(0).normal(size=1000)
-    scale = Colours("viridis", -1.0, 2.0)
-    expected = np.rint(255 * scale.mappable().to_rgba(values)[:, :3]).astype(np.uint8)
-    assert np.abs(scale.pixels(values).astype(int) - expected).max() <= 2
+    expected = np.rint(255 * colormaps["viridis"]((values + 1) / 3)[:, :3])
+    assert np.abs(Colours("viridis", -1.0, 2.0).pixels(values) - expected).max() <= 2
 
 
 def test_examples():

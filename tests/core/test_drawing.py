@@ -1,52 +1,51 @@
 import numpy as np
-import pytest
 from PIL import Image
 
 from cnnvis.core import drawing
+from cnnvis.core.colours import Colours
+from cnnvis.core.painting import MARGIN
 
 
-def pixels(path):
+def read(path):
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")), image.info
+        return np.asarray(image.convert("RGB")), image.info["Description"]
 
 
-@pytest.mark.parametrize("layout", [None, "constrained"])
-def test_a_caption_makes_the_figure_grow_instead_of_covering_it(tmp_path, layout):
-    sizes = []
-    for caption in (None, "words " * 10, "words " * 200):
-        figure = drawing.new_figure(5, 3, layout=layout)
-        figure.add_subplot().plot([0, 1])
+def test_a_figure_grows_by_its_caption_and_keeps_its_pixels(tmp_path):
+    block = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    heights = []
+    for caption in ("words", "words " * 200):
+        figure = drawing.new_page(400, 200, "title")
+        drawing.add_pixels(figure, block, 40, 170)
         drawing.save_figure(figure, tmp_path / "a.png", caption)
-        found, info = pixels(tmp_path / "a.png")
-        assert info["Description"] == (caption or "")
-        sizes.append(found.shape)
-    assert [width for _, width, _ in sizes] == [600, 600, 600]
-    heights = [height for height, _, _ in sizes]
-    assert heights[0] == 360
-    assert heights[0] < heights[1] < heights[2]
+        pixels, description = read(tmp_path / "a.png")
+        assert description == caption
+        assert np.array_equal(pixels[170:190, 40:70], block)
+        assert pixels[200:].min() < 100
+        heights.append(len(pixels))
+    assert 200 < heights[0] < heights[1]
 
 
-def test_the_same_picture_is_the_same_bytes(tmp_path):
+def test_axes_are_where_they_are_put(tmp_path):
+    figure = drawing.new_page(400, 300, "")
+    drawing.add_axes(figure, 100, 80, 200, 150).set_facecolor("#123456")
+    drawing.save_figure(figure, tmp_path / "a.png", "caption")
+    coloured = (read(tmp_path / "a.png")[0] == (0x12, 0x34, 0x56)).all(axis=2)
+    assert coloured[82:228, 102:298].all()
+    assert coloured.sum() <= 200 * 150
+
+
+def test_the_same_figure_is_the_same_bytes(tmp_path):
     for name in "ab":
         figure = drawing.new_page(400, 200, "title")
-        drawing.add_image(figure, np.eye(3), 20, 60, (90, 90))
+        drawing.add_colour_bar(figure, Colours("viridis", 0, 1), 20, 60, 90, "label")
         drawing.save_figure(figure, tmp_path / f"{name}.png", "caption")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_a_long_title_stays_on_the_page(tmp_path):
-    figure = drawing.new_page(
-        560, 200, "Importance of conv1 of photonet for neuron 12 on " + "x" * 30
-    )
-    drawing.save_figure(figure, tmp_path / "a.png")
-    found, _ = pixels(tmp_path / "a.png")
-    assert found[:60, : drawing.MARGIN + 20].min() < 128
-    assert found[:60, -drawing.MARGIN // 2 :].min() == 255
-
-
-def test_pixels_stay_where_they_are_above_a_caption(tmp_path):
-    block = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
-    figure = drawing.new_page(400, 200, "title")
-    drawing.add_pixels(figure, block, 40, 70)
-    drawing.save_figure(figure, tmp_path / "a.png", "caption")
-    assert np.array_equal(pixels(tmp_path / "a.png")[0][70:90, 40:70], block)
+    title = "Importance of conv1 of photonet for neuron 12 on " + "x" * 30
+    drawing.save_figure(drawing.new_page(560, 200, title), tmp_path / "a.png", "caption")
+    pixels, _ = read(tmp_path / "a.png")
+    assert pixels[:60, : MARGIN + 20].min() < 128
+    assert pixels[:60, -MARGIN // 2 :].min() == 255

@@ -1,16 +1,28 @@
-"""Compare one neuron's gradients over groups of images."""
+"""Compare one neuron's gradients over the images of a comparison, layer by layer."""
 
-from cnnvis.core.jobs import groups_of, job
-from cnnvis.gradients.comparisons import make_comparison
+from cnnvis.core.jobs import job
+from cnnvis.core.places import Places
+from cnnvis.gradients.comparisons import Comparison, make_comparison, read_members
+from cnnvis.gradients.time_series import make_time_series
+from cnnvis.pages.comparisons import comparison_page
+from cnnvis.pages.viewers import comparison_viewer
 
 with job(snakemake):
-    make_comparison(
-        groups_of(snakemake),
-        snakemake.output.picture,
-        snakemake.output.table,
-        snakemake.output.summary,
-        layer=snakemake.params.layer,
-        neuron=snakemake.params.neuron,
-        title=f"{snakemake.wildcards.comparison}: gradient of neuron {snakemake.params.neuron} by "
-        f"{snakemake.params.layer} of {snakemake.wildcards.network}",
+    name, network, neuron = (snakemake.params[key] for key in ("name", "network", "neuron"))
+    files = Places("results", network=network, comparison=name)
+    members = read_members(files, snakemake.params.members, neuron)
+    summaries = []
+    for layer in snakemake.params.layers:
+        comparison = Comparison.read(members, layer, name=name, network=network, neuron=neuron)
+        summaries.append(make_comparison(files, comparison))
+        make_time_series(files, comparison)
+        comparison_viewer(files, comparison)
+    comparison_page(
+        files,
+        members,
+        summaries,
+        network=network,
+        comparison=name,
+        neuron=neuron,
+        labels=next(iter(snakemake.input.labels), None),
     )

@@ -1,64 +1,68 @@
-"""One neuron's gradients over a reference class, a similar one and a dissimilar one.
+"""One neuron's gradients over a reference class, a similar class and a dissimilar class.
 
-Input: results/{network}/{image}/gradients/{neuron}.npz and prediction.json of every member.
-Output: results/{network}/comparisons/{comparison}/{layer}.png, .csv and .json; {layer}.html, the
-time series in 3D.
+Input: results/{network}/{image}/gradients/{neuron}.npz, prediction.json and input.png of each image.
+Output: results/{network}/comparisons/{comparison}/index.html; for each layer {layer}.png, .csv and
+.json, the comparison; {layer}.html, the time series in 3D; {layer}.nii.gz, for 3D Slicer and
+ITK-SNAP; {layer}.pvd and {layer}/frame-*.vti, for ParaView; {layer}.webp, an animation, and
+{layer}.still.png, its first frame.
 """
 
+# Which layers a comparison has is up to the configuration, so every comparison has its own rule.
+for network, comparisons in tables["comparisons"].items():
+    for comparison, facts in comparisons.items():
+        members = [member["image"] for member in facts["members"]]
 
-rule comparison:
-    input:
-        gradients=collect(
-            "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
-        ),
-        predictions=collect(
-            "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-        ),
-    output:
-        picture="results/{network}/comparisons/{comparison}/{layer}.png",
-        table="results/{network}/comparisons/{comparison}/{layer}.csv",
-        summary="results/{network}/comparisons/{comparison}/{layer}.json",
-    log:
-        "logs/{network}/comparisons/{comparison}/{layer}.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
-        code=code("make_comparison.py"),
-    message:
-        "Compare the gradients by {wildcards.layer} over the images of {wildcards.comparison}."
-    script:
-        "../scripts/make_comparison.py"
+        rule:
+            """Compare a neuron's gradients over images: how large, how similar, at which filters.
 
-
-rule comparison_viewer:
-    input:
-        gradients=collect(
-            "results/{{network}}/{member[image]}/gradients/{neuron}.npz",
-            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-            neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
-        ),
-        predictions=collect(
-            "results/{{network}}/{member[image]}/prediction.json",
-            member=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-        ),
-    output:
-        "results/{network}/comparisons/{comparison}/{layer}.html",
-    log:
-        "logs/{network}/comparisons/{comparison}/{layer}-viewer.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        members=lookup(dpath="{network}/{comparison}/members", within=tables["comparisons"]),
-        neuron=lookup(dpath="{network}/{comparison}/neuron", within=tables["comparisons"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
-        code=code("make_comparison_viewer.py"),
-    message:
-        "Make the 3D series of {wildcards.layer} for {wildcards.comparison}."
-    script:
-        "../scripts/make_comparison_viewer.py"
+            What goes in is one gradient per image; what comes out is, for each layer, a picture and
+            numbers of all images on one scale, the same as a time series for other programs, and
+            one page that shows it all.
+            """
+            name:
+                f"comparison_{network}_{comparison}"
+            input:
+                collect(
+                    "results/{network}/{member}/{file}",
+                    network=network,
+                    member=members,
+                    file=[f"gradients/{facts['neuron']}.npz", "prediction.json", "input.png"],
+                ),
+                labels=tables["networks"][network]["labels"],
+            output:
+                collect(
+                    "results/{network}/comparisons/{comparison}/{layer}.{suffix}",
+                    network=network,
+                    comparison=comparison,
+                    layer=facts["layers"],
+                    suffix=[
+                        *("png", "csv", "json", "html"),
+                        *("nii.gz", "pvd", "webp", "still.png"),
+                    ],
+                ),
+                directory(
+                    collect(
+                        "results/{network}/comparisons/{comparison}/{layer}",
+                        network=network,
+                        comparison=comparison,
+                        layer=facts["layers"],
+                    )
+                ),
+                f"results/{network}/comparisons/{comparison}/index.html",
+            log:
+                f"logs/{network}/comparisons/{comparison}.log",
+            benchmark:
+                f"logs/{network}/comparisons/{comparison}.tsv"
+            conda:
+                "../envs/workflow.yaml"
+            params:
+                network=network,
+                name=comparison,
+                neuron=facts["neuron"],
+                members=facts["members"],
+                layers=[tables["layers"][network][layer]["name"] for layer in facts["layers"]],
+                code=code("make_comparison.py"),
+            message:
+                f"Compare the gradients of {network} over the images of {comparison}."
+            script:
+                "../scripts/make_comparison.py"

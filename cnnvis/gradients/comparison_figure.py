@@ -1,65 +1,69 @@
-"""The picture of a comparison: images below each other, in one scale of colours."""
+"""The picture of a comparison: one row per image, all on one colour scale."""
 
 import numpy as np
 
-from cnnvis.core.drawing import (
+from cnnvis.core.colours import GREY, GROUP_COLOURS, INK, VERDICTS, Colours
+from cnnvis.core.painting import (
     BAR_ROOM,
-    GREY,
     MARGIN,
+    TICK_SIZE,
     TITLE_ROOM,
-    Colours,
-    add_axes,
-    add_colour_bar,
-    add_image,
-    new_page,
-    save_figure,
+    Page,
+    number,
+    ticks,
+    whole_ticks,
 )
 from cnnvis.core.sheets import enlarge, shrink
 from cnnvis.core.volume_files import tile_channels
 
-GROUP_COLOURS = {"reference": "#3b6fa0", "similar": "#7a9a4f", "dissimilar": "#b5743b"}
-VERDICTS = {True: ("correct", "#2e7d32"), False: ("wrong", "#b3261e")}
+# All lengths are pixels: room for the names of images, for tiles, for bars; the least height of a
+# row, and that of a row of the map of norms.
 NAMES = 290
 TILES = 1000
 BARS = 190
+ROW = 46
+STRIP = 20
 GAP = 8
 HEAD = 40
-STRIP = 20
 
 
-def draw_comparison(picture, rows, gradients, norms, *, layer, neuron, title):
+def draw_comparison(picture, comparison, summary):
     """Draw the gradients of the strongest filters, the norms, and the norms of every filter.
 
     Parameters
     ----------
     picture : str or Path
         The PNG.
-    rows : list of dict
-        The images, as in the summary of `cnnvis.gradients.comparisons.make_comparison`.
-    gradients : list of ndarray, (filters, channels, kh, kw)
-    norms : ndarray, (images, filters)
-    layer, title : str
-    neuron : int
+    comparison : cnnvis.gradients.comparisons.Comparison
+    summary : dict
+        Of `cnnvis.gradients.comparisons.summarise`.
     """
-    shown, tiles = choose_tiles(gradients, norms, [row["group"] for row in rows])
-    tall, wide = tiles.shape[2:]
-    pitch = max(tall, 46) + GAP
-    across = len(shown) * (wide + GAP) - GAP
-    strip = max(1, TILES // norms.shape[1])
-    width = MARGIN + NAMES + max(across, strip * norms.shape[1]) + MARGIN
-    bottom = TITLE_ROOM + HEAD + pitch * len(rows) + 36
-    height = bottom + HEAD + STRIP * len(rows) + 40
-    figure = new_page(width + BARS + 2 * MARGIN + BAR_ROOM, height, title)
-    tops = TITLE_ROOM + HEAD + pitch * np.arange(len(rows))
-    image = _draw_tiles(figure, rows, tiles, shown, tops)
-    bars = (MARGIN + NAMES + across + 2 * MARGIN, tops[0], BARS, pitch * len(rows) - GAP)
-    _draw_norms(figure, rows, bars)
-    add_colour_bar(figure, image, bars[0] + BARS + MARGIN, tops[0], min(bars[3], 300), "gradient")
-    _draw_strips(figure, rows, norms, bottom + HEAD, strip)
-    save_figure(figure, picture, _caption(rows, layer, neuron, len(shown), norms.shape[1]))
+    shown, tiles = choose_tiles(comparison)
+    count, filters = comparison.norms.shape
+    pitch = max(tiles.shape[2], ROW) + GAP
+    across = len(shown) * (tiles.shape[3] + GAP) - GAP
+    strip = max(1, TILES // filters)
+    left, top = MARGIN + NAMES, TITLE_ROOM + HEAD
+    bars = left + across + 2 * MARGIN
+    lower = top + pitch * count + 2 * HEAD
+    width = max(bars + BARS, left + strip * filters) + MARGIN + BAR_ROOM
+    page = Page(width, lower + STRIP * count + HEAD, comparison.title)
+    scale = summary["scale"] or 1.0
+    colours = Colours("RdBu_r", -scale, scale)
+    for index, member in enumerate(comparison.members):
+        write_member(page, top + index * pitch, member)
+        for place, tile in enumerate(colours.pixels(tiles[index])):
+            page.paste(tile, left + place * (tiles.shape[3] + GAP), top + index * pitch)
+    for place, name in enumerate(shown):
+        middle = left + place * (tiles.shape[3] + GAP) + tiles.shape[3] // 2
+        page.write((middle, top - 6), f"filter {name}", TICK_SIZE, anchor="ms")
+    _draw_norms(page, comparison, summary, (bars, top, pitch))
+    page.colour_bar(bars + BARS + MARGIN, top, min(pitch * count, 300), "gradient", colours)
+    _draw_map(page, comparison, left, lower, strip)
+    page.save(picture, _caption(comparison, len(shown), scale))
 
 
-def choose_tiles(gradients, norms, groups):
+def choose_tiles(comparison):
     """Return which filters are shown, and their gradients as tiles in display pixels.
 
     The filters are those with the largest mean norm over the reference images; as many as fit.
@@ -69,43 +73,26 @@ def choose_tiles(gradients, norms, groups):
     shown : ndarray of int
     tiles : ndarray, (images, shown, height, width)
     """
-    reference = np.array([group == "reference" for group in groups])
-    order = np.argsort(-norms[reference].mean(axis=0), kind="stable")
-    tall, wide = tile_channels(gradients[0][:1]).shape[1:]
+    reference = comparison.groups == "reference"
+    order = np.argsort(-comparison.norms[reference].mean(axis=0), kind="stable")
+    tall, wide = tile_channels(comparison.gradients[0][:1]).shape[1:]
     step = max(1, -(-max(tall, wide) // 150))
     scale = max(1, min(110 // wide, 90 // tall))
     count = max(3, TILES // (wide * scale // step + GAP))
     shown = order[: min(count, 12)]
-    tiles = [tile_channels(gradient[shown]) for gradient in gradients]
+    tiles = [tile_channels(gradient[shown]) for gradient in comparison.gradients]
     return shown, np.stack([enlarge(shrink(tile, step), scale) for tile in tiles])
 
 
-def _draw_tiles(figure, rows, tiles, shown, tops):
-    scale = float(max(row["largest"] for row in rows)) or 1.0
-    tall, wide = tiles.shape[2:]
-    for row, line, top in zip(rows, tiles, tops, strict=True):
-        _draw_name(figure, row, top, max(tall, 46))
-        for place, tile in enumerate(line):
-            left = MARGIN + NAMES + place * (wide + GAP)
-            axes, image = add_image(
-                figure, tile, left, top, (wide, tall), cmap="RdBu_r", vmin=-scale, vmax=scale
-            )
-            if top == tops[0]:
-                axes.set_title(f"filter {shown[place]}", fontsize=7, color=GREY, pad=4)
-    return image
-
-
-def _draw_name(figure, row, top, tall):
-    axes = add_axes(figure, MARGIN, top, NAMES - 20, tall)
-    axes.axis("off")
-    axes.set(xlim=(0, NAMES - 20), ylim=(tall, 0))
-    axes.fill_between([0, 5], 0, tall, color=GROUP_COLOURS[row["group"]], linewidth=0)
-    verdict, colour = VERDICTS[row["correct"]]
-    name = shorten(row["image"], 28)
-    axes.text(14, 6, name, fontsize=9, weight="bold", va="top", color="0.1")
-    axes.text(14, 22, f"{row['group']} class", fontsize=7, va="top", color=GREY)
-    said = f"{verdict} ({100 * row['probability']:.0f} %): {shorten(row['label'], 21)}"
-    axes.text(14, 35, said, fontsize=7, va="top", color=colour)
+def write_member(page, top, member, note=""):
+    """Write an image's name, its group and what the network predicts, `ROW` pixels high."""
+    left, (verdict, colour) = MARGIN + 14, VERDICTS[member.correct]
+    page.rectangle((MARGIN, top, MARGIN + 5, top + ROW - 1), GROUP_COLOURS[member.group])
+    page.write((left, top), shorten(member.image, 28), 15, INK, "la", bold=True)
+    page.write((left, top + 18), f"{member.group} class{note}", TICK_SIZE, GREY, "la")
+    _, label, probability = member.prediction
+    prediction = f"{verdict} ({100 * probability:.0f} %): {shorten(label, 21)}"
+    page.write((left, top + 32), prediction, TICK_SIZE, colour, "la")
 
 
 def shorten(text, length):
@@ -113,54 +100,45 @@ def shorten(text, length):
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _draw_norms(figure, rows, place):
-    axes = add_axes(figure, *place)
-    heights = [row["norm"] for row in rows]
-    colours = [GROUP_COLOURS[row["group"]] for row in rows]
-    axes.barh(np.arange(len(rows)), heights, height=0.6, color=colours)
-    for index, norm in enumerate(heights):
-        axes.annotate(
-            f"{norm:,.0f}" if norm >= 100 else f"{norm:.3g}",
-            (norm, index),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=GREY,
-        )
-    axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[], xlim=(0, 1.25 * max(heights) or 1))
-    axes.set_title("norm of the gradient", fontsize=8, color=GREY, loc="left")
-    axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_norms(page, comparison, summary, place):
+    """Draw the norm of each image's gradient as a bar."""
+    left, top, pitch = place
+    norms = [row["norm"] for row in summary["images"]]
+    longest = 1.25 * max(norms) or 1.0
+    page.write((left, top - 6), "norm of the gradient", TICK_SIZE)
+    for index, (group, norm) in enumerate(zip(comparison.groups, norms, strict=True)):
+        right, upper = left + round(norm / longest * BARS), top + index * pitch
+        page.rectangle((left, upper + 9, right, upper + ROW - 10), GROUP_COLOURS[group])
+        text = f"{norm:,.0f}" if norm >= 100 else f"{norm:.3g}"
+        page.write((right + 5, upper + ROW // 2), text, TICK_SIZE, anchor="lm")
+    bottom = top + pitch * len(norms) - GAP
+    page.line((left, top), (left, bottom), (left + BARS, bottom))
+    places = [(value / longest * BARS, number(value)) for value in ticks(0, longest, 3)]
+    page.lower_axis(left, bottom, BARS, places, "")
 
 
-def _draw_strips(figure, rows, norms, top, scale):
-    size = (norms.shape[1] * scale, STRIP * len(rows))
+def _draw_map(page, comparison, left, top, strip):
+    """Draw the norm of the gradient at every filter (column) for every image (row)."""
+    norms = comparison.norms
+    count, filters = norms.shape
     colours = Colours("viridis", 0, float(norms.max()) or 1.0)
-    axes, image = add_image(
-        figure,
-        norms,
-        *(MARGIN + NAMES, top, size),
-        cmap=colours.name,
-        vmin=colours.low,
-        vmax=colours.high,
-    )
-    axes.set_title("norm at every filter", fontsize=8, color=GREY, loc="left")
-    axes.set_yticks(range(len(rows)), [shorten(row["image"], 32) for row in rows])
-    steps = max(1, norms.shape[1] // 12 // 4 * 4)
-    axes.set_xticks(range(0, norms.shape[1], steps))
-    axes.set_xlabel("filter", fontsize=8, color=GREY)
-    axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY, length=2)
-    left = MARGIN + NAMES + size[0] + MARGIN
-    add_colour_bar(figure, image, left, top, size[1], "norm")
+    pixels = colours.pixels(norms).repeat(STRIP, axis=0).repeat(strip, axis=1)
+    page.paste(pixels, left, top)
+    page.write((left, top - 6), "norm of the gradient at every filter", TICK_SIZE)
+    names = [shorten(member.image, 30) for member in comparison.members]
+    rows = [((index + 0.5) * STRIP, name) for index, name in enumerate(names)]
+    page.left_axis(left, top, STRIP * count, rows, "image")
+    columns = [((index + 0.5) * strip, str(index)) for index in whole_ticks(filters)]
+    page.lower_axis(left, top + STRIP * count, filters * strip, columns, "filter")
+    page.colour_bar(left + filters * strip + MARGIN, top, STRIP * count, "norm", colours)
 
 
-def _caption(rows, layer, neuron, shown, filters):
-    largest = max(row["largest"] for row in rows)
+def _caption(comparison, shown, scale):
     return (
-        f"The gradient of neuron {neuron} with respect to the weights of {layer}, for "
-        f"{len(rows)} images in one scale: white is 0, red positive, blue negative, full colour "
-        f"{largest:.3g} in magnitude. Above, the {shown} of {filters} filters with the largest "
-        "norm over the reference images, and the norm over all filters; below, the norm at every "
-        "filter. An image is correct where the network's first choice is its class."
+        f"The gradient of neuron {comparison.neuron} with respect to the weights of "
+        f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
+        f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
+        f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
+        "images, and the norm over all filters. Below: the norm at every filter. An image is "
+        "correct where the network predicts its class."
     )

@@ -6,170 +6,263 @@ norms are ``sqrt(G[i, i])``, cosines ``G[i, j] / (|g_i| |g_j|)``, and the correl
 of the reference images follows because a mean is linear.
 """
 
-import csv
 import logging
 import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cnnvis.core.arrays import read_array, significant
+from cnnvis.core.colours import GROUP_COLOURS, VERDICTS
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic, read_json, write_json
-from cnnvis.importance.filter_importance import filter_norms
+from cnnvis.core.files import read_json, safe_name, write_csv, write_json
+from cnnvis.gradients.comparison_figure import draw_comparison
+from cnnvis.gradients.norms import filter_norms
 
-GROUPS = ("reference", "similar", "dissimilar")
-COLUMNS = (
-    "image",
-    "group",
-    "cls",
-    "correct",
-    "declared_correct",
-    "predicted",
-    "label",
-    "probability",
-    "norm",
-    "largest",
-    "reference_correlation",
-    "most_important",
-)
+GROUPS = tuple(GROUP_COLOURS)
 
 
-def make_comparison(groups, picture, table_csv, summary_json, *, layer, neuron, title):
-    """Compare one neuron's gradient at one layer over images; write picture, table and summary.
+class Prediction(NamedTuple):
+    """The class a network chooses for an image: its index, its name and its probability."""
+
+    predicted: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image of a comparison.
+
+    Attributes
+    ----------
+    image : str
+    group : str
+        Of `GROUPS`.
+    cls : int
+        The image's class.
+    declared_correct : bool
+        Whether the configuration lists the image as correctly classified.
+    prediction : Prediction
+    gradients : Path
+        The ``.npz`` of the compared neuron's gradients for this image.
+    """
+
+    image: str
+    group: str
+    cls: int
+    declared_correct: bool
+    prediction: Prediction
+    gradients: Path
+
+    @property
+    def correct(self):
+        """Whether the network chooses the image's class."""
+        return self.prediction.predicted == self.cls
+
+    @property
+    def verdict(self):
+        """Whether the network chooses the image's class, as a word."""
+        return VERDICTS[self.correct][0]
+
+
+def read_members(files, entries, neuron):
+    """Return the images of a comparison, in the order of `GROUPS`.
+
+    Where the network disagrees with the configuration about whether an image is classified
+    correctly, a warning is logged.
 
     Parameters
     ----------
-    groups : list of dict
-        One per image: ``group`` (of `GROUPS`), ``cls`` (its class), ``image`` (its name),
-        ``correct`` (whether it is listed as correctly classified), ``gradients`` (``.npz`` of
-        `cnnvis.gradients.weight_gradients.make_gradients` for `neuron`) and ``prediction``
-        (JSON of `cnnvis.activations.forward.make_activations`).
-    picture, table_csv, summary_json : str or Path
-        What is written. The summary's ``scale`` is the common scale: the largest magnitude in
-        any of the gradients.
-    layer : str
+    files : Places
+        Of the network. Read is each image's ``prediction``.
+    entries : list of dict
+        For each image its ``image`` (name), ``group``, ``cls`` and ``correct`` (what the
+        configuration declares).
     neuron : int
         The class whose score was differentiated.
-    title : str
-
-    Raises
-    ------
-    UserError
-        If there is no reference image, a group is unknown, or a file is not usable.
-
-    Notes
-    -----
-    Whether an image counts as correct is what the network says of it. Where the configuration
-    lists it otherwise, both are in the table and a warning is logged.
-    """
-    from cnnvis.gradients.comparison_figure import draw_comparison
-
-    members = read_members(groups)
-    gradients = [read_array(member["gradients"], layer, "gradient of layer") for member in members]
-    check_shapes(members, gradients, layer)
-    norms = np.stack([filter_norms(gradient) for gradient in gradients])
-    numbers = compare(gradients, [member["group"] for member in members])
-    rows = [_row(*item) for item in zip(members, norms, numbers["members"], strict=True)]
-    claim = check_claim(
-        {name: [row["norm"] for row in rows if row["group"] == name] for name in numbers["groups"]}
-    )
-    write_table(table_csv, rows)
-    summary = {"layer": layer, "neuron": neuron, "scale": numbers["scale"], "claim": claim}
-    summary |= {"groups": numbers["groups"], "images": rows, "cosine": numbers["cosine"]}
-    write_json(summary_json, summary)
-    draw_comparison(picture, rows, gradients, norms, layer=layer, neuron=neuron, title=title)
-
-
-def read_members(groups):
-    """Read the predictions of a comparison's images, in the order of `GROUPS`.
 
     Returns
     -------
-    list of dict
-        Those of `groups` with ``predicted``, ``label``, ``probability`` (the network's first
-        choice), ``correct`` (whether that is right) and ``declared_correct``.
+    list of Member
 
     Raises
     ------
     UserError
-        If a group is unknown, or there is no reference image.
+        If a prediction is not usable.
     """
-    for member in groups:
-        if member["group"] not in GROUPS:
-            raise UserError(
-                f"comparison: image '{member['image']}' is in group '{member['group']}', "
-                f"expected {', '.join(GROUPS)}"
-            )
-    if not any(member["group"] == "reference" for member in groups):
-        raise UserError("comparison: no image of the reference class")
-    ordered = sorted(groups, key=lambda member: GROUPS.index(member["group"]))
-    return [_with_prediction(member) for member in ordered]
-
-
-def _with_prediction(member):
-    try:
-        first = read_json(member["prediction"])["top"][0]
-        found = {"predicted": int(first["index"]), "label": str(first["label"])}
-        found["probability"] = float(first["probability"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"{member['prediction']}: is not a prediction") from error
-    correct = found["predicted"] == member["cls"]
-    if correct != member["correct"]:
-        said = "correctly" if member["correct"] else "wrongly"
-        logging.warning(
-            "comparison: image '%s' of class %s is listed as %s classified, but the network says "
-            "%s (%s)",
-            *(member["image"], member["cls"], said, found["predicted"], found["label"]),
+    entries = sorted(entries, key=lambda entry: GROUPS.index(entry["group"]))
+    members = [
+        Member(
+            image=entry["image"],
+            group=entry["group"],
+            cls=entry["cls"],
+            declared_correct=entry["correct"],
+            prediction=_read_prediction(files("prediction", image=entry["image"])),
+            gradients=files("gradients", image=entry["image"], cls=neuron),
         )
-    return {**member, **found, "correct": correct, "declared_correct": member["correct"]}
-
-
-def check_shapes(members, gradients, layer):
-    """Raise a `UserError` unless all gradients have one shape."""
-    for member, gradient in zip(members, gradients, strict=True):
-        if gradient.shape != gradients[0].shape:
-            raise UserError(
-                f"{member['gradients']}: gradient of layer '{layer}' has shape {gradient.shape}, "
-                f"that of {members[0]['image']} {gradients[0].shape}; are they of one network?"
+        for entry in entries
+    ]
+    for member in members:
+        if member.correct != member.declared_correct:
+            logging.warning(
+                "image '%s' of class %s is declared %s, but the network predicts class %s (%s)",
+                *(member.image, member.cls, VERDICTS[member.declared_correct][0]),
+                *member.prediction[:2],
             )
+    return members
 
 
-def compare(gradients, groups):
-    """Compare gradients of one shape.
+def _read_prediction(path):
+    try:
+        first = read_json(path)["top"][0]
+        return Prediction(int(first["index"]), str(first["label"]), float(first["probability"]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is not a prediction") from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One neuron's gradients at one layer over the images of a comparison.
+
+    Attributes
+    ----------
+    name, network : str
+    neuron : int
+    layer : str
+    members : list of Member
+    gradients : list of ndarray, (filters, channels, kh, kw) or (filters, channels)
+        One per member, all of one shape.
+    norms : ndarray of float64, (members, filters)
+        Of each filter's gradient.
+    """
+
+    name: str
+    network: str
+    neuron: int
+    layer: str
+    members: list
+    gradients: list
+    norms: np.ndarray
+
+    @classmethod
+    def read(cls, members, layer, *, name, network, neuron):
+        """Read the gradients of all members at one layer.
+
+        Raises
+        ------
+        UserError
+            If there is no reference image, a file has no usable gradient of the layer, or
+            gradients differ in shape.
+        """
+        if not any(member.group == "reference" for member in members):
+            raise UserError(f"{name}: there is no image of the reference class to compare with")
+        gradients = [read_array(member.gradients, layer, "gradient of layer") for member in members]
+        for member, gradient in zip(members, gradients, strict=True):
+            if gradient.shape != gradients[0].shape:
+                raise UserError(
+                    f"{member.gradients}: gradient of layer '{layer}' has shape {gradient.shape}, "
+                    f"that of {members[0].image} {gradients[0].shape}; are they of one network?"
+                )
+        norms = np.stack([filter_norms(gradient) for gradient in gradients])
+        return cls(name, network, neuron, layer, members, gradients, norms)
+
+    @property
+    def title(self):
+        """What pictures of this comparison are called."""
+        return (
+            f"{self.name}: gradient of neuron {self.neuron} with respect to {self.layer} "
+            f"of {self.network}"
+        )
+
+    @property
+    def groups(self):
+        """The group of each member, ndarray of str, (members,)."""
+        return np.array([member.group for member in self.members])
+
+
+def make_comparison(files, comparison):
+    """Write the picture, the table and the summary of a comparison at one layer.
 
     Parameters
     ----------
-    gradients : list of ndarray, (filters, ...)
-    groups : list of str
-        The group of each.
+    files : Places
+        Of the comparison. Written are ``comparison picture``, ``comparison table`` and
+        ``comparison summary``.
+    comparison : Comparison
 
     Returns
     -------
     dict
-        ``scale`` (largest magnitude of all), ``cosine`` (matrix, list of lists; None where a
-        gradient is 0), ``members`` (``norm``, ``largest``, ``reference_correlation`` of each) and
-        ``groups``; see `describe_group`.
+        The summary, see `summarise`.
     """
-    gram, means, size = gram_matrix(gradients)
-    norms = np.sqrt(np.diag(gram))
-    largest = [float(np.abs(gradient).max()) for gradient in gradients]
-    cosine = _ratio(gram, np.outer(norms, norms))
-    reference = np.array([group == "reference" for group in groups])
+    layer = safe_name(comparison.layer)
+    summary = summarise(comparison)
+    rows = [
+        row | {"most_important": " ".join(map(str, row["most_important"]))}
+        for row in summary["images"]
+    ]
+    table = files("comparison table", layer=layer)
+    write_csv(table, list(rows[0]), (row.values() for row in rows))
+    write_json(files("comparison summary", layer=layer), summary)
+    draw_comparison(files("comparison picture", layer=layer), comparison, summary)
+    return summary
+
+
+def summarise(comparison):
+    """Compare the gradients of all images at one layer.
+
+    Returns
+    -------
+    dict
+        ``layer``; ``neuron``; ``scale``, the largest magnitude in any gradient; ``claim``, see
+        `check_claim`; ``groups``, see `describe_group`; ``images``, for each image what its
+        `Member` says, ``norm`` and ``largest`` magnitude of its gradient, its correlation with the
+        reference (see `reference_correlation`) and the five filters with the largest norm;
+        ``cosine``, of the angle between each two gradients, a list of lists. A cosine or a
+        correlation is None where a gradient is 0 or constant.
+    """
+    gram, means, size = gram_matrix(comparison.gradients)
+    largest = [float(np.abs(gradient).max()) for gradient in comparison.gradients]
+    reference = comparison.groups == "reference"
     correlation = reference_correlation(gram / size - np.outer(means, means), reference)
+    numbers = zip(np.sqrt(np.diag(gram)), largest, correlation, comparison.norms, strict=True)
+    images = list(map(_row, comparison.members, numbers))
+    groups = {
+        name: describe_group(comparison.groups == name, reference, gram, correlation)
+        for name in GROUPS
+        if name in comparison.groups
+    }
+    claim = check_claim(
+        {name: [row["norm"] for row in images if row["group"] == name] for name in groups}
+    )
+    cosine = [[_number(value) for value in row] for row in _cosine(gram)]
     return {
+        "layer": comparison.layer,
+        "neuron": comparison.neuron,
         "scale": max(largest),
-        "cosine": [[_number(value) for value in row] for row in cosine],
-        "members": [
-            {"norm": _number(n), "largest": _number(m), "reference_correlation": _number(r)}
-            for n, m, r in zip(norms, largest, correlation, strict=True)
-        ],
-        "groups": {
-            name: describe_group(
-                np.array([group == name for group in groups]), reference, gram, correlation
-            )
-            for name in GROUPS
-            if name in groups
-        },
+        "claim": claim,
+        "groups": groups,
+        "images": images,
+        "cosine": cosine,
+    }
+
+
+def _row(member, numbers):
+    norm, largest, correlation, norms = numbers
+    return {
+        "image": member.image,
+        "group": member.group,
+        "cls": member.cls,
+        "correct": member.correct,
+        "declared_correct": member.declared_correct,
+        **member.prediction._asdict(),
+        "norm": _number(norm),
+        "largest": _number(largest),
+        "reference_correlation": _number(correlation),
+        "most_important": np.argsort(-norms, kind="stable")[:5].tolist(),
     }
 
 
@@ -198,13 +291,13 @@ def reference_correlation(covariance, reference):
     ndarray, (images,)
         NaN for the only reference image, and where a gradient is constant.
     """
-    found = []
+    correlations = []
     for index in range(len(covariance)):
         weights = reference.astype(float)
         weights[index] = 0
         variance = covariance[index, index] * (weights @ covariance @ weights)
-        found.append(_ratio(covariance[index] @ weights, np.sqrt(max(variance, 0))))
-    return np.array(found, float)
+        correlations.append(_ratio(covariance[index] @ weights, np.sqrt(max(variance, 0))))
+    return np.array(correlations, float)
 
 
 def describe_group(inside, reference, gram, correlation):
@@ -228,7 +321,7 @@ def describe_group(inside, reference, gram, correlation):
         of theirs. None where there are too few images.
     """
     norms = np.sqrt(np.diag(gram))
-    cosine = _ratio(gram, np.outer(norms, norms))
+    cosine = _cosine(gram)
     others = ~np.eye(len(norms), dtype=bool)
     mean = inside / inside.sum()
     return {
@@ -271,11 +364,11 @@ def check_claim(norms):
         f'The study\'s claim "{statement}" {"holds" if holds else "does not hold"} here: the mean '
         f"norm of the gradient is {own:.4g} (dissimilar), against {against}."
     )
-    sentence = " ".join([sentence, *map(_said, tests)])
+    sentence = " ".join([sentence, *map(_describe_test, tests)])
     return {"statement": statement, "holds": holds, "tests": tests, "sentence": sentence}
 
 
-def _said(test):
+def _describe_test(test):
     few = f", which with so few images is never below {test['least_p']:.2g}"
     return (
         f"The dissimilar image has the smaller norm in {test['smaller']:g} of the {test['pairs']} "
@@ -287,9 +380,9 @@ def _said(test):
 def compare_ranks(smaller, larger):
     """Test whether the values of one sample tend to be smaller than those of another.
 
-    The rank sum test of Wilcoxon, Mann and Whitney, one-sided and exact with ties: `p` is the share
-    of all ways to choose ``len(smaller)`` of all values in which the sum of their ranks is as small
-    or smaller.
+    The rank sum test of Wilcoxon, Mann and Whitney, one-sided and exact, with ties: `p` is the
+    share of all ways to choose ``len(smaller)`` of all values in which the sum of their ranks is as
+    small or smaller.
 
     Parameters
     ----------
@@ -301,6 +394,11 @@ def compare_ranks(smaller, larger):
         ``pairs``; ``smaller``, in how many of these the value of `smaller` is less (a tie counts
         one half); ``p``; ``least_p``, the least that samples of these sizes can give.
 
+    Notes
+    -----
+    ``scipy.stats.mannwhitneyu`` is exact only without ties, and importing it takes longer than
+    everything else a comparison does.
+
     Examples
     --------
     >>> compare_ranks([1.0, 2.0], [3.0, 4.0])
@@ -310,42 +408,24 @@ def compare_ranks(smaller, larger):
     both = np.concatenate([first, second])
     # Twice the rank of each: ties share a mean rank, which may end in one half.
     ranks = (both[:, None] > both).sum(axis=1) + (both[:, None] >= both).sum(axis=1) + 1
-    ways = _subset_sums(ranks.tolist(), len(first))
-    total = math.comb(len(both), len(first))
-    observed = int(ranks[: len(first)].sum())
-    extreme = sum(count for value, count in ways.items() if value <= observed)
+    # In how many ways so many of the values (row) have this sum of ranks (column).
+    ways = np.zeros((len(first) + 1, ranks.sum() + 1))
+    ways[0, 0] = 1
+    for rank in ranks:
+        ways[1:, rank:] += ways[:-1, :-rank]
     less = np.sign(second[:, None] - first)
+    total = math.comb(len(both), len(first))
     return {
         "pairs": less.size,
         "smaller": float((less + 1).sum() / 2),
-        "p": extreme / total,
+        "p": float(ways[-1, : ranks[: len(first)].sum() + 1].sum() / total),
         "least_p": 1 / total,
     }
 
 
-def _subset_sums(values, size):
-    """Return ``{sum: number of subsets of `size` values that have it}``."""
-    ways = [{0: 1}] + [{} for _ in range(size)]
-    for value in values:
-        for taken in range(size, 0, -1):
-            for before, count in ways[taken - 1].items():
-                ways[taken][before + value] = ways[taken].get(before + value, 0) + count
-    return ways[size]
-
-
-def _row(member, norms, numbers):
-    known = {key: member[key] for key in COLUMNS if key in member}
-    strongest = np.argsort(-norms, kind="stable")[:5]
-    return {**known, **numbers, "most_important": strongest.tolist()}
-
-
-def write_table(path, rows):
-    """Write the rows as CSV with `COLUMNS`; lists are separated by spaces, None is empty."""
-    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({**row, "most_important": " ".join(map(str, row["most_important"]))})
+def _cosine(gram):
+    norms = np.sqrt(np.diag(gram))
+    return _ratio(gram, np.outer(norms, norms))
 
 
 def _ratio(above, below):

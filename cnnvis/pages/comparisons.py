@@ -1,24 +1,40 @@
 """The page of one comparison: one neuron's gradients over images of three classes."""
 
-from pathlib import Path
-
-from cnnvis.core.files import read_json
-from cnnvis.gradients.comparisons import GROUPS, read_members
+from cnnvis.core.files import read_json, safe_name
+from cnnvis.gradients.comparisons import GROUPS
 from cnnvis.inputs.labels import read_labels
-from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.images import read_prediction
 from cnnvis.pages.render import figure, link, write_page
 
-# Files of a series: what links to them is called, and what they are.
-SERIES = {"nii.gz": "nifti", "pvd": "vtk", "webp": "animation", "gif": "gif"}
+# Files of a time series for other programs: what a link to them says, and what they are.
+SERIES = {".nii.gz": "comparison nifti", ".pvd": "comparison vtk", ".webp": "comparison animation"}
 
 
-def comparison_page(page, network, comparison, neuron, groups, artefacts, labels):
-    """See `cnnvis.pages.make_comparison_page`."""
-    files = Artefacts(artefacts, Path(page).parents[3])
-    classes = read_labels(labels, read_prediction(groups[0]["prediction"])["classes"])
-    members = [_member(m, network, files, page, classes) for m in read_members(groups)]
-    layers = files.values("layer", comparison=comparison)
+def comparison_page(files, members, summaries, *, network, comparison, neuron, labels=None):
+    """Write the page of one comparison: its images, and their gradients layer by layer.
+
+    Parameters
+    ----------
+    files : Places
+        Of the comparison. Read are each image's ``picture`` and the comparison's pictures, whose
+        sizes the page states; ``comparison page`` is written.
+    members : list of cnnvis.gradients.comparisons.Member
+    summaries : list of dict
+        One per layer, see `cnnvis.gradients.comparisons.summarise`.
+    network, comparison : str
+    neuron : int
+        The neuron whose gradients are compared.
+    labels : path, optional
+        Class names, one per line.
+
+    Raises
+    ------
+    UserError
+        If the labels cannot be read.
+    """
+    page = files("comparison page")
+    prediction = read_json(files("prediction", image=members[0].image))
+    classes = read_labels(labels, prediction["classes"])
+    shown = [_member(member, classes[member.cls], files, page) for member in members]
     write_page(
         page,
         "comparison.html",
@@ -27,42 +43,32 @@ def comparison_page(page, network, comparison, neuron, groups, artefacts, labels
         comparison=comparison,
         neuron=neuron,
         label=classes[neuron],
-        groups=[(name, [m for m in members if m["group"] == name]) for name in GROUPS],
-        layers=[_layer(layer, comparison, files, page) for layer in layers],
+        groups=[(name, [m for m in shown if m["member"].group == name]) for name in GROUPS],
+        layers=[_layer(summary, files, page) for summary in summaries],
     )
 
 
-def _animation(files, page, **parts):
-    """Return the animation's address with its first frame, which says how large it is."""
-    still = figure(files.first("comparison still", **parts), page)
-    moving = link(files.first("comparison animation", **parts), page)
-    return {**still, "still": still["href"], "href": moving} if still and moving else None
-
-
-def _member(member, network, files, page, classes):
-    parts = {"network": network, "image": member["image"]}
-    return member | {
-        "class": classes[member["cls"]],
-        "picture": figure(files.first("picture", **parts), page),
-        "href": link(files.first("page", **parts), page),
+def _member(member, cls, files, page):
+    return {
+        "member": member,
+        "class": cls,
+        "picture": figure(files("picture", image=member.image), page),
+        "href": link(files("page", image=member.image), page),
     }
 
 
-def _layer(layer, comparison, files, page):
-    parts = {"comparison": comparison, "layer": layer}
-    summary = files.first("comparison summary", **parts)
-    found = read_json(summary) if summary else None
+def _layer(summary, files, page):
+    layer = safe_name(summary["layer"])
     return {
-        "name": found["layer"] if found else layer,
+        "name": summary["layer"],
         "id": f"layer-{layer}",
-        "picture": figure(files.first("comparison picture", **parts), page),
-        "viewer": link(files.first("comparison viewer", **parts), page),
-        "table": link(files.first("comparison table", **parts), page),
-        "animation": _animation(files, page, **parts),
-        "series": {
-            name: link(files.first(f"comparison {kind}", **parts), page)
-            for name, kind in SERIES.items()
-        },
-        "summary": found,
-        "longest": max((row["norm"] for row in found["images"]), default=0) if found else 0,
+        "picture": figure(files("comparison picture", layer=layer), page),
+        "viewer": link(files("comparison viewer", layer=layer), page),
+        "table": link(files("comparison table", layer=layer), page),
+        # Its first frame says how large the animation is.
+        "still": figure(files("comparison still", layer=layer), page),
+        "animation": link(files("comparison animation", layer=layer), page),
+        "series": {suffix: link(files(kind, layer=layer), page) for suffix, kind in SERIES.items()},
+        "summary": summary,
+        "longest": max(row["norm"] for row in summary["images"]),
     }

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from cnnvis.core.arrays import factor, read_array
+from cnnvis.core.arrays import factor
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
 from cnnvis.core.volume_files import tile_channels
-from cnnvis.gradients.comparisons import check_shapes, read_members
 from cnnvis.pages.render import link, write_page
 
 SCRIPTS = (
@@ -120,38 +119,34 @@ def gradient_viewer(files, gradient, *, layer, cls, network, image):
     )
 
 
-def comparison_viewer(groups, page, layer, neuron, network, comparison, title):
-    """See `cnnvis.pages.make_comparison_viewer`."""
-    members = read_members(groups)
-    gradients = [read_array(member["gradients"], layer, "gradient of layer") for member in members]
-    check_shapes(members, gradients, layer)
-    panel = {"title": f"neuron {neuron}", "order": None}
-    volume, spec, facts = _gradient_spec(gradients, [panel])
-    spec["frames"] = [frame_name(member) for member in members]
+def comparison_viewer(files, comparison):
+    """Write the 3D page of a comparison at one layer: one frame per image, on one colour scale.
+
+    Parameters
+    ----------
+    files : Places
+        Of the comparison; ``comparison viewer`` is written.
+    comparison : cnnvis.gradients.comparisons.Comparison
+    """
+    layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
+    page = files("comparison viewer", layer=safe_name(layer))
+    panels = [{"title": f"neuron {neuron}", "order": None}]
+    volume, spec, facts = _gradient_spec(comparison.gradients, panels)
+    spec["frames"] = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
     _write_viewer(
         page,
         volume,
         spec,
         kind="comparison",
-        title=title or f"{layer}: neuron {neuron} over the images of {comparison}",
-        trail=_trail(network, comparison, "index.html", "../../../index.html"),
-        network=network,
-        image=comparison,
+        title=f"{layer}: the gradient of neuron {neuron} for the images of {name}",
+        trail=_trail(comparison.network, name, "index.html", "../../../index.html"),
+        network=comparison.network,
+        image=name,
         layer=layer,
         neuron=neuron,
         files=[],
         **facts,
     )
-
-
-def frame_name(member):
-    """Return what one frame of a comparison is called.
-
-    >>> frame_name({"group": "reference", "image": "grass_right", "correct": True})
-    'reference · grass_right (correct)'
-    """
-    verdict = "correct" if member["correct"] else "wrong"
-    return f"{member['group']} · {member['image']} ({verdict})"
 
 
 def _gradient_spec(gradients, panels):

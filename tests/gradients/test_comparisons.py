@@ -9,24 +9,36 @@ from PIL import Image
 
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import write_json
+from cnnvis.core.places import Places
 from cnnvis.gradients import comparisons
+from cnnvis.gradients.comparisons import Comparison
 
 STUDY = Path(__file__).parents[3] / "shared" / "study" / "gradients"
 
 
-def member(folder, name, group, gradient, cls=3, predicted=3, correct=True):
-    write_arrays(folder / f"{name}.npz", {"conv1": gradient})
+@pytest.fixture
+def files(tmp_path):
+    return Places(tmp_path, network="net", comparison="rocks")
+
+
+def add(files, name, group, gradient, cls=3, predicted=3, correct=True):
+    write_arrays(files("gradients", image=name, cls=3), {"conv1": gradient})
     top = [{"index": predicted, "label": f"class {predicted}", "probability": 0.75}]
-    (folder / f"{name}.json").write_text(json.dumps({"top": top}))
-    files = {"gradients": folder / f"{name}.npz", "prediction": folder / f"{name}.json"}
-    return {"group": group, "cls": cls, "image": name, "correct": correct, **files}
+    write_json(files("prediction", image=name), {"top": top})
+    return {"group": group, "cls": cls, "image": name, "correct": correct}
 
 
-def run(folder, groups):
-    paths = (folder / "c.png", folder / "c.csv", folder / "c.json")
-    comparisons.make_comparison(groups, *paths, layer="conv1", neuron=3, title="title")
-    with open(paths[1], newline="") as stream:
-        return json.loads(paths[2].read_text()), list(csv.DictReader(stream))
+def read(files, entries):
+    members = comparisons.read_members(files, entries, 3)
+    return Comparison.read(members, "conv1", name="rocks", network="net", neuron=3)
+
+
+def run(files, entries):
+    summary = comparisons.make_comparison(files, read(files, entries))
+    assert json.loads(files("comparison summary", layer="conv1").read_text()) == summary
+    with open(files("comparison table", layer="conv1"), newline="") as stream:
+        return summary, list(csv.DictReader(stream))
 
 
 def tensor(*values):
@@ -34,17 +46,17 @@ def tensor(*values):
 
 
 @pytest.fixture
-def groups(tmp_path):
+def entries(files):
     return [
-        member(tmp_path, "moon", "dissimilar", tensor(0, 0, 0, 2), cls=5, predicted=5),
-        member(tmp_path, "grass", "reference", tensor(3, 0, 0, 4)),
-        member(tmp_path, "lawn", "reference", tensor(6, 0, 0, 8), predicted=4, correct=False),
-        member(tmp_path, "gravel", "similar", tensor(-4, 0, 0, 3), cls=4, predicted=4),
+        add(files, "moon", "dissimilar", tensor(0, 0, 0, 2), cls=5, predicted=5),
+        add(files, "grass", "reference", tensor(3, 0, 0, 4)),
+        add(files, "lawn", "reference", tensor(6, 0, 0, 8), predicted=4, correct=False),
+        add(files, "gravel", "similar", tensor(-4, 0, 0, 3), cls=4, predicted=4),
     ]
 
 
-def test_numbers_by_hand(groups, tmp_path):
-    summary, table = run(tmp_path, groups)
+def test_numbers_by_hand(files, entries):
+    summary, table = run(files, entries)
     assert [row["image"] for row in table] == ["grass", "lawn", "gravel", "moon"]
     assert [row["correct"] for row in table] == ["True", "False", "True", "True"]
     assert [float(row["norm"]) for row in table] == [5, 10, 5, 2]
@@ -96,38 +108,40 @@ def test_numbers_by_hand(groups, tmp_path):
     assert table[0]["most_important"] == "1 0"
 
 
-def test_correlations_agree_with_numpy(tmp_path):
+def test_correlations_agree_with_numpy(files):
     draw = np.random.default_rng(0)
     names = ["reference"] * 3 + ["similar"] * 2
     gradients = [draw.normal(1, 2, size=(4, 3, 2, 2)) for _ in names]
-    found = comparisons.compare(gradients, names)
+    pairs = zip(names, gradients, strict=True)
+    images = [add(files, f"image{i}", *pair) for i, pair in enumerate(pairs)]
+    summary = comparisons.summarise(read(files, images))
     flat = np.array([gradient.ravel() for gradient in gradients])
-    for index, numbers in enumerate(found["members"]):
+    for index, numbers in enumerate(summary["images"]):
         others = [i for i in range(3) if i != index]
         expected = np.corrcoef(flat[index], flat[others].mean(axis=0))[0, 1]
         assert numbers["reference_correlation"] == pytest.approx(expected, rel=1e-5)
         assert numbers["norm"] == pytest.approx(np.linalg.norm(flat[index]), rel=1e-5)
-    assert "dissimilar" not in found["groups"]
+    assert "dissimilar" not in summary["groups"]
 
 
-def test_the_only_reference_image_has_none_to_correlate_with(groups, tmp_path):
-    summary, table = run(tmp_path, [groups[1], groups[0]])
+def test_the_only_reference_image_has_none_to_correlate_with(files, entries):
+    summary, table = run(files, [entries[1], entries[0]])
     assert table[0]["reference_correlation"] == ""
     assert summary["groups"]["reference"]["reference_cosine"] is None
 
 
-def test_a_zero_gradient_has_no_cosine(groups, tmp_path):
-    zero = member(tmp_path, "night", "dissimilar", tensor(0, 0, 0, 0))
-    summary, _ = run(tmp_path, [groups[1], zero])
+def test_a_zero_gradient_has_no_cosine(files, entries):
+    zero = add(files, "night", "dissimilar", tensor(0, 0, 0, 0))
+    summary, _ = run(files, [entries[1], zero])
     assert summary["cosine"] == [[1, None], [None, None]]
     assert summary["claim"]["holds"] is True
 
 
-def test_all_gradients_zero_still_make_a_picture(tmp_path):
-    zero = member(tmp_path, "night", "reference", tensor(0, 0, 0, 0))
-    summary, _ = run(tmp_path, [zero])
+def test_all_gradients_zero_still_make_a_picture(files):
+    zero = add(files, "night", "reference", tensor(0, 0, 0, 0))
+    summary, _ = run(files, [zero])
     assert summary["scale"] == 0
-    assert (tmp_path / "c.png").exists()
+    assert files("comparison picture", layer="conv1").exists()
 
 
 @pytest.mark.parametrize(
@@ -196,29 +210,29 @@ def test_one_dissimilar_image_proves_little():
     assert "2 of the 2 pairs with reference images" in claim["sentence"]
 
 
-def test_what_the_network_says_counts_and_a_contradiction_is_logged(groups, tmp_path, caplog):
-    groups[0]["correct"] = False
+def test_what_the_network_says_counts_and_a_contradiction_is_logged(files, entries, caplog):
+    entries[0]["correct"] = False
     with caplog.at_level(logging.WARNING):
-        _, table = run(tmp_path, groups)
+        _, table = run(files, entries)
     assert (table[3]["correct"], table[3]["declared_correct"]) == ("True", "False")
-    assert (
-        "'moon' of class 5 is listed as wrongly classified, but the network says 5" in caplog.text
-    )
+    assert [record.getMessage() for record in caplog.records] == [
+        "image 'moon' of class 5 is declared wrong, but the network predicts class 5 (class 5)"
+    ]
 
 
-def test_the_picture_names_what_it_shows(groups, tmp_path):
-    run(tmp_path, groups)
-    with Image.open(tmp_path / "c.png") as image:
-        assert "for 4 images in one scale" in image.info["Description"]
-        assert "full colour 8 in magnitude" in image.info["Description"]
+def test_the_picture_names_what_it_shows(files, entries):
+    run(files, entries)
+    with Image.open(files("comparison picture", layer="conv1")) as image:
+        assert "for 4 images on one colour scale" in image.info["Description"]
+        assert "full colour is 8 in magnitude" in image.info["Description"]
 
 
 @pytest.mark.parametrize("shape", [(96, 3, 11, 11), (20, 128, 3, 3), (5, 4096), (3, 1, 400, 300)])
-def test_pictures_of_all_layers(tmp_path, shape):
+def test_pictures_of_all_layers(files, shape):
     draw = np.random.default_rng(0)
     names = ("reference", "similar", "dissimilar")
-    run(tmp_path, [member(tmp_path, name, name, draw.normal(size=shape)) for name in names])
-    with Image.open(tmp_path / "c.png") as image:
+    run(files, [add(files, name, name, draw.normal(size=shape)) for name in names])
+    with Image.open(files("comparison picture", layer="conv1")) as image:
         assert image.width < 2200
         assert image.height < 1400
 
@@ -226,18 +240,35 @@ def test_pictures_of_all_layers(tmp_path, shape):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda groups: groups[0].update(group="other"), "'moon' is in group 'other', expected"),
-        (lambda groups: groups.__delitem__(slice(1, 3)), "no image of the reference class"),
-        (lambda groups: groups[0]["prediction"].write_text("{}"), "moon.json: is not a prediction"),
+        (lambda files, entries: entries.__delitem__(slice(1, 3)), "rocks: there is no image of"),
         (
-            lambda groups: write_arrays(groups[0]["gradients"], {"conv1": np.zeros((3, 1, 1, 2))}),
-            "moon.npz: gradient of layer 'conv1' has shape \\(3, 1, 1, 2\\), that of grass",
+            lambda files, entries: write_json(files("prediction", image="moon"), {}),
+            "moon/prediction.json: is not a prediction",
         ),
-        (lambda groups: groups[0]["gradients"].unlink(), "moon.npz: cannot be read"),
+        (
+            lambda files, entries: add(files, "moon", "dissimilar", np.zeros((3, 1, 1, 2))),
+            "gradients/3.npz: gradient of layer 'conv1' has shape \\(3, 1, 1, 2\\), that of grass",
+        ),
+        (
+            lambda files, entries: write_arrays(
+                files("gradients", image="lawn", cls=3), {"conv2": np.ones(3)}
+            ),
+            "no gradient of layer 'conv1'; it holds conv2",
+        ),
+        (
+            lambda files, entries: files("gradients", image="moon", cls=3).unlink(),
+            "moon/gradients/3.npz: cannot be read",
+        ),
     ],
 )
-def test_mistakes_are_one_line(groups, tmp_path, change, message):
-    change(groups)
+def test_mistakes_are_one_line(files, entries, change, message):
+    change(files, entries)
     with pytest.raises(UserError, match=message):
-        run(tmp_path, groups)
-    assert not (tmp_path / "c.png").exists()
+        run(files, entries)
+    assert not files("comparison picture", layer="conv1").exists()
+
+
+def test_titles_name_comparison_neuron_layer_and_network(files, entries):
+    assert read(files, entries).title == (
+        "rocks: gradient of neuron 3 with respect to conv1 of net"
+    )

@@ -1,24 +1,24 @@
-"""Filters of a first layer, recovered from what they made of one image.
+"""Recover the filters of a first layer from its outputs on one image.
 
-Where a filter's output is above 0, ReLU left it alone, and it is linear in the filter::
+Where a filter's output is above 0, the ReLU left it unchanged, and it is linear in the filter::
 
     output[f, y, x] = bias[f] + sum over c, i, j of
                       filter[f, c, i, j] * input[c, y * stride + i - pad, x * stride + j - pad]
 
-Each active position is one equation for kernel x kernel x channels weights and a bias. With more
-of them than unknowns, least squares gives the filter, what is left says whether image and geometry
-are the right ones, and the inactive positions, which were not used, are a check: there the
-recovered filter must not be positive. A published volume is scaled, so all filters are known up to
-one common factor.
+Each active position is one equation for kernel x kernel x channels weights and a bias. Where there
+are more equations than unknowns, least squares gives the filter, the residual says whether image
+and geometry are the right ones, and the inactive positions, which were not used, are a check: there
+the recovered filter must not be positive. A published volume is scaled, so all filters are known up
+to one common factor.
 
-A filter with too few active positions is not determined. Of all that explain what is published,
-active and inactive, the smallest is given: by the method LDP of Lawson and Hanson, Solving Least
-Squares Problems (1974), chapter 23.
+A filter with too few active positions is not determined. Of all filters that explain the published
+outputs, active and inactive, the smallest is returned, by the method LDP of Lawson and Hanson,
+Solving Least Squares Problems (1974), chapter 23.
 
-A volume of bytes is rounded, and neighbouring pixels of a photograph are so alike that least
-squares would make the rounding large in the filters. Then the most likely filter is given, of
-weights with one normal distribution whose variance is the one that makes the bytes most likely
-(the evidence of MacKay, Bayesian Interpolation, 1992). It is a blurred view: the errors say how.
+A volume of bytes is rounded, and neighbouring pixels of a photograph are so similar that least
+squares would amplify the rounding. Then the most likely filter is returned, under a normal prior
+of the weights whose variance makes the bytes most likely (the evidence of MacKay, Bayesian
+Interpolation, 1992). It is blurred; the errors say by how much.
 """
 
 from dataclasses import asdict, dataclass
@@ -36,14 +36,14 @@ from cnnvis.core.sheets import draw_sheet
 from cnnvis.core.volume_files import read_vox
 
 UNKNOWN = 1.0
-"""Relative standard error from which nothing is known about a filter."""
+"""Relative standard error from which a filter counts as not determined."""
 EXPLAINED = 0.2
 """Largest typical residual, relative to the outputs, of filters that explain a volume."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Of a convolution with square kernels, without groups or dilation."""
+    """The geometry of a convolution with square kernels, without groups or dilation."""
 
     kernel: int
     stride: int = 1
@@ -56,7 +56,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Recovered:
-    """Filters and how well they are known, one entry per filter.
+    """Recovered filters and how well each is determined, one entry per filter.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Recovered:
     active : ndarray of int
         Positions with an output above 0.
     residual : ndarray of float64
-        Norm of what is left at those, relative to the outputs' norm.
+        Norm of the residual at those, relative to the outputs' norm.
     error : ndarray of float64
         Standard error of the filter, relative to its norm; infinite where it is not determined.
     contradictions : ndarray of int
@@ -81,7 +81,7 @@ class Recovered:
 
     @property
     def determined(self):
-        """Which filters are known."""
+        """Which filters are determined."""
         return self.error < UNKNOWN
 
 
@@ -199,7 +199,7 @@ def recover(outputs, blob, geometry, *, rounding=0.0, name="volume"):
             f"{expected[0]} x {expected[1]} of an input of {blob.shape[1]} x {blob.shape[2]}"
         )
     system, scale = equations(blob, geometry)
-    # Threads only get in each other's way in problems of this size: 5 s became 115 s with two.
+    # Threads slow problems of this size down: 5 s became 115 s with two.
     with threadpool_limits(1):
         solved = [_solve(system, each.ravel(), rounding) for each in outputs]
     solutions, *rest = map(np.array, zip(*solved, strict=True))

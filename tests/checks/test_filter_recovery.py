@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.checks.filter_recovery import Geometry, equations, make_recovery, read_volume, recover
 from cnnvis.core.errors import UserError
 from cnnvis.core.volume_files import to_bytes, write_volume
-from cnnvis.inputs.images import preprocess, read_image, read_mean
+from cnnvis.inputs.images import Preprocessing
 
 STUDY = Path(__file__).parents[3] / "shared" / "study"
 MEAN = [104.00698793, 116.66876762, 122.67891434]
@@ -126,7 +127,9 @@ def test_layer_without_relu(layer):
 
 def test_other_input_explains_nothing(layer):
     blob, _, _, outputs = layer
-    with pytest.raises(UserError, match=r"^volume: no filters explain these outputs: they leave 0"):
+    with pytest.raises(
+        UserError, match=r"^volume: no filters explain these outputs: the residual is 0"
+    ):
         recover(outputs, blob[:, ::-1], GEOMETRY)
 
 
@@ -164,8 +167,8 @@ def test_read_volume(tmp_path):
     ("name", "make", "message"),
     [
         ("a.vox", lambda _: None, "a.hd: cannot be read"),
-        ("a.npy", lambda _: None, "a.npy: cannot be read as .npy or .vox"),
-        ("a.npy", lambda path: np.save(path, np.zeros((3, 3))), "expected numbers of shape"),
+        ("a.npy", lambda _: None, "a.npy: cannot be read as .npy"),
+        ("a.npy", lambda path: np.save(path, np.zeros((3, 3))), "expected 3 dimensions"),
         ("a.npy", lambda path: np.save(path, np.full((1, 2, 3), np.nan)), "NaN"),
         ("a.vox", lambda path: path.with_suffix(".hd").write_text("Size 3x2x4 unsigned byte "),
          "a.vox: cannot be read"),
@@ -181,31 +184,27 @@ def test_volumes_that_are_none(tmp_path, name, make, message):
         read_volume(tmp_path / name)
 
 
-def run(folder, volume, image, **options):
+def run(folder, volume, image, preprocessing, geometry):
     """Recover; return the network's output on the image, its weights and the report."""
-    shape = options["input_shape"]
-    made = [folder / f"conv1.{suffix}" for suffix in ("prototxt", "caffemodel", "png", "json")]
-    make_recovery(volume, image, *made, mean=MEAN, **options)
-    blob = preprocess(read_image(image), shape, read_mean(MEAN, shape))
-    with cnnvis.open_network(made[0], made[1], threads=1) as network:
-        outputs = network.forward(blob[np.newaxis], ["conv1"])["conv1"][0]
-    assert made[2].stat().st_size > 1000
-    return outputs, read_caffemodel(made[1])["conv1"], json.loads(made[3].read_text())
+    paths = [folder / f"conv1.{suffix}" for suffix in ("prototxt", "caffemodel", "png", "json")]
+    make_recovery(volume, image, *paths, preprocessing=preprocessing, geometry=geometry)
+    with cnnvis.open_network(paths[0], paths[1], threads=1) as network:
+        outputs = network.forward(preprocessing(image)[np.newaxis], ["conv1"])["conv1"][0]
+    assert paths[2].stat().st_size > 1000
+    return outputs, read_caffemodel(paths[1])["conv1"], json.loads(paths[3].read_text())
 
 
 def test_files(tmp_path):
     """A photograph through random filters, published as a scaled array, and back."""
-    image, shape = "skimage:coffee", (3, 96, 96)
+    image, preprocessing = "skimage:coffee", Preprocessing((3, 96, 96), MEAN)
     rng = np.random.default_rng(3)
     filters, biases = rng.normal(size=(6, 3, 5, 5)) * 0.02, rng.normal(size=6)
     filters -= filters.mean(axis=(2, 3), keepdims=True)
-    blob = preprocess(read_image(image), shape, read_mean(MEAN, shape))
-    outputs = np.maximum(convolve(blob, filters, biases, Geometry(5, 2)), 0)
+    outputs = np.maximum(convolve(preprocessing(image), filters, biases, Geometry(5, 2)), 0)
     scaled = (outputs * (255 / outputs.max())).astype(np.float32)
     np.save(tmp_path / "published.npy", scaled)
-    again, (found, _), report = run(
-        tmp_path, tmp_path / "published.npy", image, input_shape=shape, kernel=5, stride=2
-    )
+    volume = tmp_path / "published.npy"
+    again, (found, _), report = run(tmp_path, volume, image, preprocessing, Geometry(5, 2))
     assert relative(found, filters * (255 / outputs.max())).max() < 1e-3
     np.testing.assert_allclose(again, scaled, atol=2e-3)
     np.testing.assert_array_equal(to_bytes(again), to_bytes(scaled))
@@ -226,7 +225,7 @@ def any_of(names):
 def code(script):
     return "digest"
 
-study = {{"recover": config["recover"]}}
+tables = {{"recover": config["recover"]}}
 include: "{Path(__file__).parents[2]}/workflow/recovery.smk"
 """
 
@@ -235,17 +234,20 @@ def test_rule(layer, tmp_path):
     """The rule's files, from a volume of bytes with its header."""
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
-    blob = preprocess(read_image(tmp_path / "noise.png"), (3, 64, 64), np.full((3, 1, 1), 128.0))
+    preprocessing = {"shape": [3, 64, 64], "mean": [128, 128, 128]}
+    blob = Preprocessing(**preprocessing)(tmp_path / "noise.png")
     outputs = np.maximum(convolve(blob, layer[1], layer[2], GEOMETRY), 0)
     write_volume(tmp_path / "published.vox", to_bytes(outputs))
-    geometry = {"input_shape": [3, 64, 64], "kernel": 5, "stride": 2, "pad": 2}
     entry = {
         "volume": "published.vox",
         "header": ["published.hd"],
         "image": "noise.png",
         "file": ["noise.png"],
         "mean_file": [],
-        "options": geometry | {"mean": [128, 128, 128], "layer": "conv/1"},
+        "crop": None,
+        "layer": "conv/1",
+        "preprocessing": preprocessing,
+        "geometry": asdict(GEOMETRY),
     }
     (tmp_path / "config.json").write_text(json.dumps({"recover": {"noise": entry}}))
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
@@ -274,9 +276,8 @@ def test_the_study_byte_for_byte(tmp_path):
         tmp_path,
         STUDY / "activations" / "conv1_cat_scaled255.npy",
         STUDY / "images" / "cat.jpg",
-        input_shape=(3, 227, 227),
-        kernel=11,
-        stride=4,
+        Preprocessing((3, 227, 227), MEAN),
+        Geometry(11, 4),
     )
     assert to_bytes(again).tobytes() == (STUDY / "activations" / "L1_conv1.vox").read_bytes()
     assert report["residual"]["median"] < 3e-7

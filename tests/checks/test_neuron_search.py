@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cnnvis
-from cnnvis.checks import published
 from cnnvis.checks.gradient_check import check_gradients
 from cnnvis.checks.neuron_search import make_fit, scan
 from cnnvis.checks.reproduction import Run, require_agreement
+from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
-from cnnvis.gradients.weight_gradients import make_gradients
+from cnnvis.engines.model import Model
+from cnnvis.inputs import published
 from tests.checks.test_reproduction import report_of
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -21,32 +21,27 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 def thin(tmp_path_factory):
     """CaffeNet in small with random weights, an input, and published gradients of neuron 3."""
     folder = tmp_path_factory.mktemp("thin")
-    prototxt, weights = (GOLDENS / f"caffenet_thin.{kind}" for kind in ("prototxt", "caffemodel"))
+    files = [str(GOLDENS / f"caffenet_thin.{kind}") for kind in ("prototxt", "caffemodel")]
+    model = Model(*files, score="fc8")
     batch = np.load(GOLDENS / "caffenet_thin.npz")["data"][:1]
     np.save(folder / "input.npy", batch[0])
-    with cnnvis.open_network(prototxt, weights) as network:
-        found = network.weight_gradient(batch, "fc8", 3, ["conv1", "conv2"])
-    study = folder / "study"
-    study.mkdir()
-    for layer, gradients in found.items():
-        np.save(study / published.gradient_name("pembroke", layer), gradients[0])
-    make_gradients(
-        *(prototxt, weights, folder / "input.npy", folder / "7.npz"),
-        **{"engine": "numpy", "score": "fc8", "cls": 7, "layers": ["conv1", "conv2"]},
-    )
-    return folder, prototxt, weights
+    (folder / "study").mkdir()
+    with model.open() as network:
+        gradients = network.weight_gradient(batch, "fc8", 3, ["conv1", "conv2"])
+        others = network.weight_gradient(batch, "fc8", 7, ["conv1", "conv2"])
+    for layer, gradient in gradients.items():
+        np.save(folder / "study" / published.gradient_name("pembroke", layer), gradient[0])
+    write_arrays(folder / "7.npz", {layer: gradient[0] for layer, gradient in others.items()})
+    return folder, model
 
 
-def fit(thin, output, neuron=7, study=None):
-    folder, prototxt, weights = thin
+def fit(thin, output, study=None):
+    folder, model = thin
     study = study or folder / "study"
     files = {
         layer: study / published.gradient_name("pembroke", layer) for layer in ("conv1", "conv2")
     }
-    make_fit(
-        *(prototxt, weights, folder / "input.npy", output),
-        **{"published": files, "score": "fc8", "neuron": neuron},
-    )
+    make_fit(model, folder / "input.npy", output, published=files, neuron=7)
     return json.loads(Path(output).read_text())["layers"]
 
 
@@ -71,9 +66,9 @@ def test_a_factor_does_not_hide_the_neuron(thin, tmp_path):
 
 
 def test_the_network_is_as_before_a_scan(thin):
-    folder, prototxt, weights = thin
+    folder, model = thin
     batch = np.load(folder / "input.npy")[None]
-    with cnnvis.open_network(prototxt, weights, dtype="float64") as network:
+    with model.open(dtype="float64") as network:
         before = network.forward(batch, ["fc8"])["fc8"]
         gradient = np.load(folder / "study" / "pembroke.npy")
         estimates = scan(network, batch, "fc8", "conv1", gradient)
@@ -88,9 +83,12 @@ def gradient_run(thin, folder, study=None):
         network="thin",
         image="cat",
         neuron=7,
-        gradients={"pembroke": thin[0] / "7.npz"},
-        fits={"pembroke": folder / "fit.json"},
-        reasons={"conv1": "network thin is another", "chihuahua": "there is no chihuahua"},
+        files={
+            "pembroke conv1": thin[0] / "7.npz",
+            "pembroke conv2": thin[0] / "7.npz",
+            "fit pembroke": folder / "fit.json",
+        },
+        reasons={"chihuahua conv1": "there is no chihuahua"},
     )
 
 
@@ -127,12 +125,12 @@ def test_a_gradient_of_another_shape_differs(thin, tmp_path):
 
 
 def test_the_studys_scheme_is_repeated(thin, tmp_path):
-    folder, prototxt, weights = thin
+    folder, model = thin
+    report = tmp_path / "check.json"
     check_gradients(
-        *(prototxt, weights, folder / "input.npy", folder / "7.npz"),
-        *(tmp_path / "check.json", tmp_path / "check.png"),
-        **{"score": "fc8", "cls": 7, "layers": ["conv1"], "mode": "study", "per_filter": 2},
+        *(model, folder / "input.npy", folder / "7.npz", report, tmp_path / "check.png"),
+        **{"cls": 7, "layers": ["conv1"], "check": {"mode": "study", "weights": 8}},
     )
-    run = Run(tmp_path, "thin", "cat", 7, checks={"pembroke": tmp_path / "check.json"}, reasons={})
+    run = Run(tmp_path, "thin", "cat", 7, files={"scheme": report}, checked="pembroke")
     check = report_of(run, tmp_path)[1]["the study's scheme, on pembroke"]
     assert check["status"] == "explained" and "step 1e-9" in check["sentence"]

@@ -4,26 +4,26 @@ import shutil
 import numpy as np
 import pytest
 
-from cnnvis.activations.forward import make_activations
-from cnnvis.activations.grids import make_grid
-from cnnvis.activations.orderings import make_ordering, order
-from cnnvis.activations.slices import make_slice
-from cnnvis.activations.volumes import make_volume
-from cnnvis.checks import published
+from cnnvis.activations.forward import make_forward
+from cnnvis.activations.layers import make_layer
+from cnnvis.activations.orderings import order
 from cnnvis.checks.agreement import (
-    bytes_check,
-    clusters_check,
+    compare_bytes,
+    compare_clusters,
+    compare_numbers,
+    compare_numerical,
     compare_orders,
+    compare_pca,
+    compare_published_order,
     identify,
-    numbers_check,
-    numerical_check,
-    order_check,
-    published_order_check,
 )
-from cnnvis.checks.filter_recovery import make_recovery
+from cnnvis.checks.filter_recovery import Geometry, make_recovery
 from cnnvis.checks.reproduction import Run, make_verification, require_agreement
 from cnnvis.core.errors import UserError
-from cnnvis.inputs.images import make_input
+from cnnvis.core.places import Places
+from cnnvis.engines.model import Model
+from cnnvis.inputs import published
+from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.recovery import recovery_page
 from cnnvis.pages.verification import verification_page
 from tests.conftest import ROOT
@@ -45,7 +45,7 @@ def report_of(run, folder):
 def test_bytes_are_counted():
     found = np.uint8([[[0, 255, 7, 9]]])
     expected = np.uint8([[[255, 255, 8, 7]]])
-    status, sentence, numbers = bytes_check(found, expected, "voxels")
+    status, sentence, numbers = compare_bytes(found, expected, "voxels")
     assert (status, numbers["identical"], numbers["off_by_one"]) == ("differs", 1, 1)
     assert (numbers["worse"], numbers["largest"]) == (2, 255)  # no wrapping around
     assert sentence == "1 of 4 voxels identical, 1 off by one, 2 worse (by up to 255)."
@@ -55,20 +55,20 @@ def test_a_few_bytes_off_by_one_are_rounding_and_many_are_not():
     expected = np.full((10, 10, 10), 100, np.uint8)
     found = expected.copy()
     found.flat[:5] += 1
-    assert bytes_check(found, expected, "voxels")[0] == "agrees"
+    assert compare_bytes(found, expected, "voxels")[0] == "agrees"
     found.flat[5] += 1
-    assert bytes_check(found, expected, "voxels")[0] == "differs"
+    assert compare_bytes(found, expected, "voxels")[0] == "differs"
 
 
 def test_bytes_of_another_size():
     with pytest.raises(UserError, match=r"2 x 1 x 1 voxels, the study's are 1 x 1 x 1"):
-        bytes_check(np.zeros((2, 1, 1), np.uint8), np.zeros((1, 1, 1), np.uint8), "voxels")
+        compare_bytes(np.zeros((2, 1, 1), np.uint8), np.zeros((1, 1, 1), np.uint8), "voxels")
 
 
 def test_numbers():
     expected = np.array([3.0, 4.0])
-    assert numbers_check(expected * (1 + 2e-7), expected)[0] == "agrees"
-    status, _, numbers = numbers_check(expected + [0, 0.5], expected)
+    assert compare_numbers(expected * (1 + 2e-7), expected)[0] == "agrees"
+    status, _, numbers = compare_numbers(expected + [0, 0.5], expected)
     assert (status, numbers["relative_error"], numbers["largest"]) == ("differs", 0.1, 0.125)
 
 
@@ -97,30 +97,30 @@ def test_published_order():
     permutation = order(outputs.reshape(8, -1), "pca")[0]
     volume = np.rint(outputs).astype(np.uint8)
     found = {"permutation": permutation.tolist()}
-    assert published_order_check(found, volume[permutation[::-1]], outputs)[2]["reversed"]
-    assert published_order_check(found, volume, outputs)[0] == "differs"
-    assert order_check(found, outputs.reshape(8, -1))[0] == "agrees"
+    assert compare_published_order(found, volume[permutation[::-1]], outputs)[2]["reversed"]
+    assert compare_published_order(found, volume, outputs)[0] == "differs"
+    assert compare_pca(found, outputs.reshape(8, -1))[0] == "agrees"
 
 
 def test_clusters_agree_whatever_they_are_called():
     matrix = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
     found = {"labels": [2, 2, 0, 0, 1], "parameters": {"k": 3, "seed": 0}}
-    assert clusters_check(found, matrix)[0] == "agrees"
-    status, sentence, _ = clusters_check({**found, "labels": [2, 2, 0, 1, 1]}, matrix)
-    assert (status, sentence) == ("differs", "3 of 5 filters are in other company.")
+    assert compare_clusters(found, matrix)[0] == "agrees"
+    status, sentence, _ = compare_clusters({**found, "labels": [2, 2, 0, 1, 1]}, matrix)
+    assert (status, sentence) == ("differs", "3 of 5 filters are in a different cluster.")
 
 
 def test_numerical_gradients():
     rng = np.random.default_rng(0)
     gradient = rng.normal(size=(20, 3, 5, 5))
     right = gradient + rng.normal(size=gradient.shape) * 1e-4
-    assert numerical_check(right, gradient)[0] == "agrees"
+    assert compare_numerical(right, gradient)[0] == "agrees"
     drift = np.cumsum(rng.normal(size=gradient.size)).astype(np.float32).astype(float)
-    status, sentence, numbers = numerical_check(drift.reshape(gradient.shape), gradient)
+    status, sentence, numbers = compare_numerical(drift.reshape(gradient.shape), gradient)
     assert status == "explained" and "not put back" in sentence and "float32" in sentence
     assert numbers["neighbours"] > 0.9
-    status, sentence, _ = numerical_check(rng.normal(size=gradient.shape), gradient)
-    assert status == "differs" and "Nothing in the file says why" in sentence
+    status, sentence, _ = compare_numerical(rng.normal(size=gradient.shape), gradient)
+    assert status == "differs" and "Nothing in the file explains it" in sentence
 
 
 def test_nothing_to_compare_is_no_success(tmp_path):
@@ -132,35 +132,38 @@ def test_nothing_to_compare_is_no_success(tmp_path):
     with pytest.raises(UserError, match="Nothing could be compared"):
         require_agreement(tmp_path / "verify.json")
     verification_page(tmp_path / "verify.html", tmp_path / "verify.json")
-    assert "Nobody knows yet" in (tmp_path / "verify.html").read_text()
+    assert "Nothing has been compared yet" in (tmp_path / "verify.html").read_text()
 
 
 @pytest.fixture(scope="module")
 def recovered(tmp_path_factory):
     """Filters recovered from the study's conv1, and all that a run makes of them on cat.jpg."""
-    folder = tmp_path_factory.mktemp("recovered")
+    results = tmp_path_factory.mktemp("results")
+    files = Places(results, network="recovered", image="cat")
+    folder, image = results / "recovered" / "caffenet", STUDY / "images/cat.jpg"
+    preprocessing = Preprocessing((3, 227, 227), MEAN)
+    names = ("deploy.prototxt", "weights.caffemodel", "filters.png", "report.json")
     make_recovery(
         STUDY / "activations" / published.CONV1,
-        STUDY / "images/cat.jpg",
-        *(folder / name for name in ("deploy.prototxt", "w.caffemodel", "filters.png", "r.json")),
-        **{"input_shape": (3, 227, 227), "mean": MEAN, "kernel": 11, "stride": 4},
+        image,
+        *(folder / name for name in names),
+        preprocessing=preprocessing,
+        geometry=Geometry(11, 4),
     )
     prototxt = ROOT / "models/caffenet/conv1.prototxt"
-    make_input(STUDY / "images/cat.jpg", folder / "input.npy", shape=(3, 227, 227), mean=MEAN)
-    blobs = folder / "blobs.npz"
-    make_activations(
-        *(prototxt, folder / "w.caffemodel", folder / "input.npy", blobs, folder / "p.json"),
-        **{"engine": "numpy", "score": "mean1"},
+    model = Model(str(prototxt), str(folder / "weights.caffemodel"), "mean1")
+    make_forward(model, preprocessing, image, files)
+    make_layer(
+        files,
+        layer="conv1",
+        blob="conv1",
+        orderings={method: {"method": method} for method in ("natural", "pca")}
+        | {"kmeans": {"method": "kmeans", "k": 10, "seed": 0}},
+        volumes={"rule": "positive", "percentile": 90},
+        slices={"rows": [15], "k": [7, 10], "seed": 0},
+        title="conv1 of recovered on cat",
     )
-    for method, numbers in {"natural": {}, "pca": {}, "kmeans": {"k": 10, "seed": 0}}.items():
-        make_ordering(blobs, folder / f"{method}.json", blob="conv1", method=method, **numbers)
-    natural = folder / "natural.json"
-    make_volume(blobs, natural, folder / "conv1.vox", folder / "b.vox", blob="conv1")
-    make_grid(blobs, natural, folder / "grid.png", layer="conv1", blob="conv1", title="conv1")
-    pictures = {k: folder / f"{k}.png" for k in (7, 10)}
-    names = {"layer": "conv1", "blob": "conv1", "row": 15}
-    make_slice(blobs, pictures, folder / "pca.png", folder / "slice.json", **names)
-    return folder
+    return files
 
 
 @pytest.fixture
@@ -172,20 +175,23 @@ def study(tmp_path):
     return folder
 
 
-def recovered_run(folder, study):
+def recovered_run(files, study):
+    conv1 = {"layer": "conv1", "ordering": "natural"}
     return Run(
         study=study,
         network="recovered",
         image="cat",
         neuron=263,
-        blobs=folder / "blobs.npz",
-        volumes={"conv1": folder / "conv1.vox"},
-        orderings={"pca": folder / "pca.json", "kmeans": folder / "kmeans.json"},
-        grids=[folder / "grid.png"],
-        grid_title="conv1",
-        natural=[folder / "natural.json"],
-        slices=[folder / "slice.json"],
-        reasons={"gradients": "network recovered has no neuron 263"},
+        files={
+            "blobs": files("blobs"),
+            "volume conv1": files("volume", volume="vox", **conv1),
+            "grid": files("grid", **conv1),
+            "pca": files("ordering", layer="conv1", ordering="pca"),
+            "kmeans": files("ordering", layer="conv1", ordering="kmeans"),
+            "row 15": files("slice numbers", layer="conv1", row=15),
+        },
+        reasons={"pembroke conv1": "network recovered has no neuron 263"},
+        rows=[15],
     )
 
 
@@ -264,7 +270,7 @@ def test_missing_is_not_checked_and_not_passed(recovered, study, tmp_path, name)
     (study / "activations" / name).unlink()
     report, checks = report_of(recovered_run(recovered, study), tmp_path)
     assert checks["L1_conv1.vox"]["status"] == "not checked"
-    assert f"{name} is not there" in checks["L1_conv1.vox"]["sentence"]
+    assert f"{name} is missing" in checks["L1_conv1.vox"]["sentence"]
     assert report["passed"] and report["counts"]["agrees"] == 5
 
 
@@ -273,7 +279,7 @@ def test_another_header(recovered, study, tmp_path):
     header = volume(study).with_suffix(".hd")
     header.write_text(header.read_text().replace("1.0x1.0x1.0", "1.0x1.0x2.0"))
     checks = report_of(recovered_run(recovered, study), tmp_path)[1]
-    assert "as the study has it" in checks["L1_conv1.vox"]["sentence"]
+    assert "1.0x1.0x2.0" in checks["L1_conv1.vox"]["sentence"]
     assert checks["L1_conv1.vox"]["status"] == "differs"
 
 
@@ -297,7 +303,9 @@ def test_other_outputs_differ_in_all_that_follows(recovered, study, tmp_path):
 def test_the_published_order_is_read_from_its_volume(recovered, study, tmp_path):
     """The study's volume in PCA order is not among the files here: one like it is made."""
     outputs = np.load(STUDY / "activations" / published.CONV1)
-    permutation = json.loads((recovered / "pca.json").read_text())["permutation"]
+    permutation = json.loads(recovered("ordering", layer="conv1", ordering="pca").read_text())[
+        "permutation"
+    ]
     ordered = np.rint(outputs).astype(np.uint8)[permutation[::-1]]
     ordered.tofile(study / published.ORDERED)
     name = f"pca, as in {published.ORDERED}"
@@ -311,14 +319,13 @@ def test_the_published_order_is_read_from_its_volume(recovered, study, tmp_path)
 @needs_study
 def test_pages(recovered, study, tmp_path):
     report_of(recovered_run(recovered, study), tmp_path)
-    verification_page(tmp_path / "verify.html", tmp_path / "verify.json", [recovered / "r.json"])
+    report = recovered("blobs").parents[1] / "caffenet" / "report.json"
+    verification_page(tmp_path / "verify.html", tmp_path / "verify.json", [report])
     text = (tmp_path / "verify.html").read_text()
     assert "All 290,400 voxels are identical." in text
     assert "not checked, because network recovered has no neuron 263" in text
     assert "no proof that the filters are CaffeNet" in text
-    shutil.copy(recovered / "r.json", tmp_path / "report.json")
-    shutil.copy(recovered / "filters.png", tmp_path / "filters.png")
-    recovery_page(tmp_path / "recovery.html", {"conv1": tmp_path / "report.json"})
-    text = (tmp_path / "recovery.html").read_text()
+    recovery_page(report.parent / "recovery.html", [report])
+    text = (report.parent / "recovery.html").read_text()
     assert "94 of 96 filters of conv1" in text and "filters 57 and 89" in text
     assert 'href="weights.caffemodel"' in text and 'href="deploy.prototxt"' in text

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cnnvis.checks import published
+from cnnvis.inputs import published
 from tests.checks.test_reproduction import STUDY, change, needs_study
 from tests.conftest import ROOT, copy_study
 
@@ -107,7 +107,7 @@ def test_configs_plan_their_downloads(project, name):
 def test_the_published_files_are_fetched_for_a_verification(project):
     found = project.snakemake("verify", "--dry-run", "--configfile", "config/caffenet.yaml")
     assert found.returncode == 0, found.stderr
-    for name in published.names():
+    for name in {name for entry in published.entries() for name in entry.files}:
         assert f"Fetch study/{name}." in found.stdout
 
 

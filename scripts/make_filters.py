@@ -1,6 +1,6 @@
 """Draw the filters of one layer."""
 
-from cnnvis.activations.grids import make_filters
+from cnnvis.activations.filters import make_filters
 from cnnvis.core.jobs import job
 from cnnvis.engines.model import Model
 

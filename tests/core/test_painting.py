@@ -121,7 +121,7 @@ def test_the_same_page_is_the_same_bytes(tmp_path):
 
 
 def test_nothing_that_is_painted_imports_matplotlib():
-    modules = "activations.grids", "activations.slices", "gradients.saliency_figure"
+    modules = "activations.layers", "activations.filters", "gradients.saliency_figure"
     modules += "importance.filter_importance", "core.sheets"
     imports = "".join(f"import cnnvis.{module}\n" for module in modules)
     code = f"{imports}from cnnvis.core.painting import Page\nPage(9, 9, 'title')\nimport sys\n"

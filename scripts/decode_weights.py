@@ -1,4 +1,4 @@
-"""Decode weights from their Deep-Compression form."""
+"""Decode weights from their Deep Compression form."""
 
 from cnnvis.core.jobs import job
 from cnnvis.inputs.deep_compression import decode_network

@@ -1,4 +1,4 @@
-"""Fetch a file that is not here."""
+"""Download a missing file."""
 
 from cnnvis.core.jobs import job
 from cnnvis.inputs.downloads import fetch_file

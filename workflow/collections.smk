@@ -1,14 +1,13 @@
-"""Collections of images of one class that are made here: held-out crops of photonet's photographs.
+"""Image collections that the workflow makes: held-out crops of photonet's photographs.
 
-Input: models/photonet/photographs.py; the photographs ship with scikit-image and scikit-learn.
+Input: models/photonet/labels.txt; the photographs ship with scikit-image and scikit-learn.
 Output: results/collections/{collection}/, PNG files.
 """
 
 
 rule crops:
     input:
-        photographs=Path(workflow.basedir) / "models/photonet/photographs.py",
-        labels=Path(workflow.basedir) / "models/photonet/labels.txt",
+        Path(workflow.basedir) / "models/photonet/labels.txt",
     output:
         directory("results/collections/{collection}"),
     log:
@@ -20,6 +19,6 @@ rule crops:
         crops=lookup(dpath="{collection}/limit", within=tables["collections"]),
         code=code("make_crops.py"),
     message:
-        "Cut held-out crops for the collection {wildcards.collection}."
+        "Cut held-out crops of photonet's photographs for the collection {wildcards.collection}."
     script:
         "../scripts/make_crops.py"

@@ -1,12 +1,12 @@
-"""Files that are not here yet: fetched from an address, or decoded from their compressed form.
+"""Missing files: downloaded, or decoded from their compressed form.
 
-Input: addresses in the configuration; what models/*/source.yaml says about a missing file.
-Output: results/downloads/* for addresses; files in models/*, beside the source.yaml that says
-where they come from.
+Input: addresses in the configuration; the entry of a missing file in models/*/source.yaml.
+Output: results/downloads/* for addresses; files in models/*, beside the source.yaml that describes
+them.
 
-Only what is missing has a rule, so that a file in place is never fetched again, removed or even
-looked at. Snakemake's storage plugin for http is not used: it asks the server about every file in
-every run, keeps no copy, and neither verifies, resumes nor tries another address.
+Only missing files have a rule, so that a file that is there is never downloaded again or removed.
+Snakemake's storage plugin for http is not used: it sends a request for every file in every run,
+keeps no copy, and has no checksums and no mirrors.
 """
 
 
@@ -22,7 +22,7 @@ rule download:
     params:
         source=source_of,
     message:
-        "Fetch {wildcards.missing}."
+        "Download {wildcards.missing}."
     script:
         "../scripts/fetch_file.py"
 
@@ -39,6 +39,6 @@ rule decoded_weights:
     conda:
         "../envs/workflow.yaml"
     message:
-        "Decode {wildcards.weights} from its Deep-Compression form."
+        "Decode {wildcards.weights} from its Deep Compression form."
     script:
         "../scripts/decode_weights.py"

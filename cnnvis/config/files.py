@@ -50,7 +50,7 @@ def place_files(config):
             put(recovery, "image")
         _put_mean(recovery, put)
     try:
-        downloads, decoded, _ = missing_files(files)
+        downloads, decoded = missing_files(files)
     except UserError as error:
         return {"downloads": {}, "decoded": {}, "recovered": {}}, [str(error)]
     recovered = {

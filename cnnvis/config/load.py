@@ -13,9 +13,10 @@ from cnnvis.config.files import check_recover, place_files, resolve_recover
 from cnnvis.config.reproduction import check_verify, resolve_verify
 from cnnvis.config.tables import resolve
 from cnnvis.core import schema_errors
+from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
 
-SCHEMA = Path(__file__).resolve().parents[2] / "config" / "schema.yaml"
+SCHEMA = ROOT / "config" / "schema.yaml"
 
 
 def load_config(config, files=()):

@@ -1,4 +1,4 @@
-"""Networks in the Deep-Compression form of Han, Mao and Dally (arXiv:1510.00149), decoded.
+"""Networks in the Deep Compression form of Han, Mao and Dally (arXiv:1510.00149), decoded.
 
 What remains of a pruned convolution is stored as codes of 8 bits into a codebook, with the gaps
 between the weights that are not zero. The file of SqueezeNet (songhan/SqueezeNet-Deep-Compression)
@@ -27,7 +27,7 @@ CODEBOOK = 256
 
 
 def decode_network(compressed, prototxt, caffemodel):
-    """Write the ``.caffemodel`` of a network in Deep-Compression form.
+    """Write the ``.caffemodel`` of a network in Deep Compression form.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def decode_network(compressed, prototxt, caffemodel):
     if others:
         raise UserError(
             f"{prototxt}: layer {others[0]} has weights and is no convolution; "
-            "the Deep-Compression form that is read here has convolutions only"
+            "the Deep Compression form that is read here has convolutions only"
         )
     weights = decode(content, shapes, compressed)
     write_caffemodel(caffemodel, weights, read_deploy(prototxt))
@@ -90,7 +90,7 @@ def decode(content, shapes, name="compressed network"):
     if expected != len(content):
         raise UserError(
             f"{name}: has {len(content)} bytes where its own counts say {expected}: it is "
-            "truncated, or not this network in Deep-Compression form"
+            "truncated, or not this network in Deep Compression form"
         )
     return {
         layer: _decode_layer(reader, count, shape, layer)

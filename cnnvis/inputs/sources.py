@@ -1,8 +1,8 @@
-"""Where files come from that may not be here yet: addresses, and ``source.yaml`` beside them.
+"""Sources of files that may be missing: addresses, and the ``source.yaml`` beside a path.
 
-A file of a configuration is a path, or an address, or an address with its checksum. A path that
-does not exist yet may be described by the ``source.yaml`` in its folder, as those of ``models/``
-are. What is here is never asked about again: only missing files have a rule that makes them.
+A file of a configuration is a path, an address, or an address with its checksum. A path that does
+not exist yet may be described by the ``source.yaml`` in its folder, as in ``models/``. Only
+missing files have a rule that makes them; a file that is there is never requested again.
 """
 
 import hashlib
@@ -10,9 +10,10 @@ import os
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import UserError
 
-SCHEMA = Path(__file__).resolve().parents[2] / "models" / "schema.yaml"
+SCHEMA = ROOT / "models" / "schema.yaml"
 NAME = "source.yaml"
 DOWNLOADS = "results/downloads"
 
@@ -32,7 +33,7 @@ def read_source(path):
     Raises
     ------
     UserError
-        If it cannot be read or says something that the schema does not know.
+        If it cannot be read or does not follow the schema.
     """
     import yaml
 
@@ -58,7 +59,7 @@ def read_source(path):
 
 
 def described(path):
-    """Return what the ``source.yaml`` beside `path` says about it, or None.
+    """Return the entry of a file in the ``source.yaml`` beside it, or None.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def described(path):
     Returns
     -------
     dict or None
-        ``urls`` or ``archive`` or ``decoded_from``, and what is known of ``size``, ``sha1``,
+        ``urls`` or ``archive`` or ``decoded_from``, and optionally ``size``, ``sha1`` and
         ``sha256``.
 
     Raises
@@ -90,7 +91,7 @@ def is_address(text):
 
 
 def as_file(value):
-    """Return where a file of a configuration is or will be, and what is known of it.
+    """Return where a file of a configuration is or will be, and how it is downloaded.
 
     Parameters
     ----------
@@ -111,51 +112,49 @@ def as_file(value):
     'results/downloads/79f37dde-cat.jpg'
     """
     if isinstance(value, dict):
-        address, known = value["url"], {key: value[key] for key in ("sha256",) if key in value}
+        address, checksum = value["url"], {key: value[key] for key in value if key == "sha256"}
     else:
-        address, known = str(value), {}
+        address, checksum = str(value), {}
         if not is_address(address):
             return address, None
-    digest = hashlib.sha256(" ".join([address, *known.values()]).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(" ".join([address, *checksum.values()]).encode()).hexdigest()[:8]
     name = PurePosixPath(unquote(urlsplit(address).path)).name or "file"
     name = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
-    return f"{DOWNLOADS}/{digest}-{name}", {"urls": [address], **known}
+    return f"{DOWNLOADS}/{digest}-{name}", {"urls": [address], **checksum}
 
 
 def missing_files(files):
-    """Say how files that are not here can be made.
+    """Say how files that are missing can be made.
 
     Parameters
     ----------
     files : iterable of (str, dict or None)
-        Paths and what is known of them, as `as_file` returns it. What is on disk is left out.
+        Paths and entries, as `as_file` returns them. Files that are there are left out, and so
+        are those without an entry.
 
     Returns
     -------
     downloads : dict
-        ``{path: entry}`` to be fetched (see `cnnvis.inputs.downloads.fetch_file`).
+        ``{path: entry}`` of files to download (see `cnnvis.inputs.downloads.fetch_file`).
     decoded : dict
-        ``{path: path of the compressed file}`` to be decoded, by ``deploy.prototxt`` beside them.
-    unknown : list of str
-        Paths that nothing is known about.
+        ``{path: path of the compressed file}`` of weights to decode for the ``deploy.prototxt``
+        beside them.
 
     Raises
     ------
     UserError
         If a ``source.yaml`` is wrong.
     """
-    downloads, decoded, unknown = {}, {}, []
-    for path, given in files:
+    downloads, decoded = {}, {}
+    for path, entry in files:
         if os.path.exists(path):
             continue
-        entry = given or described(path)
-        if entry is None:
-            unknown.append(path)
-        elif "decoded_from" in entry:
+        entry = entry or described(path) or {}
+        if "decoded_from" in entry:
             compressed = str(Path(path).with_name(entry["decoded_from"]))
             decoded[path] = compressed
             if not os.path.exists(compressed):
                 downloads[compressed] = described(compressed)
-        else:
+        elif entry:
             downloads[path] = entry
-    return downloads, decoded, unknown
+    return downloads, decoded

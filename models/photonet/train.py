@@ -14,7 +14,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from photographs import (
+
+from cnnvis.activations.filters import draw_filters
+from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.caffe.prototxt import read_prototxt
+from cnnvis.core.errors import UserError
+from cnnvis.core.files import write_json
+from cnnvis.inputs.photographs import (
     LABELS,
     MEAN,
     SHAPE,
@@ -24,12 +30,6 @@ from photographs import (
     read_photographs,
     sampled,
 )
-
-from cnnvis.activations.grids import make_filters
-from cnnvis.caffe.caffemodel import write_caffemodel
-from cnnvis.caffe.prototxt import read_prototxt
-from cnnvis.core.errors import UserError
-from cnnvis.core.files import write_json
 
 try:
     import torch
@@ -239,15 +239,11 @@ def exported(network):
 def write(network, net, numbers, output):
     """Write the weights, the numbers and a picture of conv1's filters."""
     weights = output / "photonet.caffemodel"
-    write_caffemodel(weights, exported(network), net=net)
+    arrays = exported(network)
+    write_caffemodel(weights, arrays, net=net)
     write_json(output / "accuracy.json", numbers)
-    make_filters(
-        FOLDER / "deploy.prototxt",
-        weights,
-        output / "conv1.png",
-        layer="conv1",
-        title="Filters of conv1 in photonet",
-    )
+    title = "Filters of conv1 in photonet"
+    draw_filters(output / "conv1.png", arrays["conv1"][0], layer="conv1", title=title)
     print(f"held-out accuracy {numbers['accuracy']:.1%}; wrote {weights}")
     for label, row in numbers["classes"].items():
         print(f"  {label:20} {row['accuracy']:6.1%}  {row['mistaken_for'] or ''}")

@@ -1,6 +1,5 @@
 """The embedded network: what it is made of, and that it does what its README says."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import pytest
 import cnnvis
 from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.prototxt import read_prototxt
+from cnnvis.inputs import photographs
+from cnnvis.inputs.images import read_image
 
 FOLDER = Path(__file__).parents[2] / "models" / "photonet"
 PROTOTXT, WEIGHTS = FOLDER / "deploy.prototxt", FOLDER / "photonet.caffemodel"
@@ -23,20 +24,8 @@ LAYERS = (
 )
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def photographs():
-    return load("photographs")
-
-
-@pytest.fixture(scope="module")
-def pictures(photographs):
+def pictures():
     return photographs.read_photographs()
 
 
@@ -57,7 +46,7 @@ def test_layers_are_those_of_caffenet():
     assert [layer.name for layer in read_prototxt(PROTOTXT).layer] == LAYERS.split()
 
 
-def test_labels_are_sorted_and_one_per_neuron(photographs, network):
+def test_labels_are_sorted_and_one_per_neuron(network):
     assert len(photographs.LABELS) == 17
     assert sorted(set(photographs.LABELS)) == photographs.LABELS
     assert network.params["fc8"][0].shape[0] == 17
@@ -82,7 +71,7 @@ def test_no_filter_of_conv1_is_dead_or_noise(network):
     assert np.median(roughness) < 0.7
 
 
-def test_crops_stay_in_their_part(photographs):
+def test_crops_stay_in_their_part():
     rng = np.random.default_rng(0)
     for shape in ((172, 448), (1411, 1411), (500, 741)):
         split = photographs.split_column(shape[1])
@@ -94,20 +83,29 @@ def test_crops_stay_in_their_part(photographs):
             assert (left + width).max() <= (shape[1] if held_out else split)
 
 
-def test_held_out_crops_are_the_same_every_time(photographs):
+def test_held_out_crops_are_the_same_every_time():
     first = photographs.held_out_crops("cat", (300, 451, 3), 3)
     assert first == photographs.held_out_crops("cat", (300, 451, 3), 3)
     assert first != photographs.held_out_crops("coffee", (300, 451, 3), 3)
 
 
+def test_crops_are_written_as_files(pictures, tmp_path):
+    photographs.make_crops("cat", 2, tmp_path / "crops")
+    files = sorted((tmp_path / "crops").iterdir())
+    crops = photographs.held_out_crops("cat", pictures["cat"].shape, 2)
+    for file, (top, left, height, width) in zip(files, crops, strict=True):
+        expected = pictures["cat"][top : top + height, left : left + width]
+        np.testing.assert_array_equal(read_image(file), expected)
+
+
 @pytest.mark.parametrize("crop", [[3, 5, 120, 97], [0, 0, 300, 451], [40, 10, 240, 260]])
-def test_training_sees_what_inference_sees(photographs, pictures, crop):
+def test_training_sees_what_inference_sees(pictures, crop):
     cat = pictures["cat"]
     mine = photographs.sampled(cat, crop).transpose(2, 0, 1)[::-1] * 255 - photographs.MEAN
     np.testing.assert_allclose(mine, photographs.network_input(cat, crop), atol=1e-3)
 
 
-def test_whole_photographs_are_named_as_recorded(photographs, pictures, network):
+def test_whole_photographs_are_named_as_recorded(pictures, network):
     # Six of them wrongly, see the README. The record is of PyTorch's answers in training.
     inputs = [photographs.network_input(x, [0, 0, *x.shape[:2]]) for x in pictures.values()]
     names = [photographs.LABELS[cls] for cls in predicted(network, inputs)]
@@ -117,7 +115,7 @@ def test_whole_photographs_are_named_as_recorded(photographs, pictures, network)
     assert {"cat", "coffee", "flower", "rocket", "motorcycle"} <= set(right)
 
 
-def test_held_out_crops_are_recognised(photographs, pictures, network):
+def test_held_out_crops_are_recognised(pictures, network):
     inputs, classes = [], []
     for cls, (label, picture) in enumerate(pictures.items()):
         for crop in photographs.held_out_crops(label, picture.shape, 6):
@@ -126,7 +124,7 @@ def test_held_out_crops_are_recognised(photographs, pictures, network):
     assert np.mean(predicted(network, inputs) == classes) > 0.8
 
 
-def test_readme_says_what_was_measured(photographs):
+def test_readme_says_what_was_measured():
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert f"{ACCURACY['accuracy']:.1%} of the held-out crops" in readme
     for label in photographs.LABELS:
@@ -136,7 +134,6 @@ def test_readme_says_what_was_measured(photographs):
 def test_training_without_pytorch_is_one_line():
     code = (
         "import runpy, sys; sys.modules['torch'] = None; sys.argv = ['train.py']; "
-        f"sys.path.insert(0, {str(FOLDER)!r}); "
         f"runpy.run_path({str(FOLDER / 'train.py')!r}, run_name='__main__')"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

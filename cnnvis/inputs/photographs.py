@@ -1,16 +1,16 @@
-"""The photographs photonet is trained on, their split, and the crops drawn from them.
+"""The photographs that photonet was trained on, their split, and crops of them.
 
 The left part of every photograph is for training, the rest is held out: no pixel of it is ever
-seen in training. This module needs no PyTorch, so that tests can draw the same crops.
+seen in training. ``models/photonet/train.py`` draws its crops with these functions, too.
 """
-
-from pathlib import Path
 
 import numpy as np
 
+from cnnvis.core.checkout import ROOT
+from cnnvis.inputs.image_sets import write_crops
 from cnnvis.inputs.images import crop_image, preprocess, read_image
 
-LABELS = Path(__file__).with_name("labels.txt").read_text(encoding="utf-8").split()
+LABELS = (ROOT / "models" / "photonet" / "labels.txt").read_text(encoding="utf-8").split()
 SHAPE = (3, 227, 227)
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434]).reshape(3, 1, 1)  # BGR
 TRAINING_SHARE = 0.68
@@ -21,9 +21,18 @@ ASPECT = 1.6
 
 def read_photographs():
     """Return ``{label: float32 (H, W, 3) in [0, 1]}`` in the order of the labels."""
-    sklearn = ("flower", "temple")
-    sources = {x: f"sklearn:{x}" if x in sklearn else f"skimage:{x}" for x in LABELS}
-    return {label: read_image(source) for label, source in sources.items()}
+    return {label: read_photograph(label) for label in LABELS}
+
+
+def read_photograph(label):
+    """Return the photograph of a class, float32 (H, W, 3) in [0, 1]."""
+    return read_image(f"{'sklearn' if label in ('flower', 'temple') else 'skimage'}:{label}")
+
+
+def make_crops(label, count, folder):
+    """Write `count` held-out crops of a class's photograph as PNG files into a folder."""
+    photograph = read_photograph(label)
+    write_crops(photograph, held_out_crops(label, photograph.shape, count), folder)
 
 
 def split_column(width):

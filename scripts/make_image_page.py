@@ -11,6 +11,6 @@ with job(snakemake):
         Model(**snakemake.params.model),
         network=snakemake.wildcards.network,
         image=snakemake.wildcards.image,
-        shown=snakemake.input.shown,
+        shown=snakemake.params.shown,
         labels=next(iter(snakemake.input.labels), None),
     )

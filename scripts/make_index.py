@@ -4,4 +4,4 @@ from cnnvis.core.jobs import job
 from cnnvis.pages.index import index_page
 
 with job(snakemake):
-    index_page(snakemake.output[0], snakemake.input)
+    index_page(snakemake.output[0], snakemake.params.shown)

@@ -17,11 +17,11 @@ rule activations:
     picture), the feature maps of every convolution with the score, and the five highest classes.
     """
     input:
-        image=lookup(dpath="{image}/file", within=tables["images"]),
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
-        labels=lookup(dpath="{network}/labels", within=tables["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
+        image=entry("images", "{image}", "file"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        labels=entry("networks", "{network}", "labels"),
+        mean=entry("networks", "{network}", "mean_file"),
     output:
         array="results/{network}/{image}/input.npy",
         picture="results/{network}/{image}/input.png",
@@ -34,10 +34,10 @@ rule activations:
     conda:
         environment
     params:
-        source=lookup(dpath="{image}/path", within=tables["images"]),
-        crop=lookup(dpath="{image}/crop", within=tables["images"]),
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
+        source=entry("images", "{image}", "path"),
+        crop=entry("images", "{image}", "crop"),
+        model=entry("networks", "{network}", "model"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
         code=code("make_activations.py"),
     message:
         "Run {wildcards.network} on {wildcards.image}."
@@ -118,8 +118,8 @@ for network, layers in tables["layers"].items():
 rule filters:
     """Draw the weights of a layer's filters; they are the same for every image."""
     input:
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
     output:
         "results/{network}/filters/{layer}.png",
     log:
@@ -127,9 +127,9 @@ rule filters:
     conda:
         "../envs/workflow.yaml"
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
-        channel_order=lookup(dpath="{network}/channel_order", within=tables["networks"]),
+        model=entry("networks", "{network}", "model"),
+        layer=entry("layers", "{network}", "{layer}", "name"),
+        channel_order=entry("networks", "{network}", "channel_order"),
         code=code("make_filters.py"),
     message:
         "Draw the filters of {wildcards.layer} in {wildcards.network}."

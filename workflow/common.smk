@@ -38,6 +38,22 @@ def code(script):
     return digest(Path(workflow.basedir) / "scripts" / script, tables["engine"])
 
 
+def entry(table, *keys):
+    """Return a function that finds an entry of the tables for a job's wildcards.
+
+    Snakemake's own `lookup` walks the whole table for every job, which takes minutes where there
+    are hundreds of images.
+    """
+
+    def find(wildcards):
+        value = tables[table]
+        for key in keys:
+            value = value[key.format(**wildcards)]
+        return value
+
+    return find
+
+
 def any_of(names):
     """Return the pattern that matches just these names; with none, nothing.
 

@@ -16,9 +16,9 @@ rule gradients:
     """
     input:
         array="results/{network}/{image}/input.npy",
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        mean=entry("networks", "{network}", "mean_file"),
     output:
         gradients="results/{network}/{image}/gradients/{cls}.npz",
         attributions="results/{network}/{image}/attributions/{cls}.npz",
@@ -32,9 +32,9 @@ rule gradients:
     conda:
         environment
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
-        layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        model=entry("networks", "{network}", "model"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
+        layers=entry("differentiated", "{network}"),
         kinds=tables["attributions"],
         code=code("make_gradients.py"),
     message:
@@ -66,7 +66,7 @@ rule gradient_layer:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        layer=entry("layers", "{network}", "{layer}", "name"),
         kinds=tables["attributions"],
         code=code("make_gradient_layer.py"),
     message:

@@ -7,15 +7,17 @@ results/index.html.
 
 from cnnvis.config.page_files import class_files, index_files
 
+tables["class_files"] = class_files(tables)
+linked = index_files(tables)
+
 
 rule image_page:
     """Show all that was made of one image in one network, layer by layer."""
     input:
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        labels=lookup(dpath="{network}/labels", within=tables["networks"]),
-        picture="results/{network}/{image}/input.png",
+        prototxt=entry("networks", "{network}", "prototxt"),
+        labels=entry("networks", "{network}", "labels"),
         prediction="results/{network}/{image}/prediction.json",
-        shown=lookup(dpath="{network}/{image}", within=tables["pages"]),
+        made=entry("pages", "{network}", "{image}", "made"),
     output:
         "results/{network}/{image}/index.html",
     log:
@@ -23,7 +25,8 @@ rule image_page:
     conda:
         "../envs/workflow.yaml"
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        model=entry("networks", "{network}", "model"),
+        shown=entry("pages", "{network}", "{image}", "shown"),
         code=code("make_image_page.py"),
     message:
         "Make the page of {wildcards.image} in {wildcards.network}."
@@ -34,7 +37,7 @@ rule image_page:
 rule classes_page:
     """Show the importance of filters for each class, and what pruning costs."""
     input:
-        lookup(dpath="{network}", within=class_files(tables)),
+        entry("class_files", "{network}"),
     output:
         "results/{network}/classes/index.html",
     log:
@@ -52,7 +55,7 @@ rule classes_page:
 rule index:
     """Link every page of the run."""
     input:
-        index_files(tables),
+        linked["made"],
     output:
         "results/index.html",
     log:
@@ -60,6 +63,7 @@ rule index:
     conda:
         "../envs/workflow.yaml"
     params:
+        shown=linked["shown"],
         code=code("make_index.py"),
     message:
         "Make the page that leads to all others: results/index.html."

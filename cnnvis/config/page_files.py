@@ -1,11 +1,21 @@
-"""Which files the pages show, from the tables of the configuration."""
+"""Which files the pages show, from the tables of the configuration.
+
+A page waits for one file of each job whose files it shows: naming all of them would cost the
+workflow more than making them, where there are hundreds of images.
+"""
 
 from cnnvis.core.files import safe_name
-from cnnvis.core.places import Places
+from cnnvis.core.places import HEADERS_FIRST, Places
+
+# One kind of file of each job.
+MADE = {
+    *("filters", "ordering", "saliency map", "gradient check", "importance table"),
+    *("page", "comparison page", "classes page"),
+}
 
 
 def image_files(tables, network, image):
-    """Return the files that the page of one image shows.
+    """Return the files of the page of one image.
 
     Parameters
     ----------
@@ -15,52 +25,64 @@ def image_files(tables, network, image):
 
     Returns
     -------
-    list of str
+    dict
+        ``shown``, all that the page shows, and ``made``, those of them that it waits for: lists
+        of str.
     """
     files = Places("results", network=network, image=image)
     convolutions = {
         layer: facts for layer, facts in tables["layers"][network].items() if facts["blob"]
     }
-    paths = [files("filters", layer=layer) for layer in convolutions]
+    kinds = [("filters", {"layer": layer}) for layer in convolutions]
     for layer, facts in convolutions.items():
-        paths += _layer_files(files, layer, facts, tables["orderings"])
+        kinds += _layer_kinds(layer, facts, tables["orderings"])
     layers = list(map(safe_name, tables["differentiated"][network]))
     for cls in tables["images"][image]["classes"]:
-        paths += _neuron_files(files, cls, layers, tables)
-    return list(map(str, paths))
+        kinds += _neuron_kinds(cls, layers, tables)
+    return _paths(files, kinds)
 
 
-def _layer_files(files, layer, facts, orderings):
-    paths = []
+def _paths(files, kinds):
+    shown = [(kind, str(files(kind, **parts))) for kind, parts in kinds]
+    return {
+        "shown": [path for _, path in shown],
+        "made": [path for kind, path in shown if kind in MADE],
+    }
+
+
+def _layer_kinds(layer, facts, orderings):
+    kinds = []
     for ordering in orderings:
         where = {"layer": layer, "ordering": ordering}
-        paths += [files("ordering", **where), files("grid", **where)]
+        kinds += [("ordering", where), ("grid", where)]
         if facts["volumes"]:
-            paths += files.volumes("volume", **where) + files.volumes("binary volume", **where)
+            kinds += _volumes("volume", where) + _volumes("binary volume", where)
     if facts["volumes"]:
-        paths.append(files("viewer", layer=layer))
+        kinds.append(("viewer", {"layer": layer}))
     for row in facts["slices"]["rows"]:
         where = {"layer": layer, "row": row}
-        paths += [files("slice clusters", k=k, **where) for k in facts["slices"]["k"]]
-        paths += [files("slice pca", **where), files("slice numbers", **where)]
-    return paths
+        kinds += [("slice clusters", {"k": k, **where}) for k in facts["slices"]["k"]]
+        kinds += [("slice pca", where), ("slice numbers", where)]
+    return kinds
 
 
-def _neuron_files(files, cls, layers, tables):
-    kinds = ["saliency picture", "saliency map", "data gradient"]
+def _neuron_kinds(cls, layers, tables):
+    names = ["saliency picture", "saliency map", "data gradient"]
     if tables["check"]["mode"] != "none":
-        kinds += ["gradient check", "gradient check picture"]
-    paths = [files(kind, cls=cls) for kind in kinds]
+        names += ["gradient check", "gradient check picture"]
+    kinds = [(name, {"cls": cls}) for name in names]
     for layer in layers:
         where = {"cls": cls, "layer": layer}
-        kinds = ("gradient picture", "importance table", "importance picture", "gradient viewer")
-        paths += [files(kind, **where) for kind in kinds]
-        paths += files.volumes("gradient volume", **where)
+        names = ("gradient picture", "importance table", "importance picture", "gradient viewer")
+        kinds += [(name, where) for name in names] + _volumes("gradient volume", where)
         for attribution in tables["attributions"]:
-            where["attribution"] = attribution
-            paths.append(files("attribution picture", **where))
-            paths += files.volumes("attribution volume", **where)
-    return paths
+            part = {"attribution": attribution, **where}
+            kinds += [("attribution picture", part), *_volumes("attribution volume", part)]
+    return kinds
+
+
+def _volumes(kind, where):
+    return [(kind, {"volume": suffix, **where}) for suffix in HEADERS_FIRST]
 
 
 def class_files(tables):
@@ -82,25 +104,30 @@ def class_files(tables):
 
 
 def index_files(tables):
-    """Return the files that ``results/index.html`` links and shows; see `image_files`."""
-    paths = []
+    """Return the files of ``results/index.html``, as `image_files` does for an image."""
+    shown, made = [], []
     for network in tables["networks"]:
-        files = Places("results", network=network)
-        for image in tables["pages"][network]:
-            paths += [files(kind, image=image) for kind in ("page", "picture", "prediction")]
-        for comparison, facts in tables["comparisons"][network].items():
-            paths.append(files("comparison page", comparison=comparison))
-            paths += [
-                files("comparison picture", comparison=comparison, layer=layer)
-                for layer in facts["layers"]
-            ]
-        if tables["classes"][network]:
-            paths.append(files("classes page"))
-        paths += [
-            files("class importance picture", collection=collection, layer=layer)
-            for collection, facts in tables["classes"][network].items()
+        paths = _paths(Places("results", network=network), _network_kinds(tables, network))
+        shown, made = shown + paths["shown"], made + paths["made"]
+    return {"shown": shown, "made": made}
+
+
+def _network_kinds(tables, network):
+    kinds = []
+    for image in tables["pages"][network]:
+        kinds += [(kind, {"image": image}) for kind in ("page", "picture", "prediction")]
+    for comparison, facts in tables["comparisons"][network].items():
+        kinds.append(("comparison page", {"comparison": comparison}))
+        kinds += [
+            ("comparison picture", {"comparison": comparison, "layer": layer})
             for layer in facts["layers"]
         ]
-        layers = tables["layers"][network]
-        paths += [files("filters", layer=layer) for layer, f in layers.items() if f["blob"]]
-    return list(map(str, paths))
+    collections = tables["classes"][network]
+    kinds += [("classes page", {})] if collections else []
+    kinds += [
+        ("class importance picture", {"collection": collection, "layer": layer})
+        for collection, facts in collections.items()
+        for layer in facts["layers"]
+    ]
+    layers = tables["layers"][network]
+    return kinds + [("filters", {"layer": layer}) for layer, f in layers.items() if f["blob"]]

@@ -38,7 +38,7 @@ def resolve(config, infos):
         - ``attributions``: [kind, ...]
         - ``check``: {``mode`` and its numbers}
         - ``comparisons``: {network: {comparison: {``neuron``, ``layers``, ``members``}}}
-        - ``pages``: {network: {image: [file its page shows, ...]}}
+        - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
         - ``shown``: {network: [image, ...]}
     """
     tables = {
@@ -134,7 +134,9 @@ def _volumes(volumes):
 
 def _pages(config, network, tables):
     return {
-        name: image_files(tables, network, name) if image["artefacts"] == "all" else []
+        name: image_files(tables, network, name)
+        if image["artefacts"] == "all"
+        else {"shown": [], "made": []}
         for name, image in config["images"].items()
         if network in networks_of(image, [network])
     }

@@ -1,7 +1,8 @@
-"""Weigh the filters of one layer for a class, and compare its images with other classes'."""
+"""Compute the importance of one layer's filters to a class, and compare it with other classes'."""
 
 from cnnvis.core.jobs import job
 from cnnvis.importance.class_importance import make_class_importance
+from cnnvis.inputs.image_sets import ImageSet
 
 with job(snakemake):
     make_class_importance(
@@ -10,9 +11,8 @@ with job(snakemake):
         snakemake.output.summary,
         snakemake.output.picture,
         layer=snakemake.params.layer,
-        cls=snakemake.params.cls,
-        collection=snakemake.wildcards.collection,
+        image_set=ImageSet(**snakemake.params.image_set),
         others=dict(zip(snakemake.params.others, snakemake.input.others, strict=True)),
         title=f"Importance of {snakemake.params.layer} of {snakemake.wildcards.network} for neuron "
-        f"{snakemake.params.cls} over {snakemake.wildcards.collection}",
+        f"{snakemake.params.image_set['cls']} over {snakemake.wildcards.collection}",
     )

@@ -1,24 +1,18 @@
-"""Average the gradients' norms over a collection, for all layers in one pass."""
+"""Average the gradients' norms over an image set, for all layers in one pass."""
 
 from cnnvis.core.jobs import job
+from cnnvis.engines.model import Model
 from cnnvis.importance.class_importance import make_class_sums
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
 
 with job(snakemake):
     make_class_sums(
-        snakemake.input.prototxt,
-        snakemake.input.weights,
+        Model(**snakemake.params.model),
+        Preprocessing(**snakemake.params.preprocessing),
+        ImageSet(**snakemake.params.image_set),
         snakemake.output[0],
-        name=snakemake.wildcards.collection,
-        path=snakemake.params.collection["path"],
-        cls=snakemake.params.collection["cls"],
-        limit=snakemake.params.collection["limit"],
         layers=snakemake.params.layers,
-        score=snakemake.params.score,
-        engine=snakemake.params.engine,
-        engine_options=snakemake.params.engine_options,
-        mean=snakemake.params.mean,
-        input_scale=snakemake.params.input_scale,
-        channel_order=snakemake.params.channel_order,
+        code=snakemake.params.code,
         threads=snakemake.threads,
-        surplus=snakemake.params.surplus,
     )

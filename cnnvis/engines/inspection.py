@@ -38,12 +38,15 @@ class NetworkInfo:
         ``{layer: shape of its weights}``.
     blobs : dict
         ``{blob: shape without the images' axis}``.
+    filters : dict
+        ``{layer: number of filters}`` of the layers whose filters can be pruned.
     """
 
     input_shape: tuple
     convolutions: dict
     layers_with_weights: dict
     blobs: dict
+    filters: dict
 
 
 def inspect(prototxt, input_shape=None):
@@ -67,6 +70,8 @@ def inspect(prototxt, input_shape=None):
 
 def describe(graph):
     """Return the `NetworkInfo` of a parsed network."""
+    from cnnvis.engines.numpy.change_propagation import writes_channels
+
     shapes, weights = graph.shapes(graph.inputs)
     convolutions = {}
     for node in graph.nodes:
@@ -79,4 +84,9 @@ def describe(graph):
         convolutions=convolutions,
         layers_with_weights={layer: arrays[0] for layer, arrays in weights.items()},
         blobs={blob: shapes[value][1:] for blob, value in graph.blobs.items()},
+        filters={
+            node.layer.name: weights[node.layer.name][0][0]
+            for node in graph.nodes
+            if writes_channels(node.layer) and not node.layer.param.inner_product_param.transpose
+        },
     )

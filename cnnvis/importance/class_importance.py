@@ -22,7 +22,7 @@ import numpy as np
 from cnnvis.core.arrays import check_finite, read_array, significant, write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
-from cnnvis.importance.filter_importance import filter_norms
+from cnnvis.gradients.norms import filter_norms
 from cnnvis.importance.streaming import (
     CHUNK,
     Accumulator,
@@ -77,15 +77,8 @@ def make_class_sums(
     shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
     with model.open(threads) as network:
         sums = ClassSums(network, model.score, image_set.cls, shapes)
-        skipped = stream(
-            image_set,
-            preprocessing,
-            sums,
-            checkpoint=checkpoint,
-            key=key,
-            chunk=chunk,
-            threads=threads,
-        )
+        options = {"checkpoint": checkpoint, "key": key, "chunk": chunk, "threads": threads}
+        skipped = stream(image_set, preprocessing, sums, **options)
     write_arrays(output, sums.averages(skipped))
     forget(checkpoint)
 

@@ -1,12 +1,14 @@
-"""The picture of a pruning: sweeps, costs to other classes, single filters, the study's table."""
+"""Draw what pruning does: sweeps, costs to other classes, single filters, the study's table."""
 
 import numpy as np
 
-from cnnvis.core.drawing import GREY, MARGIN, TITLE_ROOM, add_axes, new_page, save_figure, style
+from cnnvis.core.colours import BLUE, GREY, ORANGE
+from cnnvis.core.drawing import add_axes, new_page, save_figure, style
 from cnnvis.core.files import atomic
-from cnnvis.importance.pruning import sweep
+from cnnvis.core.painting import MARGIN, TITLE_ROOM
+from cnnvis.importance.pruning_table import sweep
 
-COLOURS = {"most": "#b5743b", "least": "#3b6fa0", "random": "0.45"}
+COLOURS = {"most": ORANGE, "least": BLUE, "random": "0.45"}
 NAMES = {"most": "most important first", "random": "at random", "least": "least important first"}
 OTHERS = ("#7a9a4f", "#8d5a97", "#c0504d", "#2a9d8f", "#a0843b", "#5b6770")
 WIDTH, GAP = 1180, 92
@@ -18,34 +20,28 @@ LEGEND = {"fontsize": 8, "labelcolor": GREY, "frameon": False, "loc": "upper lef
 LEGEND_LINE = 11
 
 
-def draw_pruning(picture, vector_picture, rows, means, found, *, title):
-    """Draw what removing filters does to a class and to others.
+def draw_pruning(pruning, picture, vector_picture, *, title):
+    """Draw what pruning does to a class and to others.
 
     Parameters
     ----------
+    pruning : cnnvis.importance.pruning_table.Pruning
     picture, vector_picture : str or Path
         PNG and SVG.
-    rows : list of dict
-        Of `cnnvis.importance.pruning.to_rows`.
-    means : ndarray, (filters,)
-        Importance.
-    found : dict
-        Of `cnnvis.importance.pruning.summarise`.
     title : str
     """
-    own = [row for row in rows if row["collection"] == found["collection"]]
     height = TITLE_ROOM + UPPER + GAP + LOWER + 56
     figure = new_page(WIDTH, height, title)
     left, half = MARGIN + 44, (WIDTH - 2 * MARGIN - 2 * 44 - 40) // 2
-    _draw_sweep(add_axes(figure, left, TITLE_ROOM + 22, half, UPPER - 22), own, found)
+    _draw_sweep(add_axes(figure, left, TITLE_ROOM + 22, half, UPPER - 22), pruning)
     place = (left + half + 84, TITLE_ROOM + 22, half, UPPER - 22)
-    _draw_others(add_axes(figure, *place), rows, found)
+    _draw_others(add_axes(figure, *place), pruning)
     top, third = TITLE_ROOM + UPPER + GAP, 282
-    _draw_single(add_axes(figure, left, top, third, LOWER), own, means)
-    _draw_thresholds(add_axes(figure, left + third + 80, top, third, LOWER), own)
+    _draw_single(add_axes(figure, left, top, third, LOWER), pruning)
+    _draw_thresholds(add_axes(figure, left + third + 80, top, third, LOWER), pruning)
     start = left + 2 * third + 80 + 44
-    _draw_table(add_axes(figure, start, top, WIDTH - MARGIN - start, LOWER), found)
-    save_figure(figure, picture, _caption(found))
+    _draw_table(add_axes(figure, start, top, WIDTH - MARGIN - start, LOWER), pruning.summary)
+    save_figure(figure, picture, _caption(pruning.summary))
     _save_vector(figure, vector_picture, title)
 
 
@@ -58,19 +54,20 @@ def _save_vector(figure, path, title):
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Title": title})
 
 
-def before(rows):
-    """Return the row of a collection's errors with all filters."""
-    return next(row for row in rows if row["removal"] == "none")
+def _before(rows, value="error_top1"):
+    """Return what an image set's errors are with all filters."""
+    return next(row[value] for row in rows if row["removal"] == "none")
 
 
 def _heading(axes, text):
     axes.set_title(text, fontsize=9, loc="left", color="0.2", pad=8)
 
 
-def _draw_sweep(axes, own, found):
+def _draw_sweep(axes, pruning):
+    own = pruning.own
     for kind in ("random", "least", "most"):
         for value, line in (("error_top1", "-"), ("error_top5", ":")):
-            points = {0: [before(own)[value]], **sweep(own, kind, value)}
+            points = {0: [_before(own, value)], **sweep(own, kind, value)}
             counts, errors = list(points), [np.array(point) * 100 for point in points.values()]
             mean = [error.mean() for error in errors]
             label = NAMES[kind] if line == "-" else None
@@ -81,11 +78,11 @@ def _draw_sweep(axes, own, found):
                 low, high = [e.min() for e in errors], [e.max() for e in errors]
                 axes.fill_between(counts, low, high, color=COLOURS[kind], alpha=0.2, linewidth=0)
     _mark_before(axes, own)
-    axes.set_xlim(0, found["filters"])
+    axes.set_xlim(0, len(pruning.order))
     _set_percent(axes, legend_lines=1)
     axes.legend(**LEGEND, ncols=3)
-    _heading(axes, f"Errors on {found['collection']}: top-1, and top-5 dotted")
-    style(axes, f"filters of {found['layer']} removed", "images classified wrongly (%)")
+    _heading(axes, f"Errors on {pruning.image_set}: top-1, and top-5 dotted")
+    style(axes, f"filters of {pruning.layer} removed", "images classified wrongly (%)")
 
 
 def _set_percent(axes, legend_lines):
@@ -94,34 +91,35 @@ def _set_percent(axes, legend_lines):
 
 
 def _mark_before(axes, own):
-    axes.axhline(100 * before(own)["error_top1"], color="0.75", lw=1, zorder=0)
+    axes.axhline(100 * _before(own), color="0.75", lw=1, zorder=0)
 
 
-def _draw_others(axes, rows, found):
-    names = list(found["others"])
+def _draw_others(axes, pruning):
+    names = list(pruning.summary["others"])
     for name, colour in zip(names, OTHERS * len(names), strict=False):
-        theirs = [row for row in rows if row["collection"] == name]
+        rows = pruning.of(name)
         for kind, line in (("most", "-"), ("least", "--")):
-            points = {0: [before(theirs)["error_top1"]], **sweep(theirs, kind, "error_top1")}
+            points = {0: [_before(rows)], **sweep(rows, kind, "error_top1")}
             errors = [100 * point[0] for point in points.values()]
             label = f"{name}, {NAMES[kind]}"
             axes.plot(list(points), errors, line, color=colour, lw=1.4, label=label)
     if names:
         axes.legend(**LEGEND, ncols=2)
     else:
-        axes.text(0.5, 0.5, "no other collection", ha="center", color=GREY, fontsize=8)
-    axes.set_xlim(0, found["filters"])
+        axes.text(0.5, 0.5, "no other image set", ha="center", color=GREY, fontsize=8)
+    axes.set_xlim(0, len(pruning.order))
     _set_percent(axes, legend_lines=len(names))
-    _heading(axes, f"What that costs other classes (order of {found['collection']})")
-    style(axes, f"filters of {found['layer']} removed", "top-1 errors (%)")
+    _heading(axes, f"The effect on other classes (order of {pruning.image_set})")
+    style(axes, f"filters of {pruning.layer} removed", "top-1 errors (%)")
 
 
-def _draw_single(axes, own, means):
+def _draw_single(axes, pruning):
+    own, means = pruning.own, pruning.means
     single = [row for row in own if row["removal"] == "single"]
     errors = np.array([100 * row["error_top1"] for row in single])
-    axes.scatter(means[[row["filter"] for row in single]], errors, s=14, color="#3b6fa0", alpha=0.7)
+    axes.scatter(means[[row["filter"] for row in single]], errors, s=14, color=BLUE, alpha=0.7)
     _mark_before(axes, own)
-    apart = np.abs(errors - 100 * before(own)["error_top1"])
+    apart = np.abs(errors - 100 * _before(own))
     for place in (place for place in np.argsort(-apart, kind="stable")[:3] if apart[place]):
         index = single[place]["filter"]
         spot = (means[index], errors[place])
@@ -129,49 +127,44 @@ def _draw_single(axes, own, means):
     axes.set_xlim(left=0)
     low, high = axes.get_ylim()
     axes.set_ylim(max(LIMITS[0], low - 1), max(high, low + 5))
-    _heading(axes, "Each filter alone removed")
+    _heading(axes, "Each filter removed alone")
     style(axes, "importance of the filter", "top-1 errors (%)")
 
 
-def _draw_thresholds(axes, own):
-    rows = [row for row in own if row["removal"] == "threshold"]
+def _draw_thresholds(axes, pruning):
+    rows = [row for row in pruning.own if row["removal"] == "threshold"]
     shares = [100 * row["threshold"] for row in rows]
     for value, line in (("error_top1", "-"), ("error_top5", ":")):
         errors = [100 * row[value] for row in rows]
         axes.plot(shares, errors, line, color=COLOURS["least"], lw=1.6, marker=".", ms=5)
-    told = None
-    for share, row in zip(shares, rows, strict=True):
-        if row["removed"] == told:
-            continue
-        told = row["removed"]
-        spot = (share, 100 * row["error_top1"])
-        text = str(row["removed"])
-        axes.annotate(
-            text, spot, (0, 5), textcoords="offset points", ha="center", fontsize=7, color=GREY
-        )
-    _mark_before(axes, own)
+    labels = {row["removed"]: place for place, row in reversed(list(enumerate(rows)))}
+    for removed, place in labels.items():
+        spot = (shares[place], 100 * rows[place]["error_top1"])
+        text = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": GREY}
+        axes.annotate(str(removed), spot, (0, 5), **text)
+    _mark_before(axes, pruning.own)
     axes.set_xlim(0, 100)
     _set_percent(axes, legend_lines=1)
     _heading(axes, "All filters below a threshold removed")
     style(axes, "threshold (% of the largest importance)", "images classified wrongly (%)")
 
 
-def _draw_table(axes, found):
+def _draw_table(axes, summary):
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    _heading(axes, f"The study's table: {found['collection']}")
+    _heading(axes, f"The study's table: {summary['collection']}")
     names = {"before": "nothing", "least": "least important", "most": "most important"}
     lines = [("removed", "top-1", "top-5", "probability")]
     for case, name in names.items():
-        entry = found["table"][case]
+        entry = summary["table"][case]
         label = name if entry["filter"] is None else f"{name} ({entry['filter']})"
         errors = (_percent(entry[key]) for key in ("error_top1", "error_top5"))
         lines.append((label, *errors, f"{entry['probability']:.3f}"))
     _write_lines(axes, lines, 0.93)
     lines = [("top-1 errors without", "nothing", "least", "most")]
-    for name, cases in list(found["others"].items())[:MOST_OTHERS]:
+    for name, cases in list(summary["others"].items())[:MOST_OTHERS]:
         lines.append((name, *(_percent(cases[case]["error_top1"]) for case in names)))
-    if found["others"]:
+    if summary["others"]:
         _write_lines(axes, lines, 0.4)
 
 
@@ -189,15 +182,15 @@ def _write_lines(axes, lines, top):
     axes.axhline(top - 0.053, color="0.8", lw=0.8)
 
 
-def _caption(found):
+def _caption(summary):
     how = {
         "weights_and_bias": "weights and bias set to zero",
         "weights": "weights set to zero, the bias kept",
-    }[found["zero"]]
+    }[summary["zero"]]
     return (
-        f"{found['sentence']} Filters of {found['layer']} are removed ({how}) in the order of "
-        f"their importance to class {found['cls']}, the mean norm of the gradients over the "
-        "collection. Top left: the band is between the best and the worst of the random orders, "
-        "the grey line the errors with all filters. Below, on the left, the filters that change "
-        "most are named; in the middle the numbers are how many filters go."
+        f"{summary['sentence']} Filters of {summary['layer']} are removed ({how}) in the order of "
+        f"their importance to class {summary['cls']}, the mean norm of the gradients over the "
+        "image set. Top left: the band lies between the best and the worst of the random orders; "
+        "the grey line marks the errors with all filters. Bottom left: the filters that change the "
+        "errors most are numbered. Bottom centre: the numbers are how many filters are removed."
     )

@@ -1,15 +1,17 @@
-"""Sums over a collection, kept after every chunk so that an interrupted run can go on.
+"""Streaming sums over an image set, checkpointed after every chunk.
 
-Of each image only what it adds to the sums stays: memory is the same at any length. Sums are in
-double precision and images are added one after the other, so that the size of the chunks shows in
-the rounding alone; a run that went on from a checkpoint has exactly the sums of one that did not
-have to.
+Of each image only what it adds to the sums is kept, so that memory does not grow with the set. Sums
+are in double precision and images are added one after the other, so that the size of the chunks
+only affects rounding. A run that was resumed from a checkpoint has exactly the sums of one that was
+not interrupted, whatever the number of threads that decode.
 """
 
 import hashlib
 import json
 import logging
 import zipfile
+from abc import ABC, abstractmethod
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +19,42 @@ import numpy as np
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.progress import Progress
-from cnnvis.inputs.image_sets import fingerprint, read_chunks
+
+CHUNK = 32
+"""Images per chunk: what an interruption costs at most, and what is in memory at once."""
 
 
-def sum_over(images, prepare, step, sums, *, name, chunk, checkpoint, key, threads=None):
-    """Add every image of a collection to sums, from where an interrupted run ended.
+class Accumulator(ABC):
+    """Sums to which batches of images are added.
+
+    Attributes
+    ----------
+    sums : dict of str to ndarray
+        Float64 or int64, zeros at first; changed in place.
+    """
+
+    sums: dict
+
+    @abstractmethod
+    def add(self, inputs):
+        """Add a batch of images, (N, C, H, W), to the sums."""
+
+
+def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUNK, threads=None):
+    """Add every image of a set to an accumulator, from where an interrupted run ended.
 
     Parameters
     ----------
-    images : list of str
-    prepare : callable
-        From a path to an input.
-    step : callable
-        ``step(inputs)`` adds a batch (N, C, H, W) to `sums`, in place.
-    sums : dict of str to ndarray
-        Float64 or int64, zeros.
-    name : str
-        The collection's.
+    image_set : cnnvis.inputs.image_sets.ImageSet
+    preprocessing : cnnvis.inputs.images.Preprocessing
+    accumulator : Accumulator
+    checkpoint : str or Path
+        The file that holds the sums after every chunk; `forget` removes it once the results are
+        written.
+    key : str
+        Of `checkpoint_key`. A checkpoint with another key is not used.
     chunk : int
         Images per batch.
-    checkpoint : str or Path
-        Where the sums are kept after every chunk; `forget` removes it once the results are
-        written. One that was made with another `key` is not used.
-    key : str
-        A digest of everything the sums depend on.
     threads : int, optional
         How many decode.
 
@@ -54,66 +68,78 @@ def sum_over(images, prepare, step, sums, *, name, chunk, checkpoint, key, threa
     UserError
         If no image can be read.
     """
-    position, skipped = _resume(Path(checkpoint), key, sums, name)
-    with Progress(name, len(images), done=position) as progress:
-        for part in read_chunks(images, prepare, chunk, threads, position):
+    name, total = image_set.name, len(image_set.images)
+    done, skipped = _resume(checkpoint, key, accumulator.sums, name)
+    with Progress(name, total, done=done) as progress:
+        progress.add(0, skipped=len(skipped))
+        for part in image_set.chunks(preprocessing, chunk, threads, done):
             if part.images:
-                step(part.inputs)
+                accumulator.add(part.inputs)
+            done += part.size
             skipped += part.skipped
-            _keep(checkpoint, key, part.stop, skipped, sums)
-            progress.update(part.stop, len(skipped))
-    if len(skipped) == len(images):
+            _save(checkpoint, key, accumulator.sums, done, skipped)
+            progress.add(part.size, skipped=len(part.skipped))
+    if len(skipped) == total:
         raise UserError(
-            f"collection {name}: none of its {len(images)} images can be used; the first: "
+            f"collection {name}: none of its {total} images can be used; the first: "
             f"{skipped[0]['reason']}"
         )
     return skipped
 
 
 def _resume(checkpoint, key, sums, name):
-    """Fill `sums` from a checkpoint that fits; return how far it is, and what was skipped."""
+    """Fill `sums` from a checkpoint; return how many images it covers, and those skipped."""
     try:
-        with np.load(checkpoint, allow_pickle=False) as kept:
-            state = json.loads(str(kept["state"]))
+        with np.load(checkpoint, allow_pickle=False) as archive:
+            state = json.loads(str(archive["state"]))
             if state["key"] != key:
-                logging.info("%s: the checkpoint is of another run and is not used", name)
+                logging.info("%s: the checkpoint belongs to another run and is not used", name)
                 return 0, []
-            found = {entry: kept[f"sum/{entry}"] for entry in sums}
+            saved = {entry: archive[f"sum/{entry}"] for entry in sums}
     except FileNotFoundError:
         return 0, []
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         logging.info("%s: the checkpoint cannot be read and is not used", name)
         return 0, []
-    for entry, array in found.items():
+    for entry, array in saved.items():
         sums[entry][...] = array
-    logging.info("%s: resumed after %d images", name, state["position"])
-    return state["position"], state["skipped"]
+    logging.info("%s: resuming after %d images", name, state["done"])
+    return state["done"], state["skipped"]
 
 
-def _keep(checkpoint, key, position, skipped, sums):
-    state = json.dumps({"key": key, "position": position, "skipped": skipped})
+def _save(checkpoint, key, sums, done, skipped):
+    state = json.dumps({"key": key, "done": done, "skipped": skipped})
     arrays = {f"sum/{entry}": array for entry, array in sums.items()}
     write_arrays(checkpoint, {"state": np.array(state), **arrays})
 
 
 def checkpoint_of(output, name=""):
-    """Return where the sums of a job are kept until its `output` is written."""
+    """Return the path of a job's checkpoint, beside its `output` and hidden."""
     output = Path(output)
     return output.with_name(f".{output.name}{f'.{name}' if name else ''}.partial.npz")
 
 
 def forget(*checkpoints):
-    """Remove checkpoints of a run that is finished."""
+    """Remove the checkpoints of a run whose results are written."""
     for checkpoint in checkpoints:
         Path(checkpoint).unlink(missing_ok=True)
 
 
-def digest_of(images, *values, files=()):
-    """Return a digest of images, of values and of the contents of files: a checkpoint's key."""
-    total = hashlib.sha256(fingerprint(images).encode())
-    for value in values:
-        total.update(f"\0{json.dumps(value, sort_keys=True, default=repr)}".encode())
-    for file in files:
-        with open(file, "rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
+def checkpoint_key(model, preprocessing, image_set, *values):
+    """Return a digest of everything that sums over an image set depend on.
+
+    Parameters
+    ----------
+    model : cnnvis.engines.model.Model
+    preprocessing : cnnvis.inputs.images.Preprocessing
+    image_set : cnnvis.inputs.image_sets.ImageSet
+    *values
+        What else they depend on: layers, the size of the chunks, the digest of the code....
+        Not the number of threads: a run may be resumed with another one.
+    """
+    values = [image_set.fingerprint, image_set.cls, asdict(preprocessing), model.key(), *values]
+    total = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+    for path in [model.prototxt, model.weights, *preprocessing.files()]:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

@@ -1,17 +1,16 @@
-"""Folders of images of one class: listed, and decoded ahead of the computing.
+"""Sets of images of one class: list them, and decode them in background threads.
 
-A collection's images are what its path names:
+The images of a set are what its path names:
 
 - a folder: every image file in it and in its subfolders (all of one class; `cls` says which);
-- a text file: one image per line, relative to the file's own folder; blank lines and those that
-  begin with # are skipped. In Caffe's own lists, ``path label``, the lines of `cls` are taken;
-- a list of the above, of image files and of patterns (``photos/**/*.jpg``), one after the other.
+- a text file: one image per line, relative to the folder of the file; blank lines and those that
+  begin with # are skipped. Of Caffe's own lists, ``path label``, the lines of `cls` are taken;
+- a list of the above, of image files and of patterns (``photos/**/*.jpg``), in this order.
 
-Image files are known by their suffix (`SUFFIXES`, in any case); names that begin with a dot are
-not looked at. Links are followed, and each folder is entered once, so that a link to a folder
-above ends nowhere. The order is that of the names, compared character by character, folder by
-folder; a file named twice is taken once; `limit` takes the first ones. 100,000 files are listed
-in about a second.
+Image files are recognised by their suffix (`SUFFIXES`, in any case); names that begin with a dot
+are skipped. Links are followed, and each folder is entered once, so that a link to a parent folder
+does no harm. Images are sorted by name, character by character, folder by folder; a file that is
+named twice is taken once; `limit` takes the first ones. 100,000 files are listed in about a second.
 """
 
 import glob
@@ -22,19 +21,19 @@ import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, first_line
+from cnnvis.core.arrays import first_line
 from cnnvis.core.errors import UserError
-from cnnvis.inputs.images import preprocess, read_image, read_mean
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".jfif", ".jpe")
 SUFFIXES += (".pbm", ".pgm", ".ppm", ".pnm")
 CAFFE_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<cls>\d+)")
-# Chunks that are decoded or waiting to be computed with: they bound the memory.
+# Chunks that are decoded or wait for the network: they bound the memory.
 AHEAD = 2
 # ASSUME: more decoders than this only take processors from the network, which needs ten times
 # the time of decoding a photograph.
@@ -42,49 +41,131 @@ DECODERS = 4
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """How an image file becomes a network's input: the same steps as for one image.
+class ImageSet:
+    """Images of one class, of which only sums are kept.
 
     Attributes
     ----------
-    shape : tuple of int
-        (C, H, W).
-    mean : ndarray
-        Of `cnnvis.inputs.images.read_mean`.
-    input_scale : float
-    channel_order : {"BGR", "RGB"}
+    name : str
+        The key of the configuration's ``collections``.
+    path : str, Path or list of them
+        Where the images are, see the module.
+    cls : int
+        The class of all of them. Of a list in Caffe's format, its lines are taken.
+    limit : int or None
+        How many images, at most.
     """
 
-    shape: tuple
-    mean: np.ndarray
-    input_scale: float = 1.0
-    channel_order: str = "BGR"
+    name: str
+    path: str | list
+    cls: int
+    limit: int | None = None
 
-    def __call__(self, path):
-        """Return the input, float32 (C, H, W), of one image file."""
-        image = read_image(path, self.shape[0])
-        values = preprocess(image, self.shape, self.mean, self.input_scale, self.channel_order)
-        check_finite(values, f"{path}: preprocessed input")
-        return values
+    @cached_property
+    def images(self):
+        """The paths of the images, a list of str.
+
+        Raises
+        ------
+        UserError
+            If the path does not exist or holds no image.
+        """
+        return list_images(self.path, self.cls, self.limit)
+
+    @cached_property
+    def fingerprint(self):
+        """A digest of the images' names, sizes and times of change."""
+        return fingerprint(self.images)
+
+    def chunks(self, preprocessing, size, threads=None, start=0):
+        """Yield the images as inputs, chunk by chunk, while the next chunks are being decoded.
+
+        Parameters
+        ----------
+        preprocessing : callable
+            From a path to an input, float32 (C, H, W): a `cnnvis.inputs.images.Preprocessing`.
+            An image for which it raises a `UserError` is skipped.
+        size : int
+            Images per chunk.
+        threads : int, optional
+            How many decode; by default one per processor, at most `DECODERS`.
+        start : int
+            Where to begin in `images`.
+
+        Yields
+        ------
+        Chunk
+        """
+        threads = min(threads or len(os.sched_getaffinity(0)), DECODERS)
+        places = range(start, len(self.images), size)
+        parts = (self.images[place : place + size] for place in places)
+        waiting = deque()
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+
+            def submit(count):
+                for part in islice(parts, count):
+                    waiting.append((part, [pool.submit(preprocessing, image) for image in part]))
+
+            try:
+                submit(AHEAD)
+                while waiting:
+                    chunk = _gather(*waiting.popleft())
+                    submit(1)
+                    yield chunk
+            finally:
+                for _, futures in waiting:
+                    for future in futures:
+                        future.cancel()
 
 
-def prepare_for(network, *, mean, input_scale=1.0, channel_order="BGR"):
-    """Return the `Preparation` for an `cnnvis.engines.inspection.NetworkInfo`; `mean` as in `read_mean`."""
-    shape = tuple(network.input_shape)
-    return Preparation(shape, read_mean(mean, shape), input_scale, channel_order)
+@dataclass
+class Chunk:
+    """Some consecutive images of a set.
+
+    Attributes
+    ----------
+    images : list of str
+        Those that could be read.
+    inputs : ndarray of float32, (images, C, H, W)
+        None where there are none.
+    skipped : list of dict
+        ``image`` and ``reason`` of the others.
+    """
+
+    images: list
+    inputs: np.ndarray
+    skipped: list
+
+    @property
+    def size(self):
+        """How many images of the set it covers."""
+        return len(self.images) + len(self.skipped)
+
+
+def _gather(part, futures):
+    images, inputs, skipped = [], [], []
+    for image, future in zip(part, futures, strict=True):
+        try:
+            inputs.append(future.result())
+            images.append(image)
+        except UserError as error:
+            skipped.append({"image": image, "reason": first_line(error)})
+            logging.warning("skipped: %s", error)
+    futures.clear()  # They hold the inputs, which are copied below.
+    return Chunk(images, np.stack(inputs) if inputs else None, skipped)
 
 
 def list_images(path, cls=None, limit=None):
-    """Return the images of a collection, in their order.
+    """Return the images of a set, sorted.
 
     Parameters
     ----------
     path : str, Path or list of them
         See the module.
     cls : int, optional
-        Whose lines of a list in Caffe's format are taken; of all classes where None.
+        Whose lines of a list in Caffe's format are taken; by default those of all classes.
     limit : int, optional
-        How many, at most.
+        How many images, at most.
 
     Returns
     -------
@@ -95,29 +176,20 @@ def list_images(path, cls=None, limit=None):
     UserError
         If something named does not exist, or there is no image.
     """
-    entries = path if isinstance(path, list | tuple) else [path]
-    found = (image for entry in entries for image in _images_of(str(entry), cls))
-    images = list(islice(_once(found), limit))
+    entries = [str(entry) for entry in (path if isinstance(path, list | tuple) else [path])]
+    images = list(dict.fromkeys(image for entry in entries for image in _images_of(entry, cls)))
     if not images:
         of_class = f" of class {cls}" if cls is not None else ""
         raise UserError(
-            f"collection {', '.join(map(str, entries))}: holds no image{of_class}; expected files "
-            f"such as {', '.join(SUFFIXES[:4])}"
+            f"collection {', '.join(entries)}: holds no image{of_class}; expected files such as "
+            f"{', '.join(SUFFIXES[:4])}"
         )
-    return images
-
-
-def _once(names):
-    seen = set()
-    for name in names:
-        if name not in seen:
-            seen.add(name)
-            yield name
+    return images[:limit]
 
 
 def _images_of(entry, cls):
     if os.path.isdir(entry):
-        return _walk(entry, set())
+        return _walk(entry)
     if os.path.isfile(entry):
         return [entry] if _is_image(entry) else _read_list(entry, cls)
     matches = sorted(glob.glob(entry, recursive=True)) if glob.has_magic(entry) else []
@@ -125,37 +197,31 @@ def _images_of(entry, cls):
         raise UserError(
             f"collection {entry}: there is no such folder, file, or file that matches the pattern"
         )
-    return (image for match in matches for image in _matched(match))
-
-
-def _matched(match):
-    if os.path.isdir(match):
-        return []  # `**` matches folders too; their files are matched themselves.
-    return [match] if _is_image(match) else []
+    # `**` matches folders too; their files are matched themselves.
+    return [match for match in matches if _is_image(match) and not os.path.isdir(match)]
 
 
 def _is_image(path):
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
 
-def _walk(folder, entered):
-    """Yield the image files of a folder and of those in it, each entered once."""
-    try:
-        place = os.stat(folder)
-        if (place.st_dev, place.st_ino) in entered:
-            return
-        entered.add((place.st_dev, place.st_ino))
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"collection {folder}: cannot be read ({error.strerror})") from error
-    for entry in entries:
-        if entry.name.startswith("."):
+def _walk(folder):
+    """Return the image files of a folder and of those in it."""
+    entered, images = set(), []
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
             continue
-        if os.path.isdir(entry.path):  # Unlike entry.is_dir(), quiet about a link to itself.
-            yield from _walk(entry.path, entered)
-        elif _is_image(entry.name):
-            yield entry.path
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        visible = (name for name in files if name[0] != ".")
+        images += [os.path.join(place, name) for name in visible if _is_image(name)]
+    return sorted(images, key=lambda image: image.split(os.sep))
+
+
+def _refuse(error):
+    raise UserError(f"collection {error.filename}: cannot be read ({error.strerror})") from error
 
 
 def _read_list(path, cls):
@@ -163,7 +229,6 @@ def _read_list(path, cls):
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of images ({error})") from error
-    folder = os.path.dirname(path)
     for line in map(str.strip, lines):
         if not line or line.startswith("#"):
             continue
@@ -172,14 +237,11 @@ def _read_list(path, cls):
             if cls is not None and int(labelled["cls"]) != cls:
                 continue
             line = labelled["path"]
-        yield os.path.join(folder, line)
+        yield os.path.join(os.path.dirname(path), line)
 
 
 def fingerprint(images):
-    """Return a digest of the images' names, sizes and times of change: the params of a job.
-
-    Files that are missing count as such.
-    """
+    """Return a digest of the names, sizes and times of change of files, which may be missing."""
     total = hashlib.sha256()
     for image in images:
         try:
@@ -188,84 +250,6 @@ def fingerprint(images):
         except OSError:
             total.update(f"{image}\0missing\0".encode())
     return total.hexdigest()[:16]
-
-
-@dataclass
-class Chunk:
-    """Some images of a collection.
-
-    Attributes
-    ----------
-    images : list of str
-        Those that could be read.
-    inputs : ndarray of float32, (images, C, H, W)
-        None where there are none.
-    skipped : list of dict
-        ``image`` and ``reason`` of the others.
-    stop : int
-        How many of the collection's images are behind its end.
-    """
-
-    images: list
-    inputs: np.ndarray
-    skipped: list
-    stop: int
-
-
-def read_chunks(images, prepare, size, threads=None, start=0):
-    """Yield the chunks of a collection while the next ones are being decoded.
-
-    Parameters
-    ----------
-    images : list of str
-    prepare : callable
-        From a path to an input; a `UserError` means that the image is skipped.
-    size : int
-        Images per chunk.
-    threads : int, optional
-        How many decode; by default one per processor, at most `DECODERS`.
-    start : int
-        The first image.
-
-    Yields
-    ------
-    Chunk
-    """
-    threads = min(threads or len(os.sched_getaffinity(0)), DECODERS)
-    places = iter(range(start, len(images), size))
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting = deque()
-
-        def submit(place):
-            part = images[place : place + size]
-            waiting.append((part, [pool.submit(prepare, image) for image in part], place))
-
-        try:
-            for place in islice(places, AHEAD):
-                submit(place)
-            while waiting:
-                part, futures, place = waiting.popleft()
-                chunk = _gather(part, futures, place + len(part))
-                for following in islice(places, 1):
-                    submit(following)
-                yield chunk
-        finally:
-            for _, futures, _ in waiting:
-                for future in futures:
-                    future.cancel()
-
-
-def _gather(part, futures, stop):
-    images, inputs, skipped = [], [], []
-    for image, future in zip(part, futures, strict=True):
-        try:
-            inputs.append(future.result())
-            images.append(image)
-        except UserError as error:
-            skipped.append({"image": image, "reason": first_line(error)})
-            logging.warning("skipped: %s", error)
-    futures.clear()
-    return Chunk(images, np.stack(inputs) if inputs else None, skipped, stop)
 
 
 def write_crops(photograph, crops, folder):
@@ -277,7 +261,7 @@ def write_crops(photograph, crops, folder):
         In [0, 1], from 8-bit pixels.
     crops : list of [top, left, height, width]
     folder : str or Path
-        Becomes a folder of ``crop-0000.png`` and so on, whole or not at all.
+        It will hold ``crop-0000.png`` and so on; it is replaced as a whole.
     """
     import shutil
     import tempfile
@@ -288,11 +272,11 @@ def write_crops(photograph, crops, folder):
     folder.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.rint(np.asarray(photograph, np.float64) * 255).astype(np.uint8)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "crops"
-        made.mkdir()
+        unfinished = Path(temporary) / "crops"
+        unfinished.mkdir()
         for number, (top, left, height, width) in enumerate(crops):
             part = pixels[top : top + height, left : left + width]
-            Image.fromarray(part).save(made / f"crop-{number:04d}.png")
+            Image.fromarray(part).save(unfinished / f"crop-{number:04d}.png")
         if folder.exists():
             shutil.rmtree(folder)
-        made.rename(folder)
+        unfinished.rename(folder)

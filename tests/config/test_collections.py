@@ -1,4 +1,4 @@
-"""What a configuration may say of collections, and what the workflow looks up of them."""
+"""Image sets, class importance and pruning in a configuration: mistakes, and tables."""
 
 import os
 
@@ -47,15 +47,27 @@ def test_what_is_right_is_no_mistake(infos, folder):
     ("collections", "config", "words"),
     [
         ({"x": {"path": "/nowhere", "cls": 0}}, {}, ["collections.x.path", "no such folder"]),
-        ({"x": {"path": "photonet:mon", "cls": 0}}, {}, ["no photograph 'mon'", "moon"]),
+        (
+            {"x": {"path": "photonet:mon", "cls": 0}},
+            {},
+            ["'mon' is not one of the photographs", "moon"],
+        ),
         ({"x": {"path": "photonet:cat", "cls": 10}}, {}, ["cls: 10 is outside fc8 of thin", "9"]),
         (
             {"x": {"path": "photonet:cat", "cls": 0, "networks": ["thim"]}},
             {},
             ["'thim' is not one of the networks", "thin"],
         ),
-        ({}, {"class_importance": {"layers": {"thin": ["pool1"]}}}, ["'pool1' is no layer with"]),
-        ({}, {"pruning": {"layers": {"thin": ["conv9"]}}}, ["'conv9' is no layer", "conv1"]),
+        (
+            {},
+            {"class_importance": {"layers": {"thin": ["pool1"]}}},
+            ["class_importance.layers: thin has no layer with weights named 'pool1'"],
+        ),
+        (
+            {},
+            {"pruning": {"layers": {"thin": ["conv9"]}}},
+            ["thin has no layer that can be pruned named 'conv9'", "conv1"],
+        ),
         (
             {"x": {"path": "photonet:cat", "cls": 0}},
             {"pruning": {"collections": ["y"]}},
@@ -78,7 +90,37 @@ def test_mistakes_are_named_in_one_line_each(infos, collections, config, words):
 
 def test_a_network_must_not_take_the_folder_of_the_collections(infos):
     (line,) = mistakes(infos, {}, ["thin", "collections"])
-    assert "'collections' is a folder of the results" in line
+    assert "'collections' is reserved for a results folder" in line
+
+
+def test_a_deconvolution_has_no_filters_to_prune(tmp_path):
+    """The first axis of its weights counts its inputs: here 3, of which it makes 5 feature maps."""
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
+        'layer { name: "up" type: "Deconvolution" bottom: "data" top: "up"\n'
+        "  convolution_param { num_output: 5 kernel_size: 2 } }\n"
+        'layer { name: "conv" type: "Convolution" bottom: "up" top: "conv"\n'
+        "  convolution_param { num_output: 4 kernel_size: 9 } }\n"
+    )
+    info = inspect(tmp_path / "net.prototxt")
+    assert info.filters == {"conv": 4}
+    config = {
+        "networks": {"net": {"score": "conv"}},
+        "collections": {"x": {"path": "photonet:cat", "cls": 0}},
+        "pruning": {"steps": [4]},
+    }
+
+    def lines():
+        return list(check_collections(config, {"networks": ["net"]}, {"net": info}))
+
+    # By default the first convolution that can be pruned, of which the steps are checked.
+    assert lines() == []
+    assert resolve_collections(config, {"net": info})["classes"]["net"]["x"]["pruned"] == ["conv"]
+    config["pruning"]["steps"] = [5]
+    assert lines() == ["pruning.steps: 5 is more than the 4 filters of conv in net"]
+    config["pruning"] = {"layers": ["up"], "steps": [3]}
+    (line,) = lines()
+    assert "pruning.layers: net has no layer that can be pruned named 'up'" in line
 
 
 def test_tables(infos, folder):
@@ -90,22 +132,32 @@ def test_tables(infos, folder):
         "gradients": {"layers": {"thin": ["conv2"]}},
         "pruning": {"layers": {"thin": ["conv1", "conv2"]}, "collections": ["moons"]},
     }
-    found = resolve_collections(config, infos)
-    cats, moons = found["collections"]["cats"], found["collections"]["moons"]
-    assert (cats["path"], cats["limit"], cats["made"], cats["label"]) == (str(folder), 2, [], None)
-    assert moons["path"] == "results/collections/moons" and moons["made"] == [moons["path"]]
-    assert (moons["label"], moons["limit"], moons["images"]) == ("moon", 200, None)
-    assert found["summed"]["thin"] == ["conv2", "conv1"]
-    assert found["classes"]["thin"]["moons"] == {
+    tables = resolve_collections(config, infos)
+    cats, moons = tables["collections"]["cats"], tables["collections"]["moons"]
+    assert cats["image_set"] == {"name": "cats", "path": str(folder), "cls": 1, "limit": 2}
+    assert (cats["folders"], cats["label"]) == ([], None)
+    assert moons == {
+        "image_set": {
+            "name": "moons",
+            "path": "results/collections/moons",
+            "cls": 10,
+            "limit": 200,
+        },
+        "images": None,
+        "label": "moon",
+        "limit": 200,
+        "folders": ["results/collections/moons"],
+    }
+    assert tables["summed"]["thin"] == ["conv2", "conv1"]
+    assert tables["classes"]["thin"]["moons"] == {
         "layers": ["conv2"],
         "pruned": ["conv1", "conv2"],
         "others": ["cats"],
-        "counted": {"cats": cats, "moons": moons},
-        "made": ["results/collections/moons"],
+        "image_sets": [moons["image_set"], cats["image_set"]],
+        "images": [None, cats["images"]],
+        "folders": ["results/collections/moons"],
     }
-    assert found["class_places"]["thin"]["pruning"] == [("moons", "conv1"), ("moons", "conv2")]
-    assert list(found["classes"]["thinner"]) == ["cats"]
-    assert ("thinner", "cats", "conv1") in found["class_pictures"]
+    assert list(tables["classes"]["thinner"]) == ["cats"]
     os.utime(folder / "1.png", (1, 1))
     assert resolve_collections(config, infos)["collections"]["cats"]["images"] != cats["images"]
     os.utime(folder / "2.png", (1, 1))  # Beyond the limit: nothing depends on it.

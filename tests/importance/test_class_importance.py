@@ -8,28 +8,27 @@ import pytest
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
 
-import cnnvis
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
-from cnnvis.engines.inspection import inspect
+from cnnvis.engines.model import Model
 from cnnvis.importance.class_importance import (
-    add_norms,
+    ClassImportance,
+    ClassSums,
     agreement,
     class_order,
-    empty_sums,
-    finish,
     make_class_importance,
     make_class_sums,
-    read_class,
     sentence,
     unit,
 )
-from cnnvis.inputs.image_sets import list_images, prepare_for
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
 from tests.engines.goldens import GOLDENS
 from tests.tiny_network import write_network
 
 THIN = GOLDENS / "caffenet_thin.prototxt"
-MEAN = [104.0, 117.0, 123.0]
+MODEL = Model(str(THIN), str(THIN.with_suffix(".caffemodel")), "fc8")
+PREPROCESSING = Preprocessing(MODEL.info.input_shape, [104.0, 117.0, 123.0])
 LAYERS = ["conv1", "conv2", "fc6"]
 
 
@@ -43,30 +42,18 @@ def write_images(folder, count, seed, size=(40, 50)):
     return folder
 
 
-def make(folder, output, cls=1, layers=LAYERS, prototxt=THIN, weights=None, mean=MEAN, **options):
-    make_class_sums(
-        prototxt,
-        weights or THIN.with_suffix(".caffemodel"),
-        output,
-        name="cats",
-        path=folder,
-        cls=cls,
-        layers=layers,
-        score=options.pop("score", "fc8"),
-        engine="numpy",
-        mean=mean,
-        **options,
-    )
+def make(folder, output, cls=1, layers=LAYERS, model=MODEL, preprocessing=PREPROCESSING, **options):
+    image_set = ImageSet("cats", folder, cls)
+    make_class_sums(model, preprocessing, image_set, output, layers=layers, **options)
     return output
 
 
 def profiles(folder, cls, layer):
     """Return the norms (images, filters) and the gradients, one image after the other."""
-    prepare = prepare_for(inspect(THIN), mean=MEAN)
-    with cnnvis.open_network(THIN, THIN.with_suffix(".caffemodel")) as network:
+    with MODEL.open() as network:
         gradients = [
-            network.weight_gradient(prepare(image)[None], "fc8", cls, [layer])[layer][0]
-            for image in list_images(folder)
+            network.weight_gradient(PREPROCESSING(image)[None], "fc8", cls, [layer])[layer][0]
+            for image in ImageSet("cats", folder, cls).images
         ]
     gradients = np.array(gradients, np.float64)
     flat = gradients.reshape(*gradients.shape[:2], -1)
@@ -88,21 +75,26 @@ def made(folders):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_means_and_spreads_are_those_of_the_images(folders, made, layer):
     norms, gradients = profiles(folders[0], 1, layer)
-    found = read_class(made[0], layer)
-    assert found["images"] == 5 and found["skipped"] == []
-    np.testing.assert_allclose(found["mean"], norms.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(found["std"], norms.std(axis=0), rtol=1e-3, atol=1e-7)
+    importance = ClassImportance.read(made[0], layer)
+    assert importance.images == 5 and importance.skipped == []
+    np.testing.assert_allclose(importance.mean, norms.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(importance.std, norms.std(axis=0), rtol=1e-3, atol=1e-7)
     mean = gradients.mean(axis=0).reshape(norms.shape[1], -1)
-    np.testing.assert_allclose(found["norm_of_mean"], np.linalg.norm(mean, axis=1), rtol=1e-4)
+    np.testing.assert_allclose(importance.norm_of_mean, np.linalg.norm(mean, axis=1), rtol=1e-4)
     explained = norms.mean(axis=0).var() / norms.var()
-    np.testing.assert_allclose(found["variance"], explained, rtol=1e-4)
+    np.testing.assert_allclose(importance.variance, explained, rtol=1e-4)
+
+
+def read(made, layer):
+    own, dogs = (ClassImportance.read(path, layer) for path in made)
+    return own, {"dogs": dogs}
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_agreement_is_the_mean_over_all_pairs_of_images(folders, made, layer):
     cats, _ = profiles(folders[0], 1, layer)
     dogs, _ = profiles(folders[1], 2, layer)
-    numbers = agreement(read_class(made[0], layer), {"dogs": read_class(made[1], layer)})
+    numbers = agreement(*read(made, layer))
     pairs = list(itertools.combinations(cats, 2))
     across = list(itertools.product(cats, dogs))
     assert numbers["pearson"] == pytest.approx(np.mean([pearsonr(*p)[0] for p in pairs]), rel=1e-4)
@@ -124,15 +116,14 @@ def test_importance_by_hand(tmp_path):
         tmp_path / "sums.npz",
         cls=0,
         layers=["conv1"],
-        prototxt=prototxt,
-        weights=weights,
-        mean=[128.0],
+        model=Model(str(prototxt), str(weights), "fc8"),
+        preprocessing=Preprocessing((1, 2, 2), [128.0]),
     )
-    found = read_class(made, "conv1")
-    np.testing.assert_allclose(found["mean"], [(40 + 2) / 2, 0], rtol=1e-5)
-    np.testing.assert_allclose(found["std"], [(40 - 2) / 2, 0], rtol=1e-5)
-    assert found["images"] == 2
-    assert found["skipped"] == [str(tmp_path / "images" / "c.png")]
+    importance = ClassImportance.read(made, "conv1")
+    np.testing.assert_allclose(importance.mean, [(40 + 2) / 2, 0], rtol=1e-5)
+    np.testing.assert_allclose(importance.std, [(40 - 2) / 2, 0], rtol=1e-5)
+    assert importance.images == 2
+    assert importance.skipped == [str(tmp_path / "images" / "c.png")]
     assert class_order(made, "conv1")[0].tolist() == [1, 0]
 
 
@@ -145,41 +136,67 @@ def test_the_size_of_chunks_does_not_matter(folders, made, tmp_path, chunk):
             np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-5)
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(folders, tmp_path, monkeypatch):
-    calls = []
+def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
+    folders, tmp_path, monkeypatch
+):
+    batches = []
 
     def gradients(network, batch, *rest):
-        calls.append(len(batch))
-        if len(calls) == 3:
+        batches.append(len(batch))
+        if len(batches) == 3:
             raise KeyboardInterrupt
         return original(network, batch, *rest)
 
-    kind = type(cnnvis.open_network(THIN, THIN.with_suffix(".caffemodel")))
+    with MODEL.open() as network:
+        kind = type(network)
     original = kind.weight_gradient
     whole = make(folders[0], tmp_path / "whole.npz", chunk=2)
     monkeypatch.setattr(kind, "weight_gradient", gradients)
     with pytest.raises(KeyboardInterrupt):
-        make(folders[0], tmp_path / "sums.npz", chunk=2)
+        make(folders[0], tmp_path / "sums.npz", chunk=2, threads=1)
     checkpoint = tmp_path / ".sums.npz.partial.npz"
     assert checkpoint.exists() and not (tmp_path / "sums.npz").exists()
-    calls += [None]
-    again = make(folders[0], tmp_path / "sums.npz", chunk=2)
+    again = make(folders[0], tmp_path / "sums.npz", chunk=2, threads=2)
     # One chunk of the two and a half is left.
-    assert calls == [2, 2, 1, None, 1]
+    assert batches == [2, 2, 1, 1]
     assert not checkpoint.exists()
-    assert again.read_bytes() == whole.read_bytes()
+    with np.load(again) as resumed, np.load(whole) as expected:
+        assert resumed.files == expected.files
+        for name in set(expected.files) - {"skipped"}:
+            np.testing.assert_allclose(resumed[name], expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_sums_of_other_code_are_not_resumed(folders, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cnnvis.importance.class_importance.ClassSums.averages", interrupt)
+        make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="old")
+    with np.load(tmp_path / ".sums.npz.partial.npz") as archive:
+        changed = {
+            name: array * 2 if array.dtype.kind == "f" else array for name, array in archive.items()
+        }
+    np.savez(tmp_path / ".sums.npz.partial.npz", **changed)
+    old = make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="new")
+    fresh = make(folders[0], tmp_path / "fresh.npz", layers=["conv1"])
+    assert old.read_bytes() == fresh.read_bytes()
+
+
+def averages(*profiles):
+    """Return the `ClassImportance` of a layer's profiles."""
+    sums = ClassSums(None, "fc8", 0, {"c": (len(profiles[0]), 1)})
+    for norms in profiles:
+        sums.add_profile("c", np.asarray(norms, float))
+        sums.sums["images"] += 1
+    arrays = sums.averages()
+    return ClassImportance(**{name.removeprefix("c/"): array for name, array in arrays.items()})
 
 
 def test_images_that_agree_and_classes_that_do_not():
-    sums, others = empty_sums({"c": (4, 1)}), empty_sums({"c": (4, 1)})
-    for scale in (1.0, 2.0, 5.0):
-        add_norms(sums, "c", scale * np.array([1.0, 2.0, 3.0, 10.0]))
-        add_norms(others, "c", scale * np.array([10.0, 9.0, 8.0, 1.0]))
-        for each in (sums, others):
-            each["images"] += 1
-    found = {name.removeprefix("c/"): array for name, array in finish(sums, []).items()}
-    other = {name.removeprefix("c/"): array for name, array in finish(others, []).items()}
-    numbers = agreement(found, {"dogs": other})
+    cats = averages(*(scale * np.array([1.0, 2.0, 3.0, 10.0]) for scale in (1, 2, 5)))
+    dogs = averages(*(scale * np.array([10.0, 9.0, 8.0, 1.0]) for scale in (1, 2, 5)))
+    numbers = agreement(cats, {"dogs": dogs})
     assert numbers["pearson"] == pytest.approx(1) and numbers["spearman"] == pytest.approx(1)
     # The images differ in scale, so their mean explains only a part.
     assert 0.1 < numbers["variance"] < 0.9
@@ -203,11 +220,8 @@ def test_the_sentence_says_what_importance_is_a_property_of(pearson, between, wo
 
 def test_a_flat_profile_has_no_direction():
     assert not unit(np.full(5, 0.1)).any() and not unit(np.zeros(3)).any()
-    sums = empty_sums({"c": (3, 1)})
-    add_norms(sums, "c", np.zeros(3))
-    sums["images"] += 1
-    found = {name.removeprefix("c/"): array for name, array in finish(sums, []).items()}
-    assert agreement(found, {"same": found}) == {
+    flat = averages(np.zeros(3))
+    assert agreement(flat, {"same": flat}) == {
         "pearson": None,
         "spearman": None,
         "variance": 0.0,
@@ -218,19 +232,19 @@ def test_a_flat_profile_has_no_direction():
 def test_table_summary_and_picture(made, tmp_path):
     outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.png")]
     others = {"dogs": made[1]}
-    options = {"layer": "conv2", "cls": 1, "collection": "cats", "title": "Cats"}
+    options = {"layer": "conv2", "image_set": ImageSet("cats", "", 1), "title": "Cats"}
     make_class_importance(made[0], *outputs, others=others, **options)
     rows = list(csv.DictReader(outputs[0].open()))
-    found = read_class(made[0], "conv2")
+    importance = ClassImportance.read(made[0], "conv2")
     assert [int(row["rank"]) for row in rows] == list(range(1, 25))
     assert sorted(int(row["filter"]) for row in rows) == list(range(24))
     for row in rows:
-        assert float(row["mean"]) == pytest.approx(found["mean"][int(row["filter"])], rel=1e-6)
+        assert float(row["mean"]) == pytest.approx(importance.mean[int(row["filter"])], rel=1e-6)
     assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
     assert np.all(np.diff([float(row["mean"]) for row in rows]) <= 0)
     summary = read_json(outputs[1])
     assert summary["images"] == 5 and summary["cls"] == 1
-    assert summary["agreement"] == agreement(found, {"dogs": read_class(made[1], "conv2")})
+    assert summary["agreement"] == agreement(*read(made, "conv2"))
     with Image.open(outputs[2]) as picture:
         assert "5 images of cats" in picture.info["Description"]
 
@@ -240,10 +254,9 @@ def test_table_summary_and_picture(made, tmp_path):
     [
         ({"cls": 10}, "class 10 is outside score blob 'fc8', which has 0 to 9"),
         ({"layers": ["pool1"]}, "layer 'pool1' has no weights"),
-        ({"score": "fc9"}, "score blob 'fc9' does not exist"),
     ],
 )
-def test_mistakes_are_said_in_one_line(folders, tmp_path, options, words):
+def test_mistakes_are_reported_in_one_line(folders, tmp_path, options, words):
     with pytest.raises(UserError, match=words) as error:
         make(folders[0], tmp_path / "sums.npz", **options)
     assert "\n" not in str(error.value)

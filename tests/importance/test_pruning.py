@@ -2,110 +2,80 @@
 
 import csv
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import cnnvis
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
 from cnnvis.engines.base import Engine
-from cnnvis.engines.inspection import inspect
+from cnnvis.engines.model import Model
 from cnnvis.importance.ablations import THRESHOLDS, Ablation, plan_ablations
 from cnnvis.importance.class_importance import make_class_sums
-from cnnvis.importance.pruning import COLUMNS, count_errors, count_higher, make_pruning, sweep
-from cnnvis.inputs.image_sets import list_images, prepare_for
+from cnnvis.importance.pruning import (
+    ErrorCounts,
+    PruningFiles,
+    PruningSettings,
+    count_higher,
+    make_pruning,
+)
+from cnnvis.importance.pruning_table import COLUMNS, sweep
+from cnnvis.importance.streaming import stream
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
 from tests.engines.goldens import GOLDENS
-from tests.importance.test_class_importance import MEAN, THIN, write_images
+from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 from tests.tiny_network import write_network
 
-WEIGHTS = THIN.with_suffix(".caffemodel")
 OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg")
-
-
-@pytest.fixture
-def thin():
-    with cnnvis.open_network(THIN, WEIGHTS) as network:
-        yield network
+SETTINGS = PruningSettings("conv1", steps=[1, 5, 16], random_seeds=2)
 
 
 @pytest.fixture(scope="module")
-def collections(tmp_path_factory):
+def image_sets(tmp_path_factory):
     root = tmp_path_factory.mktemp("collections")
-    return {
-        "cats": {"path": str(write_images(root / "cats", 7, 0)), "cls": 4},
-        "dogs": {"path": str(write_images(root / "dogs", 3, 1)), "cls": 2, "limit": 2},
-    }
+    return [
+        ImageSet("cats", str(write_images(root / "cats", 7, 0)), 4),
+        ImageSet("dogs", str(write_images(root / "dogs", 3, 1)), 2, limit=2),
+    ]
 
 
 @pytest.fixture(scope="module")
-def importance(collections):
-    from pathlib import Path
-
-    output = Path(collections["cats"]["path"]).parent / "cats.npz"
-    make_class_sums(
-        THIN,
-        WEIGHTS,
-        output,
-        name="cats",
-        path=collections["cats"]["path"],
-        cls=4,
-        layers=["conv1", "fc6"],
-        score="fc8",
-        engine="numpy",
-        mean=MEAN,
-    )
+def importance(image_sets, tmp_path_factory):
+    output = tmp_path_factory.mktemp("importance") / "cats.npz"
+    make_class_sums(MODEL, PREPROCESSING, image_sets[0], output, layers=["conv1", "fc6"])
     return output
 
 
-def prune(importance, collections, folder, **options):
-    outputs = [folder / name for name in OUTPUTS]
-    given = {
-        "collection": "cats",
-        "collections": collections,
-        "layer": "conv1",
-        "steps": [1, 5, 16],
-        "seeds": 2,
-        "score": "fc8",
-        "engine": "numpy",
-        "mean": MEAN,
-        "chunk": 3,
-        "title": "Pruning",
-    } | options
-    make_pruning(THIN, WEIGHTS, importance, *outputs, **given)
-    return outputs
+def prune(importance, image_sets, folder, settings=SETTINGS, model=MODEL, **options):
+    files = PruningFiles(*(folder / name for name in OUTPUTS))
+    options = {"title": "Pruning", "chunk": 3} | options
+    make_pruning(model, PREPROCESSING, image_sets, importance, files, settings, **options)
+    return files
 
 
 @pytest.mark.parametrize("chunk", [2, 50])
-def test_counts_are_those_of_images_one_by_one(thin, collections, tmp_path, chunk):
-    images = list_images(collections["cats"]["path"])
-    prepare = prepare_for(inspect(THIN), mean=MEAN)
-    removals = [Ablation("none", ()), Ablation("single", (1,)), Ablation("most", (0, 3, 5))]
-    found = count_errors(
-        thin,
-        images,
-        prepare,
-        removals,
-        cls=4,
-        layer="conv1",
-        score="fc8",
-        chunk=chunk,
-        checkpoint=tmp_path / "c.npz",
-        key="",
-    )
-    assert found["images"] == 7
-    for removal in removals:
-        top1, top5, probability = 0, 0, 0.0
-        for image in images:
-            batch = prepare(image)[None]
-            scores = Engine.scores_without(thin, batch, "conv1", [removal.filters], "fc8")[0, 0]
-            place = np.argsort(-scores, kind="stable").tolist().index(4)
-            top1, top5 = top1 + (place >= 1), top5 + (place >= 5)
-            powers = np.exp(scores - scores.max(), dtype=np.float64)
-            probability += powers[4] / powers.sum() / 7
-        assert found["counts"][removal.filters][:2] == (top1, top5)
-        assert found["counts"][removal.filters][2] == pytest.approx(probability, rel=1e-4)
+def test_counts_are_those_of_images_one_by_one(image_sets, tmp_path, chunk):
+    ablations = [Ablation("none", ()), Ablation("single", (1,)), Ablation("most", (0, 3, 5))]
+    with MODEL.open() as network:
+        errors = ErrorCounts(network, "fc8", image_sets[0], SETTINGS, ablations)
+        options = {"checkpoint": tmp_path / "c.npz", "key": "", "chunk": chunk}
+        stream(image_sets[0], PREPROCESSING, errors, **options)
+        for ablation, row in zip(ablations, errors.rows(), strict=True):
+            assert (row["images"], row["removed"]) == (7, len(ablation.filters))
+            top1, top5, probability = 0, 0, 0.0
+            for image in image_sets[0].images:
+                batch = PREPROCESSING(image)[None]
+                filters = [ablation.filters]
+                scores = Engine.scores_without(network, batch, "conv1", filters, "fc8")[0, 0]
+                place = np.argsort(-scores, kind="stable").tolist().index(4)
+                top1, top5 = top1 + (place >= 1), top5 + (place >= 5)
+                powers = np.exp(scores - scores.max(), dtype=np.float64)
+                probability += powers[4] / powers.sum() / 7
+            assert (row["error_top1"], row["error_top5"]) == (top1 / 7, top5 / 7)
+            assert row["probability"] == pytest.approx(probability, rel=1e-4)
 
 
 def test_of_equal_scores_the_lower_class_goes_first():
@@ -121,22 +91,15 @@ def test_errors_by_hand(tmp_path):
     (tmp_path / "images").mkdir()
     for name, pixels in (("a", [[138, 128], [128, 128]]), ("b", [[118, 128], [128, 128]])):
         Image.fromarray(np.array(pixels, np.uint8)).save(tmp_path / "images" / f"{name}.png")
-    with cnnvis.open_network(prototxt, weights) as network:
-        found = count_errors(
-            network,
-            list_images(tmp_path / "images"),
-            prepare_for(inspect(prototxt), mean=[128.0]),
-            [Ablation("none", ()), Ablation("single", (0,)), Ablation("single", (1,))],
-            cls=1,
-            layer="conv1",
-            score="fc8",
-            checkpoint=tmp_path / "c.npz",
-            key="",
-        )
+    images = ImageSet("images", tmp_path / "images", 1)
+    ablations = [Ablation("none", ()), Ablation("single", (0,)), Ablation("single", (1,))]
+    preprocessing = Preprocessing((1, 2, 2), [128.0])
+    with Model(str(prototxt), str(weights), "fc8").open() as network:
+        errors = ErrorCounts(network, "fc8", images, SETTINGS, ablations)
+        stream(images, preprocessing, errors, checkpoint=tmp_path / "c.npz", key="")
     # Image a scores (20, 0, -1), b (0, 10, -1). Without filter 0: (0, 0, -1) and (0, 10, -1);
     # without filter 1: (20, 0, -1) and (0, 0, -1), where class 0 goes first.
-    errors = {filters: counts[0] for filters, counts in found["counts"].items()}
-    assert errors == {(): 1, (0,): 1, (1,): 2}
+    assert [row["error_top1"] for row in errors.rows()] == [0.5, 0.5, 1]
 
 
 def test_removals_are_nested_and_follow_the_importance():
@@ -170,8 +133,8 @@ def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
     assert sizes[0] == 1 and sizes[-1] == count and sizes == sorted(set(sizes))
 
 
-def test_table_summary_and_pictures(importance, collections, tmp_path):
-    table, summary, png, svg = prune(importance, collections, tmp_path)
+def test_table_summary_and_pictures(importance, image_sets, tmp_path):
+    table, summary, png, svg = prune(importance, image_sets, tmp_path)
     rows = list(csv.DictReader(table.open()))
     assert tuple(rows[0]) == COLUMNS
     own = [row for row in rows if row["collection"] == "cats"]
@@ -198,36 +161,34 @@ def test_table_summary_and_pictures(importance, collections, tmp_path):
     assert "Of 7 images of cats" in found["sentence"]
     with Image.open(png) as picture:
         assert picture.info["Description"].startswith(found["sentence"])
-    assert "Each filter alone removed" in "".join(ElementTree.parse(svg).getroot().itertext())
+    assert "Each filter removed alone" in "".join(ElementTree.parse(svg).getroot().itertext())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
 
 
-def test_pictures_and_tables_are_the_same_for_the_same_numbers(importance, collections, tmp_path):
-    first = prune(importance, collections, tmp_path / "1", chunk=2)
-    second = prune(importance, collections, tmp_path / "2", chunk=2)
+def test_pictures_and_tables_are_the_same_for_the_same_numbers(importance, image_sets, tmp_path):
+    first = prune(importance, image_sets, tmp_path / "1", chunk=2)
+    second = prune(importance, image_sets, tmp_path / "2", chunk=2)
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(
-    importance, collections, tmp_path, monkeypatch
+def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
+    importance, image_sets, tmp_path, monkeypatch
 ):
-    from cnnvis.engines.numpy import changes
+    batches, original = [], ErrorCounts.add
 
-    whole = prune(importance, collections, tmp_path / "whole")
-    original, batches = changes.Base.__init__, []
-
-    def count(base, network, batch, *rest):
-        batches.append(len(batch))
+    def add(errors, inputs):
+        batches.append(len(inputs))
         if len(batches) == 3:
             raise KeyboardInterrupt
-        original(base, network, batch, *rest)
+        original(errors, inputs)
 
-    monkeypatch.setattr(changes.Base, "__init__", count)
+    whole = prune(importance, image_sets, tmp_path / "whole")
+    monkeypatch.setattr(ErrorCounts, "add", add)
     with pytest.raises(KeyboardInterrupt):
-        prune(importance, collections, tmp_path / "again")
+        prune(importance, image_sets, tmp_path / "again", threads=1)
     assert not (tmp_path / "again" / "p.csv").exists()
-    again = prune(importance, collections, tmp_path / "again")
+    again = prune(importance, image_sets, tmp_path / "again", threads=2)
     # Two chunks of cats were done; the third of one image and the two dogs were not.
     assert batches == [3, 3, 1, 1, 2]
     for one, other in zip(whole, again, strict=True):
@@ -235,31 +196,23 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(OUTPUTS)
 
 
-def test_a_checkpoint_of_other_removals_is_not_used(importance, collections, tmp_path):
-    whole = prune(importance, collections, tmp_path / "whole", steps=[2])
-    checkpoint = tmp_path / "other" / ".p.csv.cats.partial.npz"
-    images = list_images(collections["cats"]["path"])
-    with cnnvis.open_network(THIN, WEIGHTS) as network:
-        count_errors(
-            network,
-            images,
-            prepare_for(inspect(THIN), mean=MEAN),
-            [Ablation("none", ())],
-            cls=4,
-            layer="conv1",
-            score="fc8",
-            checkpoint=checkpoint,
-            key="another",
-        )
-    other = prune(importance, collections, tmp_path / "other", steps=[2])
-    assert whole[0].read_bytes() == other[0].read_bytes()
+def test_a_checkpoint_of_other_removals_is_not_used(importance, image_sets, tmp_path):
+    settings = replace(SETTINGS, steps=[2])
+    whole = prune(importance, image_sets, tmp_path / "whole", settings)
+    with MODEL.open() as network:
+        errors = ErrorCounts(network, "fc8", image_sets[0], settings, [Ablation("none", ())])
+        checkpoint = tmp_path / "other" / ".p.csv.cats.partial.npz"
+        stream(image_sets[0], PREPROCESSING, errors, checkpoint=checkpoint, key="another")
+    other = prune(importance, image_sets, tmp_path / "other", settings)
+    assert whole.table.read_bytes() == other.table.read_bytes()
 
 
-def test_a_layer_of_an_inner_product_has_filters_too(importance, collections, tmp_path):
-    table, *_ = prune(importance, collections, tmp_path, layer="fc6", steps=[3], zero="weights")
-    rows = list(csv.DictReader(table.open()))
+def test_a_layer_of_an_inner_product_has_filters_too(importance, image_sets, tmp_path):
+    settings = PruningSettings("fc6", "weights", [3], 2)
+    files = prune(importance, image_sets, tmp_path, settings)
+    rows = list(csv.DictReader(files.table.open()))
     single = [row for row in rows if row["removal"] == "single" and row["collection"] == "cats"]
-    assert len(single) == inspect(THIN).layers_with_weights["fc6"][0]
+    assert len(single) == MODEL.info.filters["fc6"]
 
 
 def test_a_sweep_has_one_value_per_seed():
@@ -273,40 +226,41 @@ def test_a_sweep_has_one_value_per_seed():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("settings", "words"),
     [
-        ({"layer": "pool1"}, "layer 'pool1' has no weights"),
-        ({"layer": "conv2"}, "no importance 'conv2/mean'"),
-        ({"steps": [17]}, "17 filters cannot be removed from layer 'conv1', which has 16"),
-        ({"zero": "bias"}, "zero 'bias' is not known, expected weights_and_bias or weights"),
-        ({"collections": {"cats": {"path": "/nowhere", "cls": 4}}}, "/nowhere: there is no such"),
-        ({"collections": {"cats": {"path": ".", "cls": 10}}}, "class 10 is outside score blob"),
+        (replace(SETTINGS, layer="pool1"), "layer 'pool1' has no weights"),
+        (replace(SETTINGS, layer="conv2"), "no importance 'conv2/mean'"),
+        (replace(SETTINGS, steps=[17]), "17 filters cannot be removed from layer 'conv1', which"),
     ],
 )
-def test_mistakes_are_said_in_one_line(importance, collections, tmp_path, options, words):
-    options = dict(options)
+def test_mistakes_are_reported_in_one_line(importance, image_sets, tmp_path, settings, words):
     with pytest.raises(UserError, match=words) as error:
-        prune(importance, options.pop("collections", collections), tmp_path, **options)
+        prune(importance, image_sets, tmp_path, settings)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("p.*"))
 
 
-def test_layers_without_filters_cannot_be_pruned(importance, collections, tmp_path):
-    outputs = [tmp_path / name for name in OUTPUTS]
-    golden = GOLDENS / "normalise_merge.prototxt"
-    layers = inspect(golden).layers_with_weights
-    other = next(layer for layer, shape in layers.items() if len(shape) == 1)
-    with pytest.raises(UserError, match=f"layer '{other}' is of type .* expected one with filters"):
-        make_pruning(
-            golden,
-            golden.with_suffix(".caffemodel"),
-            importance,
-            *outputs,
-            collection="cats",
-            collections=collections,
-            layer=other,
-            score=list(inspect(golden).blobs)[-1],
-            engine="numpy",
-            mean=MEAN,
-            title="",
-        )
+@pytest.mark.parametrize(
+    ("image_set", "words"),
+    [
+        (ImageSet("cats", "/nowhere", 4), "/nowhere: there is no such folder"),
+        (ImageSet("cats", ".", 10), "class 10 is outside score blob"),
+    ],
+)
+def test_image_sets_that_cannot_be_used(importance, tmp_path, image_set, words):
+    with pytest.raises(UserError, match=words):
+        prune(importance, [image_set], tmp_path)
+
+
+def test_what_is_set_to_zero_is_one_of_two():
+    with pytest.raises(UserError, match="unknown 'bias', expected weights_and_bias or weights"):
+        PruningSettings("conv1", zero="bias")
+
+
+@pytest.mark.parametrize(("golden", "layer"), [("normalise_merge", "bn"), ("conv_zoo", "deconv")])
+def test_layers_without_filters_cannot_be_pruned(importance, tmp_path, golden, layer):
+    """A Deconvolution has no filters on the first axis of its weights."""
+    prototxt = GOLDENS / f"{golden}.prototxt"
+    model = Model(str(prototxt), str(prototxt.with_suffix(".caffemodel")), "data")
+    with pytest.raises(UserError, match=f"layer '{layer}' has no filters that can be pruned"):
+        prune(importance, [], tmp_path, PruningSettings(layer), model)

@@ -1,4 +1,4 @@
-"""Listing, streaming and summing of folders of images."""
+"""Image sets are listed and decoded, and streamed into sums."""
 
 import json
 import os
@@ -11,17 +11,18 @@ import pytest
 from PIL import Image
 
 from cnnvis.core.errors import UserError
-from cnnvis.importance.streaming import checkpoint_of, digest_of, forget, sum_over
-from cnnvis.inputs.image_sets import (
-    Preparation,
-    fingerprint,
-    list_images,
-    read_chunks,
-    write_crops,
+from cnnvis.engines.model import Model
+from cnnvis.importance.streaming import (
+    Accumulator,
+    checkpoint_key,
+    checkpoint_of,
+    forget,
+    stream,
 )
-from cnnvis.inputs.images import make_input, read_image
+from cnnvis.inputs.image_sets import ImageSet, fingerprint, list_images, write_crops
+from cnnvis.inputs.images import Preprocessing, read_image
 
-MEAN = np.array([104.0, 117.0, 123.0]).reshape(3, 1, 1)
+PREPROCESSING = Preprocessing((3, 4, 4), [104.0, 117.0, 123.0])
 
 
 def save(path, value=0, size=(6, 5)):
@@ -118,136 +119,129 @@ def test_the_fingerprint_changes_with_every_image(folder):
     assert len(fingerprint(["/nowhere.png"])) == 16
 
 
-def test_an_image_of_a_collection_is_prepared_like_an_image_alone(tmp_path):
-    path = save(tmp_path / "a.png", 3, (40, 61))
-    options = {"input_scale": 0.5, "channel_order": "RGB"}
-    make_input(path, tmp_path / "a.npy", shape=(3, 23, 23), mean=[104.0, 117.0, 123.0], **options)
-    found = Preparation((3, 23, 23), MEAN, **options)(path)
-    np.testing.assert_array_equal(found, np.load(tmp_path / "a.npy"))
-
-
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 @pytest.mark.parametrize("start", [0, 2])
 def test_chunks_hold_all_images_in_order_and_name_the_corrupt(folder, size, start, caplog):
-    images = list_images(folder)
-    chunks = list(read_chunks(images, Preparation((3, 4, 4), MEAN), size, 2, start))
-    good = [images[index] for index in range(start, 7) if index not in (3, 5)]
+    cats = ImageSet("cats", folder, 1)
+    chunks = list(cats.chunks(PREPROCESSING, size, 2, start))
+    good = [cats.images[index] for index in range(start, 7) if index not in (3, 5)]
     assert [image for chunk in chunks for image in chunk.images] == good
-    assert [entry["image"] for chunk in chunks for entry in chunk.skipped] == [images[3], images[5]]
-    assert [chunk.stop for chunk in chunks] == [*range(start + size, 7, size), 7]
+    skipped = [entry["image"] for chunk in chunks for entry in chunk.skipped]
+    assert skipped == [cats.images[3], cats.images[5]]
+    assert sum(chunk.size for chunk in chunks) == 7 - start
+    assert {chunk.size for chunk in chunks[:-1]} <= {size}
     inputs = np.concatenate([chunk.inputs for chunk in chunks if chunk.images])
-    alone = [Preparation((3, 4, 4), MEAN)(image) for image in good]
-    np.testing.assert_array_equal(inputs, np.stack(alone))
+    np.testing.assert_array_equal(inputs, np.stack([PREPROCESSING(image) for image in good]))
     assert sum("cannot be read as an image" in line for line in caplog.messages) == 2
 
 
-def test_only_a_few_chunks_are_decoded_ahead():
-    asked = []
+def test_only_a_few_chunks_are_decoded_ahead(tmp_path):
+    listing = tmp_path / "list.txt"
+    listing.write_text("".join(f"{index}.png\n" for index in range(100)))
+    decoded = []
 
-    def prepare(image):
-        asked.append(image)
+    def preprocessing(image):
+        decoded.append(image)
         return np.zeros((1, 1, 1), np.float32)
 
-    chunks = read_chunks(list(range(100)), prepare, 5, 2)
+    chunks = ImageSet("list", listing, 0).chunks(preprocessing, 5, 2)
     next(chunks)
-    assert len(asked) <= 15
+    assert len(decoded) <= 15
     chunks.close()
-    assert len(asked) <= 15
+    assert len(decoded) <= 15
 
 
-class Summer:
+class Total(Accumulator):
     """Sums inputs, and can be stopped in the middle."""
 
-    def __init__(self, folder, chunk=2, stop=None):
+    def __init__(self, stop=None):
         self.sums = {"total": np.zeros((3, 4, 4)), "count": np.zeros((), np.int64)}
-        self.chunk, self.stop, self.seen = chunk, stop, 0
-        self.checkpoint = checkpoint_of(folder.parent / "out.csv")
-        self.images = list_images(folder)
+        self.stop, self.batches = stop, 0
 
-    def step(self, inputs):
-        if self.seen == self.stop:
+    def add(self, inputs):
+        if self.batches == self.stop:
             raise KeyboardInterrupt
-        self.seen += 1
+        self.batches += 1
         # Not the same in another order of additions, so that exact equality means something.
         self.sums["total"] += (inputs.astype(np.float64) ** 3).sum(axis=0) / 7
         self.sums["count"] += len(inputs)
 
-    def run(self, key="key"):
-        return sum_over(
-            self.images,
-            Preparation((3, 4, 4), MEAN),
-            self.step,
-            self.sums,
-            name="cats",
-            chunk=self.chunk,
-            checkpoint=self.checkpoint,
-            key=key,
-        )
+    def run(self, folder, key="key", chunk=2, threads=None):
+        checkpoint = checkpoint_of(folder.parent / "out.csv")
+        options = {"checkpoint": checkpoint, "key": key, "chunk": chunk, "threads": threads}
+        self.skipped = stream(ImageSet("cats", folder, 1), PREPROCESSING, self, **options)
+        return self
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_sums(folder):
-    whole = Summer(folder)
-    skipped = whole.run()
-    forget(whole.checkpoint)
-    stopped = Summer(folder, stop=2)
+def test_an_interrupted_run_is_resumed_and_ends_with_the_same_sums(folder):
+    checkpoint = checkpoint_of(folder.parent / "out.csv")
+    whole = Total().run(folder)
+    assert whole.batches == 4
+    forget(checkpoint)
     with pytest.raises(KeyboardInterrupt):
-        stopped.run()
-    again = Summer(folder)
-    assert again.run() == skipped
-    assert again.seen == 2 and whole.seen == 4
+        Total(stop=2).run(folder, threads=1)
+    again = Total().run(folder, threads=2)
+    assert again.batches == 2 and again.skipped == whole.skipped
     for name in whole.sums:
         np.testing.assert_array_equal(again.sums[name], whole.sums[name])
-    assert [Path(entry["image"]).name for entry in skipped] == ["3.png", "5.png"]
-    finished = Summer(folder)
-    assert finished.run() == skipped and finished.seen == 0
-    forget(finished.checkpoint)
-    assert not finished.checkpoint.exists()
+    assert [Path(entry["image"]).name for entry in again.skipped] == ["3.png", "5.png"]
+    finished = Total().run(folder)
+    assert finished.skipped == whole.skipped and finished.batches == 0
+    forget(checkpoint)
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize("spoil", ["key", "bytes", "other sums"])
 def test_a_checkpoint_that_does_not_fit_is_not_used(folder, spoil):
-    whole = Summer(folder)
-    whole.run("key")
+    whole = Total().run(folder)
     if spoil == "bytes":
-        whole.checkpoint.write_bytes(whole.checkpoint.read_bytes()[:50])
-    again = Summer(folder)
+        checkpoint = checkpoint_of(folder.parent / "out.csv")
+        checkpoint.write_bytes(checkpoint.read_bytes()[:50])
+    again = Total()
     if spoil == "other sums":
         again.sums["more"] = np.zeros(2)
-    again.run("another" if spoil == "key" else "key")
-    assert again.seen == 4
+    again.run(folder, "another" if spoil == "key" else "key")
+    assert again.batches == 4
     np.testing.assert_array_equal(again.sums["total"], whole.sums["total"])
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 50])
 def test_the_size_of_chunks_shows_in_rounding_only(folder, chunk):
-    whole, other = Summer(folder), Summer(folder, chunk)
-    whole.run("2")
-    other.run(str(chunk))
+    whole, other = Total().run(folder, "2"), Total().run(folder, str(chunk), chunk)
     np.testing.assert_allclose(other.sums["total"], whole.sums["total"], rtol=1e-13)
     assert other.sums["count"] == whole.sums["count"] == 5
 
 
 def test_a_folder_where_every_image_fails_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "cats").mkdir()
     for index in range(3):
-        (tmp_path / "cats").mkdir(exist_ok=True)
         (tmp_path / "cats" / f"{index}.png").write_text("text")
     with pytest.raises(UserError, match="cats: none of its 3 images can be used; the first") as e:
-        Summer(tmp_path / "cats").run()
+        Total().run(tmp_path / "cats")
     assert "\n" not in str(e.value) and "0.png" in str(e.value)
 
 
-def test_the_digest_depends_on_images_values_and_files(folder, tmp_path):
-    images = list_images(folder)
-    weights = tmp_path / "weights"
+def test_a_checkpoints_key_depends_on_images_model_and_contents_of_files(folder, tmp_path):
+    prototxt, weights = tmp_path / "prototxt", tmp_path / "weights"
+    prototxt.write_text("1")
     weights.write_text("1")
-    found = {
-        digest_of(images, {"layer": "conv1"}, files=[weights]),
-        digest_of(images[1:], {"layer": "conv1"}, files=[weights]),
-        digest_of(images, {"layer": "conv2"}, files=[weights]),
+    model, cats = Model(str(prototxt), str(weights), "fc8"), ImageSet("cats", folder, 1)
+
+    def key(model=model, preprocessing=PREPROCESSING, image_set=cats, layer="conv1"):
+        return checkpoint_key(model, preprocessing, image_set, layer)
+
+    assert key() == key(image_set=ImageSet("cats", folder, 1))
+    keys = {
+        key(),
+        key(image_set=ImageSet("cats", folder, 2)),
+        key(image_set=ImageSet("cats", folder, 1, limit=3)),
+        key(model=Model(str(prototxt), str(weights), "prob")),
+        key(preprocessing=Preprocessing((3, 4, 4), [0.0, 0.0, 0.0])),
+        key(layer="conv2"),
     }
     weights.write_text("2")
-    found.add(digest_of(images, {"layer": "conv1"}, files=[weights]))
-    assert len(found) == 4
+    keys.add(key())
+    assert len(keys) == 7
 
 
 def test_crops_decode_to_the_numbers_of_the_photograph(tmp_path):
@@ -265,26 +259,33 @@ def test_crops_decode_to_the_numbers_of_the_photograph(tmp_path):
 FLAT = """
 import json, resource, sys
 import numpy as np
-from cnnvis.inputs.image_sets import Preparation
-from cnnvis.importance.streaming import sum_over
-image, count, checkpoint = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-prepare = Preparation((3, 160, 160), np.zeros((3, 1, 1)))
-prepare(image)
-sums = {"total": np.zeros((3, 160, 160))}
-def step(inputs):
-    sums["total"] += inputs.sum(axis=0)
-sum_over([image] * count, prepare, step, sums, name="x", chunk=8, checkpoint=checkpoint, key="")
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
+from cnnvis.importance.streaming import stream
+class Total:
+    sums = {"total": np.zeros((3, 160, 160))}
+    def add(self, inputs):
+        self.sums["total"] += inputs.sum(axis=0)
+listing, checkpoint = sys.argv[1:]
+preprocessing = Preprocessing((3, 160, 160), [0, 0, 0])
+images = ImageSet("x", listing, 0)
+preprocessing(images.images[0])
+stream(images, preprocessing, Total(), chunk=8, checkpoint=checkpoint, key="")
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 """
 
 
 def test_memory_is_the_same_at_any_length(tmp_path):
     """Of 256 inputs, 79 MB, no more is in memory than of 32."""
-    image = save(tmp_path / "a.png", 0, (30, 30))
+    image = Path(save(tmp_path / "a.png", 0, (30, 30)))
+    for index in range(256):
+        (tmp_path / f"link-{index}.png").symlink_to(image)
 
     def peak(count):
-        command = [sys.executable, "-c", FLAT, image, str(count), str(tmp_path / f"{count}.npz")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        listing = tmp_path / f"{count}.txt"
+        listing.write_text("".join(f"link-{index}.png\n" for index in range(count)))
+        command = [sys.executable, "-c", FLAT, str(listing), str(tmp_path / f"{count}.npz")]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(process.stdout)
 
     assert peak(256) < peak(32) + 25

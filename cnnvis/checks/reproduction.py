@@ -186,7 +186,11 @@ def compare_entry(run, entry):
         for name in entry.results
         if name not in run.files
     ]
-    missing += [f"{path} is missing" for path in run.published(entry) if not path.is_file()]
+    missing += [
+        f"{'the file' if path.name == entry.name else path.name} is missing from {run.study}"
+        for path in run.published(entry)
+        if not path.is_file()
+    ]
     if missing:
         return "not checked", f"Not checked, because {missing[0]}.", {}
     try:

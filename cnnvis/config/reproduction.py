@@ -140,7 +140,9 @@ def _lacks(config, network, info, orderings):
     neurons = classes_of(config["networks"][network], info)
     for image in published.IMAGES:
         if neuron >= neurons:
-            lacks[image] = f"network {network} has no neuron {neuron}: {score} has {neurons}"
+            lacks[image] = (
+                f"network {network} has no neuron {neuron}: its score {score} has {neurons}"
+            )
         elif network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
             lacks[image] = f"the configuration has no image {image} for {network}"
     return lacks

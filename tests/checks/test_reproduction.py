@@ -265,12 +265,14 @@ def test_truncated_array(recovered, study, tmp_path):
 
 
 @needs_study
-@pytest.mark.parametrize("name", ["L1_conv1.vox", "L1_conv1.hd"])
-def test_missing_is_not_checked_and_not_passed(recovered, study, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "what"), [("L1_conv1.vox", "the file"), ("L1_conv1.hd", "L1_conv1.hd")]
+)
+def test_missing_is_not_checked_and_not_passed(recovered, study, tmp_path, name, what):
     (study / "activations" / name).unlink()
     report, checks = report_of(recovered_run(recovered, study), tmp_path)
     assert checks["L1_conv1.vox"]["status"] == "not checked"
-    assert f"{name} is missing" in checks["L1_conv1.vox"]["sentence"]
+    assert f"{what} is missing from {study}" in checks["L1_conv1.vox"]["sentence"]
     assert report["passed"] and report["counts"]["agrees"] == 5
 
 

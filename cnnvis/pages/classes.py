@@ -7,8 +7,21 @@ from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
 
 
-def classes_page(page, network, artefacts):
-    """See `cnnvis.pages.make_classes_page`."""
+def classes_page(page, *, network, artefacts):
+    """Write the page on the importance of filters to each class, and on pruning them.
+
+    Parameters
+    ----------
+    page : str or Path
+    network : str
+    artefacts : iterable of path
+        See `cnnvis.config.page_files.class_files`. Everything is shown in this order.
+
+    Raises
+    ------
+    UserError
+        If a summary cannot be read.
+    """
     files = Artefacts(artefacts, Path(page).parents[2])
     names = files.values("collection", "class importance summary", network=network)
     write_page(
@@ -16,35 +29,33 @@ def classes_page(page, network, artefacts):
         "classes.html",
         title=f"Classes in {network}",
         network=network,
-        collections=[_collection(name, network, files, page) for name in names],
+        image_sets=[_image_set(name, network, files, page) for name in names],
     )
 
 
-def _collection(collection, network, files, page):
-    parts = {"network": network, "collection": collection}
-    kinds = ("class importance", "pruning")
+def _image_set(name, network, files, page):
+    parts = {"network": network, "collection": name}
     layers = {
-        kind: [_layer(kind, found, files, page) for found in files.find(f"{kind} summary", **parts)]
-        for kind in kinds
+        kind: [
+            _layer(kind, summary, files, page) for summary in files.find(f"{kind} summary", **parts)
+        ]
+        for kind in ("class importance", "pruning")
     }
     first = layers["class importance"][0]["summary"]
     return {
-        "name": collection,
-        "cls": first["cls"],
-        "images": first["images"],
-        "skipped": first["skipped"],
+        "name": name,
+        **{key: first[key] for key in ("cls", "images", "skipped")},
         "importance": layers["class importance"],
         "pruning": layers["pruning"],
     }
 
 
-def _layer(kind, found, files, page):
-    linked = {suffix: files.first(f"{kind} {suffix}", **found.parts) for suffix in ("csv", "svg")}
+def _layer(kind, summary, files, page):
+    parts = summary.parts
+    paths = {suffix: files.first(f"{kind} {suffix}", **parts) for suffix in ("csv", "svg")}
     return {
-        "name": found.parts["layer"],
-        "summary": read_json(found.path),
-        "picture": figure(files.first(f"{kind} picture", **found.parts), page),
-        "files": [
-            {"suffix": suffix, "href": link(path, page)} for suffix, path in linked.items() if path
-        ],
+        "name": parts["layer"],
+        "summary": read_json(summary.path),
+        "picture": figure(files.first(f"{kind} picture", **parts), page),
+        "files": [{"suffix": s, "href": link(path, page)} for s, path in paths.items() if path],
     }

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 from PIL import Image
 
-from cnnvis.pages import make_classes_page, make_parity_page
+from cnnvis.pages.classes import classes_page
+from cnnvis.pages.parity import parity_page
 
 
 class Links(HTMLParser):
@@ -13,16 +14,16 @@ class Links(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.links = []
 
     def handle_starttag(self, tag, attributes):
-        self.found += [value for key, value in attributes if key in ("href", "src")]
+        self.links += [value for key, value in attributes if key in ("href", "src")]
 
 
 def links_of(page):
     parser = Links()
     parser.feed(page.read_text())
-    return [link for link in parser.found if not link.startswith(("#", "data:", "../"))]
+    return [link for link in parser.links if not link.startswith(("#", "data:", "../"))]
 
 
 def write(path, content=None):
@@ -48,7 +49,7 @@ def test_classes_page(tmp_path):
         *(write(root / "cats" / kind / "conv1.png") for kind in ("importance", "pruning")),
         write(root / "cats" / "pruning" / "conv1.svg", ""),
     ]
-    make_classes_page(root / "index.html", network="net", artefacts=files)
+    classes_page(root / "index.html", network="net", artefacts=files)
     text = (root / "index.html").read_text()
     assert "Half &lt;of&gt; it &amp; more." in text and "torn.jpg" in text
     assert text.count("25 %") == 6
@@ -70,6 +71,6 @@ def test_parity_page_says_what_is_not_faithful(tmp_path):
     }
     path = write(tmp_path / "net" / "parity.json", report)
     page, summary = tmp_path / "parity.html", tmp_path / "parity.json"
-    make_parity_page(page, summary, reports=[path])
+    parity_page(page, summary, [path])
     assert "No: at least one network" in page.read_text()
     assert json.loads(summary.read_text())["faithful"] is False

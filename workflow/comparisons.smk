@@ -20,7 +20,7 @@ for network, comparisons in tables["comparisons"].items():
             one page that shows it all.
             """
             name:
-                f"comparison_{network}_{comparison}"
+                f"comparison_{comparison}@{network}"
             input:
                 collect(
                     "results/{network}/{member}/{file}",

@@ -248,7 +248,7 @@ def _member(place, image, seen, comparison, config, names):
     if image not in names["images"]:
         yield f"{place}{image!r} is not one of the images; {suggest(image, names['images'])}"
     if image in seen:
-        yield f"{place}{image!r} is in this comparison already; expected it once"
+        yield f"{place}{image!r} is listed twice in this comparison"
     networks = config.get("images", {}).get(image, {}).get("networks")
     for network in comparison.get("networks", names["networks"]):
         if networks is not None and network not in networks:

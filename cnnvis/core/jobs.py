@@ -39,16 +39,3 @@ def job(snakemake):
     except Exception:
         logging.exception("This is a defect in cnnvis, please report it:")
         raise
-
-
-def groups_of(snakemake):
-    """Return the members of a comparison, each with the files of its gradient and prediction."""
-    return [
-        {**member, "gradients": gradients, "prediction": prediction}
-        for member, gradients, prediction in zip(
-            snakemake.params.members,
-            snakemake.input.gradients,
-            snakemake.input.predictions,
-            strict=True,
-        )
-    ]

@@ -271,7 +271,7 @@ def test_a_mistake_is_one_line_with_key_value_and_expectation(start):
         (
             "similar",
             {"cls": 2, "wrong": ["cat"]},
-            "comparisons.pets.similar: 'cat' is in this comparison already",
+            "comparisons.pets.similar: 'cat' is listed twice in this comparison",
         ),
         ("similar", {"cls": 10, "wrong": ["grass"]}, "comparisons.pets.similar.cls: 10 is outside"),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from cnnvis.core.errors import ConfigError, UserError
 from cnnvis.core.files import atomic, read_json, safe_name, write_json
-from cnnvis.core.jobs import groups_of, job
+from cnnvis.core.jobs import job
 
 
 @pytest.fixture
@@ -53,23 +53,6 @@ def test_a_defect_keeps_its_traceback(snakemake):
         _ = 1 / 0
     assert "Traceback" in log_of(snakemake)
     assert "defect in cnnvis" in log_of(snakemake)
-
-
-def test_groups_have_the_files_of_each_member():
-    members = [
-        {"group": "reference", "cls": 1, "image": "a", "correct": True},
-        {"group": "similar", "cls": 2, "image": "b", "correct": False},
-    ]
-    found = groups_of(
-        SimpleNamespace(
-            params=SimpleNamespace(members=members),
-            input=SimpleNamespace(gradients=["a.npz", "b.npz"], predictions=["a.json", "b.json"]),
-        )
-    )
-    assert found == [
-        {**members[0], "gradients": "a.npz", "prediction": "a.json"},
-        {**members[1], "gradients": "b.npz", "prediction": "b.json"},
-    ]
 
 
 def test_a_file_appears_whole_with_the_usual_rights(tmp_path):

@@ -237,17 +237,21 @@ def _sentence(report):
     blobs = max((value["relative"] for value in report["blobs"].values()), default=0.0)
     top1 = report["top1"]
     text = (
-        f"{'Faithful' if report['faithful'] else 'NOT faithful'}: on {top1['of']} images the blobs "
-        f"differ from Caffe's by at most {blobs:.1e} of their largest value, the first class is "
-        f"the same on {top1['agree']} of {top1['of']}"
+        f"{'Faithful' if report['faithful'] else 'NOT faithful'}: on {_images(top1['of'])} the "
+        f"blobs differ from Caffe's by at most {blobs:.1e} of their largest value, the first class "
+        f"is the same on {top1['agree']} of {top1['of']}"
     )
     if report["gradients"]:
         worst = max(value["relative"] for value in report["gradients"].values())
         text += f", gradients differ by at most {worst:.1e}"
     if report["flips"]:
-        switches = sum(sum(each["switches"].values()) for each in report["flips"])
+        count = sum(sum(each["switches"].values()) for each in report["flips"])
         text += (
-            f"; on {len(report['flips'])} images rounding alone flipped {switches} ReLU gates or "
-            "pooling maxima, and their gradients are listed separately"
+            f"; on {_images(len(report['flips']))} {count} ReLU gates or pooling maxima flipped, "
+            "and the gradients are listed separately"
         )
     return f"{text}."
+
+
+def _images(count):
+    return f"{count} image{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Draw the filters of one layer."""
+"""Draw the filters of every convolution of a network."""
 
 from cnnvis.activations.filters import make_filters
 from cnnvis.core.jobs import job
@@ -7,7 +7,7 @@ from cnnvis.engines.model import Model
 with job(snakemake):
     make_filters(
         Model(**snakemake.params.model),
-        {snakemake.params.layer: snakemake.output[0]},
-        network=snakemake.wildcards.network,
+        dict(zip(snakemake.params.layers, snakemake.output, strict=True)),
+        network=snakemake.params.network,
         channel_order=snakemake.params.channel_order,
     )

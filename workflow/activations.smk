@@ -53,7 +53,7 @@ for network, layers in tables["layers"].items():
 
         rule:
             name:
-                f"layer_{network}_{layer}"
+                f"layer_{layer}@{network}"
             input:
                 "results/{network}/{{image}}/blobs.npz".format(network=network),
             output:
@@ -115,23 +115,28 @@ for network, layers in tables["layers"].items():
                 "../scripts/make_layer.py"
 
 
-rule filters:
-    """Draw the weights of a layer's filters; they are the same for every image."""
-    input:
-        prototxt=entry("networks", "{network}", "prototxt"),
-        weights=entry("networks", "{network}", "weights"),
-    output:
-        "results/{network}/filters/{layer}.png",
-    log:
-        "logs/{network}/filters/{layer}.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        model=entry("networks", "{network}", "model"),
-        layer=entry("layers", "{network}", "{layer}", "name"),
-        channel_order=entry("networks", "{network}", "channel_order"),
-        code=code("make_filters.py"),
-    message:
-        "Draw the filters of {wildcards.layer} in {wildcards.network}."
-    script:
-        "../scripts/make_filters.py"
+for network, layers in tables["layers"].items():
+    convolutions = {layer: facts["name"] for layer, facts in layers.items() if facts["blob"]}
+
+    rule:
+        name:
+            f"filters@{network}"
+        input:
+            prototxt=tables["networks"][network]["prototxt"],
+            weights=tables["networks"][network]["weights"],
+        output:
+            collect("results/{network}/filters/{layer}.png", network=network, layer=convolutions),
+        log:
+            f"logs/{network}/filters.log",
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            network=network,
+            model=tables["networks"][network]["model"],
+            layers=list(convolutions.values()),
+            channel_order=tables["networks"][network]["channel_order"],
+            code=code("make_filters.py"),
+        message:
+            f"Draw the filters of {network}."
+        script:
+            "../scripts/make_filters.py"

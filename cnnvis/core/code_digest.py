@@ -3,7 +3,8 @@
 The digest covers the script, every module of this package that it imports, directly or through
 others, at the top or late in a function, and the data files (templates, colour tables) in the
 folders of those modules. The engine is opened by name: where ``cnnvis.engines`` is imported, the
-modules of the engine in use count. Packages from elsewhere are not looked into.
+modules of the engine in use count. Packages from elsewhere are not looked into, nor is the
+package's own ``__init__.py``, which only passes names on to people.
 """
 
 import ast
@@ -65,7 +66,7 @@ def _imports(path, package):
         first, *parts = name.split(".")
         places = [package.joinpath(*parts[:end]) for end in range(len(parts) + 1)]
         if first == package.name:
-            files += [place / "__init__.py" for place in places]
+            files += [place / "__init__.py" for place in places[1:]]
             files.append(places[-1].with_suffix(".py"))
     return [file for file in dict.fromkeys(files) if file.is_file()]
 

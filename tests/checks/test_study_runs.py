@@ -58,7 +58,7 @@ def test_a_run_of_recovered_filters_passes_and_an_altered_study_fails(project):
     found = project.snakemake(*recovered_command(study))
     assert found.returncode != 0
     assert "L1_conv1.vox: 290,399 of 290,400 voxels identical" in found.stderr
-    assert "Not in everything" in (results / "verify.html").read_text()
+    assert "Not everything." in (results / "verify.html").read_text()
 
 
 @pytest.mark.slow

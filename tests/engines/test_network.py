@@ -176,22 +176,23 @@ def test_unknown_engine_and_dtype():
         cnnvis.open_network(THIN, {}, dtype="float16")
 
 
-def test_resuming_from_a_layer_is_bit_for_bit_a_full_pass(thin, batch):
-    outputs = thin.outputs(batch, ["conv1", "conv3"])
-    assert outputs["conv1"].min() < 0
-    whole = thin.forward(batch, ["conv1", "fc8"])
-    for layer in outputs:
-        resumed = thin.resume({layer: outputs[layer]}, ["fc8"])["fc8"]
+def test_resuming_from_a_value_is_bit_for_bit_a_whole_pass(thin, batch):
+    target, whole = thin.graph.value("fc8"), thin.forward(batch, ["conv1", "fc8"])
+    for layer in ("conv1", "conv3"):
+        start = thin.graph.output(layer)
+        output = thin.run(thin.input_values(batch), [start]).whole(start)
+        assert output.min() < 0
+        resumed = thin.run({start: output}, [target]).whole(target)
         np.testing.assert_array_equal(resumed, whole["fc8"])
-    np.testing.assert_array_equal(np.maximum(outputs["conv1"], 0), whole["conv1"])
 
 
 def test_resuming_must_be_possible(thin, batch):
-    outputs = thin.outputs(batch, ["conv3"])
+    conv1, conv3 = (thin.graph.output(layer) for layer in ("conv1", "conv3"))
+    output = thin.run(thin.input_values(batch), [conv3]).whole(conv3)
     with pytest.raises(UserError, match="conv1 needs the input"):
-        thin.resume(outputs, ["conv1"])
+        thin.run({conv3: output}, [conv1])
     with pytest.raises(UserError, match="expected"):
-        thin.resume({"conv3": outputs["conv3"][:, :3]}, ["fc8"])
+        thin.run({conv3: output[:, :3]}, [thin.graph.value("fc8")])
 
 
 def test_a_weighted_sum_of_neurons(thin, batch):

@@ -171,6 +171,16 @@ class Graph:
                 wanted.update(set(self.nodes[number].bottoms).difference(given))
         return nodes[::-1]
 
+    def beside(self, target, changed):
+        """Return the values, unlike `changed` and what follows from it, that `target` needs."""
+        follows, beside = set(changed), set()
+        for number in self.ancestors([target], changed):
+            node = self.nodes[number]
+            if follows.intersection(node.bottoms):
+                follows.update(node.tops)
+                beside.update(set(node.bottoms) - follows)
+        return sorted(beside | ({target} - follows))
+
 
 def read_graph(prototxt, input_shape=None):
     """Read a network's graph.

@@ -6,7 +6,7 @@ from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
-from cnnvis.engines.numpy.changes import Base, has_filters
+from cnnvis.engines.numpy.change_propagation import Base, writes_channels
 from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.perturbations import Perturbations
@@ -50,8 +50,8 @@ class Network(Engine):
         expected = {node.layer.name: [] for node in self.graph.nodes} | self.weight_shapes
         matched = match_weights(source, expected, path=self.weights_source, surplus=surplus)
         self.params = {layer: self._cast(arrays) for layer, arrays in matched.items() if arrays}
-        self._shared = shared_groups(self.graph, self.weight_shapes)
-        share(self._shared, self.params)
+        self.shared = shared_groups(self.graph, self.weight_shapes)
+        share(self.shared, self.params)
         self.workers = Workers(threads)
         self._plans = {}
 
@@ -69,11 +69,19 @@ class Network(Engine):
             expected = {layer: self.weight_shapes[layer]}
             matched = match_weights({layer: arrays}, expected, path="weights")
             self.params[layer] = self._cast(matched[layer])
-        share(self._shared, self.params, changed=weights)
+        share(self.shared, self.params, changed=weights)
 
     def forward(self, batch, blobs=None):
         """See `Engine.forward`."""
-        return self._blobs(self._inputs(batch), list(self.graph.blobs) if blobs is None else blobs)
+        names = list(self.graph.blobs) if blobs is None else list(blobs)
+        values = [self.graph.value(blob) for blob in names]
+        left = [self.graph.remaining(value) for value in values]
+        results = self.run(self.input_values(batch), left)
+        shapes = results.plan.shapes
+        return {
+            blob: results.whole(where).reshape(shapes[value])
+            for blob, value, where in zip(names, values, left, strict=True)
+        }
 
     def scores_without(self, batch, layer, sets, blob, keep_bias=False):
         """Return a blob's values with sets of filters ablated, one set at a time.
@@ -82,12 +90,14 @@ class Network(Engine):
         computed once, and above it only what changes; equal to whole passes but for rounding.
         """
         self._layers_with_weights([layer])
-        if partners(self._shared, [layer]) or not has_filters(self.graph, layer):
+        node = self.graph.nodes[self.graph.node(layer)]
+        if partners(self.shared, [layer]) or not writes_channels(node.layer):
             return super().scores_without(batch, layer, sets, blob, keep_bias)
         weights, *bias = self.params[layer]
         left = bias[0] if keep_bias and bias else np.zeros(len(weights), self.dtype)
-        base = Base(self, batch, layer, [blob])
-        scores = [base.change(list(filters), left[list(filters)])[blob] for filters in sets]
+        target = self.graph.remaining(self.graph.value(blob))
+        base = Base(self, self.input_values(batch), node.tops[0], target)
+        scores = [base.after(sorted(filters), left[sorted(filters)]) for filters in sets]
         return np.stack([array.reshape(len(array), -1) for array in scores])
 
     def perturbations(self, batch, blob, neuron, layer):
@@ -96,42 +106,56 @@ class Network(Engine):
         Parameters are those of `weight_gradient`, for a batch of one image.
         """
         self._layers_with_weights([layer])
-        return Perturbations(self, self._inputs(batch), self.graph.value(blob), neuron, layer)
+        return Perturbations(self, self.input_values(batch), self.graph.value(blob), neuron, layer)
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """See `Engine.gradients`."""
-        inputs = self._inputs(batch)
+        inputs = self.input_values(batch)
         self._layers_with_weights(layers)
         target = self.graph.value(blob)
         below = self.graph.ancestors([target])
         for layer in layers:
             if self.graph.node(layer) not in below:
                 raise UserError(f"layer {layer} does not lie below blob {blob}: it has no effect")
-        partner = [n for n in partners(self._shared, layers) if self.graph.node(n) in below]
+        partner = [n for n in partners(self.shared, layers) if self.graph.node(n) in below]
         nodes = [self.graph.node(layer) for layer in (*layers, *partner)]
-        plan = self._plan(inputs, [target], nodes, data)
+        plan = self.plan(inputs, [target], nodes, data)
         seed = self._seed(neuron, plan.shapes[target], blob)
         if plan.mixes_images and len(seed) > 1:
             return self._one_by_one(inputs, blob, seed, layers, data)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
             found, of_data = backward(plan, self.params, values, seed, self.workers)
-        add_partners(self._shared, found)
+        add_partners(self.shared, found)
         return {layer: found[layer] for layer in layers}, of_data
 
-    def _blobs(self, given, names):
-        asked = [self.graph.value(blob) for blob in names]
-        left = [self.graph.remaining(value) for value in asked]
-        values = self._run(given, left)
-        return {
-            blob: values.whole(value).reshape(values.plan.shapes[of_blob])
-            for blob, value, of_blob in zip(names, left, asked, strict=True)
-        }
+    def run(self, values, targets, params=None, watch=None):
+        """Run a forward pass from some values to others.
 
-    def _run(self, given, targets):
-        plan = self._plan(given, targets)
+        Parameters
+        ----------
+        values : dict
+            ``{value: array (N, ...)}``; every path to the targets must pass one of them.
+        targets : sequence of int
+            The values that are asked for.
+        params : dict, optional
+            Other parameters than the network's own.
+        watch : callable, optional
+            See `cnnvis.engines.numpy.passes.forward`.
+
+        Returns
+        -------
+        cnnvis.engines.numpy.passes.Values
+
+        Raises
+        ------
+        UserError
+            If a value has another shape than expected, or a layer on the way lacks its bottom.
+        """
+        plan = self.plan(values, targets)
+        params = self.params if params is None else params
         with self.workers.single_threaded_blas():
-            return forward(plan, self.params, given, self.workers, self.dtype)
+            return forward(plan, params, values, self.workers, self.dtype, watch)
 
     def _one_by_one(self, inputs, blob, seed, layers, data):
         parts = []
@@ -145,11 +169,11 @@ class Network(Engine):
         }
         return gradients, np.concatenate([part[1] for part in parts]) if data else None
 
-    def _inputs(self, batch):
+    def input_values(self, batch):
         """Return ``{value: array}`` of the network's inputs."""
-        given = self.as_inputs(batch)
+        inputs = self.as_inputs(batch)
         return {
-            number: given[value.blob]
+            number: inputs[value.blob]
             for number, value in enumerate(self.graph.values)
             if value.producer is None
         }
@@ -179,19 +203,30 @@ class Network(Engine):
         flat[np.arange(shape[0]), neurons] = 1
         return seed
 
-    def _plan(self, given, targets, nodes=(), data=False):
-        sizes = {value: array.shape for value, array in given.items()}
+    def plan(self, values, targets, nodes=(), data=False):
+        """Return the `Plan` of a pass from some values to others.
+
+        Parameters
+        ----------
+        values, targets
+            As in `run`.
+        nodes : sequence of int
+            Whose gradients with respect to weights are asked for.
+        data : bool
+            Whether that of the input is.
+        """
+        sizes = {value: array.shape for value, array in values.items()}
         key = (tuple(sizes.items()), tuple(targets), tuple(nodes), data)
         if key not in self._plans:
             shapes = self._shapes(sizes)
-            self._check_given(sizes, shapes, targets)
+            self._check_values(sizes, shapes, targets)
             while len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[key] = Plan(self.graph, shapes, targets, nodes, data, sizes)
         return self._plans[key]
 
     def _shapes(self, sizes):
-        """Return the shape of every value for the images of what is given."""
+        """Return the shape of every value, where those of some are `sizes`."""
         images = next(iter(sizes.values()))[0]
         inputs = {blob: (images, *shape[1:]) for blob, shape in self.inputs.items()}
         inputs |= {
@@ -209,16 +244,16 @@ class Network(Engine):
                 )
         return shapes
 
-    def _check_given(self, sizes, shapes, targets):
+    def _check_values(self, sizes, shapes, targets):
         for value, shape in sizes.items():
             if tuple(shape) != shapes[value]:
                 blob = self.graph.values[value].blob
-                raise UserError(f"blob {blob}: given as {shape}, expected {shapes[value]}")
+                raise UserError(f"blob {blob}: has shape {shape}, expected {shapes[value]}")
         for number in self.graph.ancestors(targets, sizes):
             for value in self.graph.nodes[number].bottoms:
                 if self.graph.values[value].producer is None and value not in sizes:
                     layer = self.graph.nodes[number].layer.name
                     raise UserError(
-                        f"{self.source}: layer {layer} needs the input, which is not given: "
-                        f"every path to the blobs must pass a layer whose output is"
+                        f"{self.source}: layer {layer} needs the input, but every path to what is "
+                        "asked for must pass a value that is given"
                     )

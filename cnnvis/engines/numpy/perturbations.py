@@ -1,20 +1,17 @@
-"""One element of a blob, again and again, as the weights of one layer vary.
+"""One element of a blob, again and again, as the weights of one layer are perturbed.
 
-What a numerical derivative needs: a pass from the layer on for each variant, and whether two
-variants lie on the same smooth piece of the function (see `linear_regions`).
+A numerical derivative needs a pass from the layer on for each perturbation, and whether two of
+them lie in the same linear region (see `linear_regions`).
 """
-
-import math
 
 import numpy as np
 
 from cnnvis.core.errors import UserError
+from cnnvis.engines.numpy.change_propagation import Base, Change, writes_channels
 from cnnvis.engines.numpy.linear_regions import Fingerprints
-from cnnvis.engines.numpy.narrow import Narrow
-from cnnvis.engines.numpy.passes import forward
 from cnnvis.engines.numpy.sharing import partners
 
-# How many bytes the changed outputs of one batch of variants may take.
+# How many bytes the changed outputs of one batch of perturbations may take.
 MEMORY = 48 * 2**20
 
 
@@ -33,11 +30,13 @@ class Perturbations:
     Attributes
     ----------
     score : float
-        As the weights are.
+        With the weights as they are.
     weights : ndarray
         The layer's own, not to be changed.
     learned : bool
         False for stored statistics, whose gradient is zero by definition, as it is in Caffe.
+    direct : bool
+        Whether one weight changes just one channel of the layer's output, linearly.
     """
 
     def __init__(self, network, inputs, target, neuron, layer):
@@ -46,21 +45,17 @@ class Perturbations:
         self.node = graph.nodes[graph.node(layer)]
         self.weights = network.params[layer][0]
         self.learned = self.node.layer.param.type != "BatchNorm"
-        nodes = graph.ancestors([target])
-        self.shared = bool(partners(network._shared, [layer]))
-        follow = self.direct and self.node.layer.param.type == "Convolution"
-        self.narrow = Narrow(graph, self.node.tops[0], target, nodes if follow else [])
+        shared = bool(partners(network.shared, [layer]))
+        simple = len(self.node.tops) == 1 and not shared
+        self.direct = simple and writes_channels(self.node.layer)
         # A weight shared with another layer acts at both: only a pass from the input sees that.
-        begin = list(inputs) if self.shared else self.node.bottoms
-        self._before = sorted({*begin, *_beside(graph, target, begin)})
-        self._beside = _beside(graph, target, [self.narrow.end])
-        self.base = self._run_base(inputs)
-        self.score = float(self._pick(self.base[target])[0])
-
-    def _run_base(self, inputs):
-        wanted = {self.target, *self.node.tops, *self.narrow.values, *self._before, *self._beside}
-        values = self.network._run(inputs, sorted(wanted))
-        return {value: values.whole(value) for value in wanted}
+        begin = list(inputs) if shared else self.node.bottoms
+        self._before = sorted({*begin, *graph.beside(target, begin)})
+        # Behind an inner product, whole layers for all perturbations at once are as fast.
+        follow = self.direct and self.node.layer.param.type == "Convolution"
+        keep = [target, *self._before]
+        self.base = Base(network, inputs, self.node.tops[0], target, keep, follow)
+        self.score = float(self._pick(self.base.values[target])[0])
 
     def _pick(self, array):
         flat = array.reshape(len(array), -1)
@@ -68,42 +63,27 @@ class Perturbations:
             raise UserError(f"neuron {self.neuron}: the blob has 0 to {flat.shape[1] - 1}")
         return flat[:, self.neuron]
 
-    @property
-    def direct(self):
-        """Whether one weight changes just one channel of the layer's output, linearly."""
-        layer = self.node.layer
-        simple = len(self.node.tops) == 1 and not self.shared
-        return simple and (
-            layer.param.type == "Convolution"
-            or (layer.param.type == "InnerProduct" and layer.scope == "batch")
-        )
-
-    def of_weights(self, variants):
+    def of_weights(self, arrays):
         """Return the score for each of several arrays of weights.
 
         Parameters
         ----------
-        variants : iterable of ndarray
+        arrays : iterable of ndarray
             Each of the shape of the layer's weights.
 
         Returns
         -------
         scores : ndarray, (count,)
-        switches : list of bytes
-            Alike for variants for which every switch stood alike.
+        regions : list of bytes
+            Equal for arrays of weights in the same linear region.
         """
-        scores, switches = [], []
-        given = {value: self.base[value] for value in self._before}
-        for weights in variants:
-            score, print_ = self._resume(given, self._altered(weights))
-            scores.append(score)
-            switches += print_
-        return np.concatenate(scores), switches
+        before = {value: self.base.values[value] for value in self._before}
+        return _joined(self._resume(before, self._params_with(weights)) for weights in arrays)
 
-    def _altered(self, weights):
+    def _params_with(self, weights):
         """Return the network's parameters with other weights of the layer, wherever shared."""
         layer, params = self.node.layer.name, dict(self.network.params)
-        groups = [group for group in self.network._shared if (layer, 0) in group]
+        groups = [group for group in self.network.shared if (layer, 0) in group]
         for name, number in groups[0] if groups else [(layer, 0)]:
             params[name] = [*params[name][:number], weights, *params[name][number + 1 :]]
         return params
@@ -121,17 +101,13 @@ class Perturbations:
         Returns
         -------
         scores : ndarray, (count,)
-        switches : list of bytes
+        regions : list of bytes
+            As of `of_weights`.
         """
         if not self.direct:
             return self.of_weights(map(self._stepped, indices, steps))
-        scores, switches = [], []
-        for first in range(0, len(indices), self.batch):
-            part = slice(first, first + self.batch)
-            found = self._of_changes(indices[part], steps[part])
-            scores.append(found[0])
-            switches += found[1]
-        return np.concatenate(scores), switches
+        batches = (slice(at, at + self.batch) for at in range(0, len(indices), self.batch))
+        return _joined(self._of_batch(indices[batch], steps[batch]) for batch in batches)
 
     def _stepped(self, index, step):
         weights = self.weights.copy()
@@ -140,76 +116,71 @@ class Perturbations:
 
     @property
     def batch(self):
-        """How many variants are computed together."""
-        size = self.base[self.narrow.end].nbytes
-        given = {self.narrow.end: self.base[self.narrow.end]} | self._given_beside(1)
-        mixed = self.network._plan(given, [self.target]).mixes_images
-        return 1 if mixed else max(self.network.workers.count, min(128, MEMORY // size))
+        """How many perturbations are computed together."""
+        ends = {value: self.base.values[value] for value in self.base.route.ends}
+        if self.network.plan(self.base.resume_from(ends), [self.target]).mixes_images:
+            return 1
+        size = sum(array.nbytes for array in ends.values())
+        return max(self.network.workers.count, min(128, MEMORY // size))
 
-    def _of_changes(self, indices, steps):
-        """Return scores and switches of a batch of single weights changed."""
-        end, count = self.base[self.narrow.end], len(indices)
-        outputs = np.empty((count, *end.shape[1:]), end.dtype)
-        prints = [Fingerprints(1) for _ in range(count)]
+    def _of_batch(self, indices, steps):
+        """Return scores and linear regions of a batch of single weights changed."""
+        places = list(zip(*np.unravel_index(indices, self.weights.shape), strict=True))
+        channels = [self._channel(place) for place in places]
+        changes = {c: Change(self.base, self.base.reached([c])) for c in set(channels)}
+        ends = {
+            value: np.empty((len(places), *self.base.values[value].shape[1:]), self.weights.dtype)
+            for value in self.base.route.ends
+        }
+        regions = [Fingerprints(1) for _ in places]
 
         def run(work, number):
-            out, watch = outputs[number : number + 1], prints[number].watch
-            self._change(work, indices[number], steps[number], out, watch)
+            part = self._perturbed(places[number], channels[number], steps[number])
+            rows = {value: array[number : number + 1] for value, array in ends.items()}
+            change, watch = changes[channels[number]], regions[number].watch
+            change.add_products([change.propagate(work, 0, part, rows, watch)], rows)
 
         with self.network.workers.single_threaded_blas():
-            self.network.workers.over_images(run, count)
-        given = {self.narrow.end: outputs} | self._given_beside(count)
-        scores, later = self._resume(given, self.network.params)
-        return scores, [a.list()[0] + b for a, b in zip(prints, later, strict=True)]
+            self.network.workers.over_images(run, len(places))
+        scores, later = self._resume(self.base.resume_from(ends), self.network.params)
+        return scores, [a.list()[0] + b for a, b in zip(regions, later, strict=True)]
 
-    def _given_beside(self, count):
-        return {
-            value: np.broadcast_to(self.base[value], (count, *self.base[value].shape[1:]))
-            for value in self._beside
-        }
-
-    def _change(self, work, index, step, out, watch):
-        """Write to `out` what the last narrow value becomes when one weight is changed."""
+    def _channel(self, place):
+        """Return the channel of the layer's output that a weight contributes to."""
         layer = self.node.layer
-        place = np.unravel_index(index, self.weights.shape)
-        top, bottom = self.base[self.node.tops[0]], self.base[self.node.bottoms[0]]
+        transposed = layer.param.type == "InnerProduct" and layer.inner.transpose
+        return int(place[-1] if transposed else place[0])
+
+    def _perturbed(self, place, channel, step):
+        """Return what a channel of the layer's output becomes, (1, 1, ...)."""
+        layer = self.node.layer
+        top, bottom = self.base.values[self.node.tops[0]], self.base.values[self.node.bottoms[0]]
         if layer.param.type == "Convolution":
-            seen = _shifted(layer, bottom[0], top.shape[2:], place, len(self.weights))
-            change = place[0], top[0, place[0]] + step * seen
-            self.narrow.run(work, self.network.params, self.base, change, out, watch)
+            factor = _shifted(layer, bottom[0], top.shape[2:], place, len(self.weights))
         else:
-            output, position = place[::-1] if layer.inner.transpose else place
-            np.copyto(out, top)
-            vectors = bottom.reshape(math.prod(top.shape[:-1]), -1)
-            out.reshape(len(vectors), -1)[:, output] += step * vectors[:, position]
+            factor = bottom.reshape(-1)[place[0] if layer.inner.transpose else place[1]]
+        return top[:, channel : channel + 1] + step * factor
 
-    def _resume(self, given, params):
-        """Run from what is given to the target; return its element, and the switches."""
-        network = self.network
-        plan = network._plan(given, [self.target])
-        images = len(next(iter(given.values())))
-        prints = Fingerprints(1 if plan.mixes_images else images)
-        with network.workers.single_threaded_blas():
-            values = forward(plan, params, given, network.workers, network.dtype, prints.watch)
-        return self._pick(values.whole(self.target)).copy(), prints.list()
+    def _resume(self, values, params):
+        """Run from some values to the target; return its element and the linear regions."""
+        plan = self.network.plan(values, [self.target])
+        images = len(next(iter(values.values())))
+        regions = Fingerprints(1 if plan.mixes_images else images)
+        results = self.network.run(values, [self.target], params, regions.watch)
+        return self._pick(results.whole(self.target)).copy(), regions.list()
 
 
-def _beside(graph, target, changed):
-    """Return the values that are read with what depends on `changed`, but do not depend on it."""
-    depends, beside = set(changed), set()
-    for number in graph.ancestors([target], changed):
-        node = graph.nodes[number]
-        if depends.intersection(node.bottoms):
-            depends.update(node.tops)
-            beside.update(set(node.bottoms) - depends)
-    return sorted(beside)
+def _joined(batches):
+    """Return the scores and the linear regions of several batches as those of one."""
+    scores, regions = zip(*batches, strict=True)
+    return np.concatenate(scores), [region for of_batch in regions for region in of_batch]
 
 
 def _shifted(layer, image, size, place, outputs):
     """Return the input that one weight of a convolution is multiplied with, (oh, ow)."""
     output, channel, *offset = (int(number) for number in place)
     channel += output // (outputs // layer.group) * (len(image) // layer.group)
-    window, seen = layer.window, np.zeros(size, image.dtype)
+    window, factor = layer.window, np.zeros(size, image.dtype)
     target, source = [], []
     for length, count, at, stride, pad, dilation in zip(
         image.shape[1:], size, offset, window.stride, window.pad, window.dilation, strict=True
@@ -219,5 +190,5 @@ def _shifted(layer, image, size, place, outputs):
         stop = min(count, (length - 1 - start) // stride + 1)
         target.append(slice(first, max(first, stop)))
         source.append(slice(start + first * stride, start + max(first, stop) * stride, stride))
-    seen[tuple(target)] = image[channel][tuple(source)]
-    return seen
+    factor[tuple(target)] = image[channel][tuple(source)]
+    return factor

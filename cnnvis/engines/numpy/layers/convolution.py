@@ -90,6 +90,12 @@ def _multiply(work, left, right, out):
     work.split(rows, len(left))
 
 
+def _split(array, count):
+    # np.split takes longer than a small convolution.
+    size = len(array) // count
+    return [array[first : first + size] for first in range(0, len(array), size)]
+
+
 class _Convolutional(Layer):
     """What Convolution and Deconvolution share: parameters, weights, groups and bias."""
 
@@ -150,8 +156,8 @@ class _Convolutional(Layer):
 
     def _groups(self, weights, *matrices):
         """Yield, for each group, its rows of the (rows, depth) weights and of the matrices."""
-        parts = [np.split(array, self.group) for array in matrices]
-        yield from zip(np.split(weights.reshape(len(weights), -1), self.group), *parts, strict=True)
+        arrays = (weights.reshape(len(weights), -1), *matrices)
+        yield from zip(*(_split(array, self.group) for array in arrays), strict=True)
 
 
 class Convolution(_Convolutional):
@@ -162,9 +168,9 @@ class Convolution(_Convolutional):
         return (size + 2 * pad - extent) // stride + 1
 
     def _forward(self, work, weights, image, out):
-        images, parts = np.split(image, self.group), np.split(out, self.group)
-        matrices = np.split(weights[0].reshape(len(out), -1), self.group)
-        biases = np.split(weights[1], self.group) if self.bias else [None] * self.group
+        images, parts = _split(image, self.group), _split(out, self.group)
+        matrices = _split(weights[0].reshape(len(out), -1), self.group)
+        biases = _split(weights[1], self.group) if self.bias else [None] * self.group
 
         def one(work, group):
             self._product(work, matrices[group], images[group], parts[group], biases[group])

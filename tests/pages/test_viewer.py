@@ -10,7 +10,10 @@ from cnnvis import pages
 from cnnvis.activations.forward import predict
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.files import write_json
+from cnnvis.core.places import Places
 from cnnvis.core.volume_files import tile_channels, to_bytes
+from cnnvis.gradients.comparisons import Comparison, read_members
+from cnnvis.pages.viewers import comparison_viewer
 from tests.browser import NAMES, Browser, find_browser
 
 # What tests of drawing need in the page.
@@ -106,27 +109,17 @@ def gradients():
 
 @pytest.fixture(scope="module")
 def series_page(tmp_path_factory, gradients):
-    folder = tmp_path_factory.mktemp("series")
-    groups = []
+    files = Places(tmp_path_factory.mktemp("series"), network="n", comparison="three")
+    entries = []
     for i, group in enumerate(("reference", "similar", "dissimilar")):
-        write_arrays(folder / f"{i}.npz", {"conv": gradients[i]})
+        write_arrays(files("gradients", image=f"image {i}", cls=0), {"conv": gradients[i]})
         scores = np.eye(3)[i] * 4
-        write_json(folder / f"{i}.json", predict(scores, list("abc"), "score"))
-        groups.append(
-            {
-                "group": group,
-                "cls": i,
-                "image": f"image {i}",
-                "correct": True,
-                "gradients": folder / f"{i}.npz",
-                "prediction": folder / f"{i}.json",
-            }
-        )
-    page = folder / "conv.html"
-    pages.make_comparison_viewer(
-        groups, page, layer="conv", neuron=0, network="n", comparison="three"
-    )
-    return page
+        prediction = predict(scores, list("abc"), "score")
+        write_json(files("prediction", image=f"image {i}"), prediction)
+        entries.append({"group": group, "cls": i, "image": f"image {i}", "correct": True})
+    members = read_members(files, entries, 0)
+    comparison_viewer(files, Comparison.read(members, "conv", name="three", network="n", neuron=0))
+    return files("comparison viewer", layer="conv")
 
 
 def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_page, outputs, orders):

@@ -13,6 +13,11 @@ def golden_networks():
     return sorted(GOLDENS.glob("*.prototxt")) + sorted(MORE_GOLDENS.glob("*.prototxt"))
 
 
+def output_of(graph, layer):
+    """Return the value that a layer writes, before anything in place follows."""
+    return graph.nodes[graph.node(layer)].tops[0]
+
+
 def difference(found, expected):
     """Return the largest difference relative to the largest magnitude expected."""
     assert found.shape == expected.shape

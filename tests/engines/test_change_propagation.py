@@ -6,7 +6,7 @@ import pytest
 import cnnvis
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.change_propagation import Base, find_route
-from tests.engines.goldens import GOLDENS, MORE_GOLDENS, difference
+from tests.engines.goldens import GOLDENS, MORE_GOLDENS, difference, output_of
 
 # (golden, layer): LRN and groups, branches, shortcuts with BatchNorm, inner products.
 PLACES = [
@@ -76,7 +76,7 @@ def test_a_perturbed_weight_is_that_of_a_whole_pass(stem, layer):
 def test_a_change_leaves_the_base_as_it_was():
     network, batch = opened(GOLDENS / "caffenet_thin")
     graph = network.graph
-    start, target = graph.output("conv1"), graph.value("fc8")
+    start, target = output_of(graph, "conv1"), graph.value("fc8")
     base = Base(network, network.input_values(batch), start, target)
     before = {value: array.copy() for value, array in base.values.items()}
     for channels in ([0, 3], range(16)):
@@ -91,7 +91,7 @@ def names(nodes):
 
 def test_a_change_is_propagated_to_the_next_linear_layers():
     graph = opened(GOLDENS / "caffenet_thin")[0].graph
-    route = find_route(graph, graph.output("conv1"), graph.value("fc8"))
+    route = find_route(graph, output_of(graph, "conv1"), graph.value("fc8"))
     assert names(route.steps) == ["relu_conv1", "pool1", "norm1"]
     assert names(route.linear) == ["conv2"]
     assert not route.completed and not graph.beside(graph.value("fc8"), route.ends)

@@ -7,7 +7,7 @@ import cnnvis
 from cnnvis.core.errors import UserError
 from cnnvis.engines.base import Engine
 from cnnvis.engines.inspection import inspect
-from tests.engines.goldens import GOLDENS, difference
+from tests.engines.goldens import GOLDENS, difference, output_of
 
 THIN = GOLDENS / "caffenet_thin.prototxt"
 DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }\n'
@@ -179,7 +179,7 @@ def test_unknown_engine_and_dtype():
 def test_resuming_from_a_value_is_bit_for_bit_a_whole_pass(thin, batch):
     target, whole = thin.graph.value("fc8"), thin.forward(batch, ["conv1", "fc8"])
     for layer in ("conv1", "conv3"):
-        start = thin.graph.output(layer)
+        start = output_of(thin.graph, layer)
         output = thin.run(thin.input_values(batch), [start]).whole(start)
         assert output.min() < 0
         resumed = thin.run({start: output}, [target]).whole(target)
@@ -187,7 +187,7 @@ def test_resuming_from_a_value_is_bit_for_bit_a_whole_pass(thin, batch):
 
 
 def test_resuming_must_be_possible(thin, batch):
-    conv1, conv3 = (thin.graph.output(layer) for layer in ("conv1", "conv3"))
+    conv1, conv3 = (output_of(thin.graph, layer) for layer in ("conv1", "conv3"))
     output = thin.run(thin.input_values(batch), [conv3]).whole(conv3)
     with pytest.raises(UserError, match="conv1 needs the input"):
         thin.run({conv3: output}, [conv1])

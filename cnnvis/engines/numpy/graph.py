@@ -158,10 +158,6 @@ class Graph:
             raise UserError(f"{self.source}: there is no layer {layer!r}; {suggest(layer, names)}")
         return names.index(layer)
 
-    def output(self, layer):
-        """Return the first value a layer writes, before anything in place follows."""
-        return self.nodes[self.node(layer)].tops[0]
-
     def ancestors(self, values, given=()):
         """Return the numbers of the nodes that `values` are computed by from `given`, in order."""
         wanted, nodes = set(values).difference(given), []

@@ -76,11 +76,6 @@ SWITCHES = {
     "Reduction": _reduction,
     "Threshold": _threshold,
 }
-SMOOTH = {
-    *("BNLL", "BatchNorm", "Bias", "Concat", "Convolution", "Crop", "Deconvolution", "Dropout"),
-    *("Exp", "Flatten", "InnerProduct", "LRN", "Log", "MVN", "Power", "Reshape", "Scale"),
-    *("Sigmoid", "Silence", "Slice", "Softmax", "Split", "TanH"),
-}
 
 
 class Fingerprints:

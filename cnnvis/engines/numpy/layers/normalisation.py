@@ -22,8 +22,11 @@ class LRN(Layer):
         self.reach, self.size = lrn.local_size // 2, lrn.local_size
         if self.size % 2 == 0:
             self.fail(f"local_size {self.size}: must be odd")
-        self.alpha, self.beta = lrn.alpha, lrn.beta
+        self.beta = lrn.beta
         self.k = 1.0 if self.within else lrn.k
+        # Within a channel Caffe divides by the window clipped to the padded plane, which is never
+        # clipped (stride 1, pad n // 2).
+        self.factor = lrn.alpha / (self.size**2 if self.within else self.size)
 
     def shapes(self, bottoms):
         if len(bottoms[0]) != 4:
@@ -38,18 +41,10 @@ class LRN(Layer):
         _sum_neighbours(values, across, 2, self.reach)
         return _sum_neighbours(across, out, 3, self.reach)
 
-    def _weight(self, shape):
-        """Return what a sum of squares is multiplied with before k is added.
-
-        Within a channel this is alpha over the pixels of the window clipped to the padded plane,
-        which for this pooling (stride 1, pad n // 2) are always n x n.
-        """
-        return self.alpha / (self.size**2 if self.within else self.size)
-
     def _scale(self, x, out):
         """Write s to `out`."""
         self._sums(x * x, out)
-        out *= x.dtype.type(self._weight(x.shape))
+        out *= x.dtype.type(self.factor)
         out += x.dtype.type(self.k)
         return out
 
@@ -74,7 +69,7 @@ class LRN(Layer):
         dy /= scale
         sums = self._sums(dy, scale)
         sums *= x
-        sums *= x.dtype.type(2 * self.beta * self._weight(x.shape))
+        sums *= x.dtype.type(2 * self.beta * self.factor)
         gradient -= sums
         return [gradient]
 

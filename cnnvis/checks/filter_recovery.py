@@ -371,7 +371,7 @@ def recovery_quality(recovered):
 
 def draw(picture, recovered, layer, channel_order="BGR"):
     """Draw the recovered filters, each in its own scale."""
-    from cnnvis.activations.grids import to_colours
+    from cnnvis.activations.filters import to_colours
 
     filters, determined = recovered.filters, recovered.determined
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)

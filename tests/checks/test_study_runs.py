@@ -108,7 +108,7 @@ def test_the_published_files_are_fetched_for_a_verification(project):
     found = project.snakemake("verify", "--dry-run", "--configfile", "config/caffenet.yaml")
     assert found.returncode == 0, found.stderr
     for name in {name for entry in published.entries() for name in entry.files}:
-        assert f"Fetch study/{name}." in found.stdout
+        assert f"study/{name}." in found.stdout
 
 
 @pytest.mark.parametrize("name", ["caffenet", "alexnet", "squeezenet", "recovered"])

@@ -116,7 +116,7 @@ def test_configs_say_what_is_missing(project, name):
     (project.folder / "study/source.yaml").unlink()
     found = project.snakemake("--dry-run", "--configfile", f"config/{name}.yaml")
     assert found.returncode != 0 and "Traceback" not in found.stderr
-    assert "config: images.cat.path: study/cat.jpg is no file" in found.stderr
+    assert "config: images.cat.path: file not found: study/cat.jpg" in found.stderr
 
 
 def test_verify_without_its_key_says_so(project):

@@ -1,4 +1,4 @@
-"""Single blobs (`.binaryproto`): the mean image that Caffe's compute_image_mean writes."""
+"""Read a mean image (`.binaryproto`), as Caffe's compute_image_mean writes it."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def read_binaryproto(path):
     Raises
     ------
     UserError
-        If the file cannot be read, is damaged, or holds something else than one image.
+        If the file cannot be read, is damaged, or does not hold exactly one image.
     """
     with open_reader(path, WHAT) as reader:
         blob = read_blob(reader, 0, reader.size)

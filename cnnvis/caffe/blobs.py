@@ -1,4 +1,4 @@
-"""Blobs on disk: BlobProto messages, read into arrays and written from them without a detour."""
+"""Read blobs (BlobProto messages) straight into arrays, and write them straight from arrays."""
 
 import math
 
@@ -14,8 +14,8 @@ MAX_AXES, MAX_COUNT = 32, 2**31 - 1
 
 _LEGACY_SHAPE = ("num", "channels", "height", "width")
 _TYPES = {DATA: np.dtype("<f4"), DOUBLE_DATA: np.dtype("<f8")}
-# What protobuf reads: the shape, legacy or not, and numbers that are not packed (no Caffe writes
-# such, but they are valid).
+# What protobuf decodes: the shape, legacy or not, and numbers that are not packed (valid, though
+# no version of Caffe writes them).
 _SMALL = {(number, VARINT) for number in range(1, 5)}
 _SMALL |= {(SHAPE, BYTES), (DATA, FIXED32), (DOUBLE_DATA, FIXED64)}
 
@@ -38,24 +38,24 @@ def read_blob(reader, start, stop):
     Raises
     ------
     UserError
-        If the bytes make no sense or the count of numbers is not the product of the shape.
+        If the bytes are not a blob, or the number of values is not the product of the shape.
     """
     chunks, header = _scan(reader, start, stop)
     shape = _shape(reader, header)
-    # As Caffe does: double_data counts where there is any.
+    # As in Caffe, double_data takes precedence where there is any.
     kind = DOUBLE_DATA if chunks[DOUBLE_DATA] or len(header.double_data) else DATA
-    loose = header.double_data if kind == DOUBLE_DATA else header.data
-    array = np.empty(_count(reader, chunks[kind], kind) + len(loose), _TYPES[kind])
+    unpacked = header.double_data if kind == DOUBLE_DATA else header.data
+    array = np.empty(_count(reader, chunks[kind], kind) + len(unpacked), _TYPES[kind])
     if not shape and not array.size:
         reader.damaged("holds neither a shape nor numbers")
     if array.size != math.prod(shape):
         reader.fail(f"shape {shape} expects {math.prod(shape)} numbers, found {array.size}")
-    _load(reader, chunks[kind], loose, array)
+    _load(reader, chunks[kind], unpacked, array)
     return array.reshape(shape).astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _scan(reader, start, stop):
-    """Return where packed numbers lie, {field: [(position, bytes)]}, and the rest as a message."""
+    """Return the places of packed numbers, ``{field: [(start, bytes)]}``, and the rest decoded."""
     chunks = {DATA: [], DOUBLE_DATA: []}
     rest = bytearray()
     for field in reader.fields(start, stop):
@@ -83,7 +83,7 @@ def _shape(reader, header):
 
 
 def _count(reader, chunks, kind):
-    """Return how many packed numbers there are; no more than the file has bytes for."""
+    """Return how many packed numbers there are (the file has room for them, see `Reader`)."""
     size = _TYPES[kind].itemsize
     for start, length in chunks:
         if length % size:
@@ -91,17 +91,17 @@ def _count(reader, chunks, kind):
     return sum(length for _, length in chunks) // size
 
 
-def _load(reader, chunks, loose, array):
+def _load(reader, chunks, unpacked, array):
     position = 0
     for start, length in chunks:
         end = position + length // array.itemsize
         reader.fill(array[position:end], start)
         position = end
-    array[position:] = loose
+    array[position:] = unpacked
 
 
 def blob_parts(array, number):
-    """Return a blob as it stands in a file: what precedes its numbers, and the numbers.
+    """Return the two parts of a blob in a file: what precedes its numbers, and the numbers.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def blob_parts(array, number):
     -------
     head : bytes
     numbers : ndarray
-        Contiguous, little-endian; a view of `array` where it already is that.
+        Contiguous and little-endian; `array` itself where it is so already.
     """
     array = np.asarray(array)
     kind = DOUBLE_DATA if array.dtype == np.float64 else DATA

@@ -1,4 +1,4 @@
-"""Weights of networks (`.caffemodel`), read and written at the speed of the disk."""
+"""Read and write the weights of a network (`.caffemodel`) without a copy of them in memory."""
 
 from cnnvis.caffe.blobs import blob_parts, read_blob
 from cnnvis.caffe.schema import messages
@@ -8,18 +8,18 @@ from cnnvis.core.files import atomic
 
 WHAT = "binary .caffemodel"
 LAYER, LAYERS = 100, 2
-# Where name and blobs are: in layer {}, and in V1's layers {}.
+# Field numbers of name and blobs in layer {}, and in V1's layers {}.
 _NAME = {LAYER: 1, LAYERS: 4}
 _BLOBS = {LAYER: 7, LAYERS: 6}
 _V0_LAYER = 1
-# Characters of a name in messages; a damaged file may have any.
+# A message shows at most this many characters of a name, which in a damaged file may be huge.
 _SHOWN = 80
 LIMIT = 2**31 - 1
 """Caffe and protobuf read no larger message."""
 
 
 def read_caffemodel(path):
-    """Read the weights of all layers that have any.
+    """Read the weights of every layer that has any.
 
     Parameters
     ----------
@@ -30,28 +30,28 @@ def read_caffemodel(path):
     dict of str to list of ndarray
         Blobs by layer name, in the file's order, float32 (float64 where stored as double_data).
         Shapes are as stored: legacy blobs have four axes (see `cnnvis.caffe.matching`).
-        Where several layers have the same name the last one counts, as it does in Caffe, which
-        copies one after the other.
+        Of several layers with the same name the last one counts, as in Caffe, which copies one
+        after the other.
 
     Raises
     ------
     UserError
-        If the file cannot be read, is something else, or is damaged.
+        If the file cannot be read, is of another kind, or is damaged.
     """
     weights = {}
     with open_reader(path, WHAT) as reader:
-        found = set()
+        kinds = set()
         for field in reader.fields(0, reader.size):
             if field.number in _NAME and field.wire == BYTES:
-                found.add(field.number)
+                kinds.add(field.number)
                 name, blobs = _read_layer(reader, field)
                 if blobs:
                     weights[name] = blobs
                 reader.where = f"after layer {name[:_SHOWN]!r}: "
         reader.where = ""
-        if not found:
+        if not kinds:
             reader.damaged("has no layers")
-        if len(found) > 1:
+        if len(kinds) > 1:
             reader.fail("has both 'layer' and 'layers' entries, which Caffe refuses")
     return weights
 
@@ -96,8 +96,8 @@ def write_caffemodel(path, weights, net=None, name=""):
     weights : dict of str to list of ndarray
         Blobs by layer name; float64 is written as double_data, everything else as float32.
     net : NetParameter, optional
-        The network: its layers are written whole and in its order, as Caffe's snapshots have them.
-        Without it the layers have only a name.
+        The network, whose layers are written in full and in its order, as in Caffe's snapshots.
+        Without it layers have a name only.
     name : str
         The network's name, by default that of `net`.
 
@@ -119,7 +119,7 @@ def write_caffemodel(path, weights, net=None, name=""):
 
 
 def _describe_layers(path, weights, net):
-    """Return the layers to write, without blobs."""
+    """Return the layers to be written, without blobs."""
     if net is None:
         return [messages.LayerParameter(name=name) for name in weights]
     unknown = set(weights) - {layer.name for layer in net.layer}

@@ -1,7 +1,7 @@
-"""Networks written for training, as they are deployed.
+"""Convert a network written for training to the form in which it is deployed.
 
-A ``train_val.prototxt`` reads labelled images from a database and ends in a loss; what runs on one
-image is the same network with an input instead of the database, without what judges it by labels.
+A ``train_val.prototxt`` reads labelled images from a database and ends in a loss. Its deploy form
+has an input instead of the database, and no layer that compares results with labels.
 """
 
 import functools
@@ -19,24 +19,24 @@ _SHOWN = 8
 
 
 def read_deploy(path, input_shape=None):
-    """Read a network as it is deployed, and warn in one line where it was written for training.
+    """Read the deploy form of a network; warn in one line if it was written for training.
 
     Parameters
     ----------
     path : str or Path
     input_shape : sequence of int, optional
-        (C, H, W) for a network whose data layers do not tell it.
+        (C, H, W), for data layers that do not specify it.
 
     Returns
     -------
     NetParameter
-        Of the TEST phase. Where only other phases have data layers (a ``train.prototxt``), those
-        of the TRAIN phase say what the input is.
+        Of the TEST phase. If it has no data layers (a ``train.prototxt``), those of the TRAIN phase
+        define the input.
 
     Raises
     ------
     UserError
-        For what is wrong in the file, and where nothing says how large the input is.
+        If the file is not usable, or the size of the input is not specified anywhere.
     """
     net, note = _read(path, input_shape)
     if note:
@@ -45,7 +45,7 @@ def read_deploy(path, input_shape=None):
 
 
 def deploy_text(path, input_shape=None):
-    """Return a network as text that real Caffe runs, and warn as `read_deploy` does.
+    """Return the text of a network's deploy form for real Caffe; warn as `read_deploy` does.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def deploy_text(path, input_shape=None):
     Returns
     -------
     bytes
-        The file's own where it is a deploy form already, so that Caffe's messages name its lines.
+        The file itself if it is a deploy form already, so that Caffe's messages name its lines.
 
     Raises
     ------
@@ -80,38 +80,38 @@ def _read(path, input_shape):
 
 @functools.cache
 def _warn(note):
-    """Warn once in a process: a network is read whenever its layers are asked for."""
+    """Warn once in a process, which may read a network several times."""
     logging.getLogger(__name__).warning("%s", note)
 
 
 def as_deploy(net, input_shape=None, name="prototxt"):
-    """Return a network for training as its deploy form.
+    """Return the deploy form of a network.
 
-    A data layer becomes an Input of one image. Labels, what depends on them, and losses and
-    accuracies go; a SoftmaxWithLoss leaves a Softmax ``prob``. An auxiliary loss (the same label
-    as another SoftmaxWithLoss, and a smaller loss_weight) goes with the branch that is only there
-    for it, as in GoogLeNet's own deploy file.
+    A data layer becomes an Input of one image. Labels, layers that depend on them, losses and
+    accuracies are removed; a SoftmaxWithLoss becomes a Softmax ``prob``. An auxiliary loss (the
+    same label as another SoftmaxWithLoss, and a smaller loss_weight) is removed with its branch,
+    as in GoogLeNet's own deploy file.
 
     Parameters
     ----------
     net : NetParameter
         From `cnnvis.caffe.prototxt.read_prototxt`.
     input_shape : sequence of int, optional
-        (C, H, W); by default the data layer's own, from its crop_size or dimensions.
+        (C, H, W); by default that of the data layer, from its crop_size or dimensions.
     name : str or Path
         The file, for messages.
 
     Returns
     -------
     net : NetParameter
-        The same object where it is a deploy form already.
+        The same object if it is a deploy form already.
     note : str or None
-        One line that says what was changed.
+        One line on what was changed.
 
     Raises
     ------
     UserError
-        If the input's shape is not to be found, or there is more than one input.
+        If the shape of the input is unknown, or there are several inputs.
     """
     sources = _sources(net)
     if not sources and not any(map(is_judge, net.layer)):
@@ -131,19 +131,19 @@ def as_deploy(net, input_shape=None, name="prototxt"):
 
 
 def is_data(layer):
-    """Return whether a layer reads data from somewhere (a Python layer without bottoms does)."""
+    """Whether a layer reads data from elsewhere (as a Python layer without bottoms does)."""
     return layer.type in DATA or (layer.type == "Python" and not layer.bottom)
 
 
 def is_judge(layer):
-    """Return whether a layer compares what the network says with labels."""
+    """Whether a layer compares the network's results with labels."""
     return bool(layer.bottom) and (layer.type == "Accuracy" or layer.type.endswith("Loss"))
 
 
 def _sources(net):
-    """Return the layers that read data; beside an Input, DummyData is a constant and stays."""
-    given = any(layer.type == "Input" for layer in net.layer)
-    return [layer for layer in net.layer if is_data(layer) and not (given and _is_dummy(layer))]
+    """Return the layers that read data; where there is an Input, DummyData is a constant."""
+    has_input = any(layer.type == "Input" for layer in net.layer)
+    return [layer for layer in net.layer if is_data(layer) and not (has_input and _is_dummy(layer))]
 
 
 def _is_dummy(layer):
@@ -151,19 +151,20 @@ def _is_dummy(layer):
 
 
 def _labels(net, sources):
-    """Return the blobs of data layers and inputs that only serve to judge."""
+    """Return the blobs of data layers and inputs that only losses and accuracies need."""
     read = {blob for layer in net.layer for blob in layer.bottom}
     judged = _ancestors(net, {layer.bottom[0] for layer in net.layer if is_judge(layer)})
-    # Without a loss in this phase, what the network is for is what nothing reads.
+    # Without a loss in this phase, the blobs that no layer reads are the network's results.
     outputs = {blob for layer in net.layer if _computes(layer) for blob in layer.top} - read
-    wanted = judged | _ancestors(net, outputs)
-    given = [layer for layer in net.layer if layer in sources or layer.type == "Input"]
+    needed = judged | _ancestors(net, outputs)
     labels = []
-    for layer in given:
+    for layer in net.layer:
         for position, blob in enumerate(layer.top):
-            further = position and layer.type != "Input"
-            if blob not in (judged if further else wanted) and (further or blob in read):
-                labels.append(blob)
+            if layer in sources and position:
+                # A data layer's second top is its labels, unless a loss is computed from it.
+                labels += [blob] if blob not in judged else []
+            elif layer in sources or layer.type == "Input":
+                labels += [blob] if blob in read and blob not in needed else []
     return labels
 
 
@@ -172,16 +173,16 @@ def _computes(layer):
 
 
 def _ancestors(net, blobs):
-    """Return `blobs` and every blob they are computed from."""
-    found = set(blobs)
+    """Return `blobs` and all blobs that they are computed from."""
+    ancestors = set(blobs)
     for layer in reversed(net.layer):
-        if found.intersection(layer.top) and not is_judge(layer):
-            found.update(layer.bottom)
-    return found
+        if ancestors.intersection(layer.top) and not is_judge(layer):
+            ancestors.update(layer.bottom)
+    return ancestors
 
 
 def _input(net, sources, labels, input_shape, name):
-    """Return blob, shape (C, H, W) and its origin for the network's input, or Nones."""
+    """Return blob, shape (C, H, W) and origin of the network's input, three times None without."""
     images = [(layer, blob) for layer in sources for blob in layer.top if blob not in labels]
     if not images:
         return None, None, None
@@ -196,8 +197,8 @@ def _input(net, sources, labels, input_shape, name):
     shape, origin = data_shape(layer)
     if shape is None:
         raise UserError(
-            f"{name}: layer {layer.name}: {layer.type} without crop_size does not say how large "
-            "its images are; give input_shape: [channels, height, width]"
+            f"{name}: layer {layer.name}: {layer.type} without crop_size does not specify "
+            "the size of its images; set input_shape: [channels, height, width]"
         )
     return blob, shape, origin
 
@@ -210,7 +211,7 @@ def _checked(shape, name):
 
 
 def data_shape(layer):
-    """Return (C, H, W) of what a data layer gives, and what says so; (None, None) if nothing does.
+    """Return (C, H, W) of a data layer's images and where that is specified, or (None, None).
 
     Parameters
     ----------
@@ -218,8 +219,8 @@ def data_shape(layer):
     """
     if layer.type == "DummyData":
         return _dummy_shape(layer.dummy_data_param)
-    # ASSUME: colour images, as in every published network for photographs; grey ones say so in
-    # force_gray or is_color. A database itself is not there to be asked.
+    # ASSUME: colour images, as in every published network for photographs, unless force_gray or
+    # is_color is set. The database itself is not available.
     grey = layer.transform_param.force_gray or not layer.image_data_param.is_color
     channels, size, origin = 1 if grey else 3, (), None
     if layer.type == "ImageData":
@@ -249,7 +250,7 @@ def _input_layer(blob, shape):
 
 
 def _without_labels(net, labels, sources):
-    """Return the layers that need no labels, and the names of those put in a loss's place."""
+    """Return the layers that need no labels, and the names of those that replace a loss."""
     dead, kept, added = set(labels), [], []
     auxiliary = _auxiliary(net)
     for layer in net.layer:
@@ -269,7 +270,7 @@ def _without_labels(net, labels, sources):
 
 
 def _unlabelled_input(layer, labels):
-    """Return an Input layer without the labels among its tops, as a list of one or none."""
+    """Return an Input layer without labels among its tops, as a list of one or none."""
     places = [place for place, blob in enumerate(layer.top) if blob not in labels]
     if len(places) == len(layer.top):
         return [layer]
@@ -284,8 +285,8 @@ def _unlabelled_input(layer, labels):
 def _softmax(loss, net, dead, added):
     """Return the Softmax for a SoftmaxWithLoss, as a list; add its name to `added`."""
     bottom = loss.bottom[0]
-    there = any(layer.type == "Softmax" and bottom in layer.bottom for layer in net.layer)
-    if there or bottom in dead:
+    exists = any(layer.type == "Softmax" and bottom in layer.bottom for layer in net.layer)
+    if exists or bottom in dead:
         return []
     taken = {blob for layer in net.layer for blob in (layer.name, *layer.top)} | set(added)
     own = loss.top[1] if len(loss.top) > 1 else None
@@ -298,7 +299,7 @@ def _softmax(loss, net, dead, added):
 
 
 def _auxiliary(net):
-    """Return the losses that only help training: less weight than another by the same label."""
+    """Return the auxiliary losses: those with less weight than another of the same label."""
     losses = [layer for layer in net.layer if layer.type == "SoftmaxWithLoss"]
     return [
         loss
@@ -315,17 +316,17 @@ def _weight(loss):
 
 
 def _without_dead_ends(net, kept):
-    """Drop layers whose results only served what was dropped (a branch to an auxiliary loss)."""
+    """Remove layers that only removed layers read (a branch to an auxiliary loss)."""
     auxiliary = _auxiliary(net)
     heads = {layer.bottom[0] for layer in net.layer if is_judge(layer)}
     heads -= {loss.bottom[0] for loss in auxiliary}
-    served = {blob for layer in net.layer for blob in set(layer.bottom).difference(layer.top)}
-    wanted, result = heads, []
+    read = {blob for layer in net.layer for blob in set(layer.bottom).difference(layer.top)}
+    needed, result = heads, []
     for layer in reversed(kept):
-        only_served = layer.top and served.issuperset(layer.top) and layer.type != "Input"
-        if only_served and wanted.isdisjoint(layer.top):
+        is_read = layer.top and read.issuperset(layer.top) and layer.type != "Input"
+        if is_read and needed.isdisjoint(layer.top):
             continue
-        wanted = wanted.union(layer.bottom)
+        needed = needed.union(layer.bottom)
         result.append(layer)
     return result[::-1]
 

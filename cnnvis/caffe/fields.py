@@ -1,8 +1,9 @@
-"""The fields of Caffe's messages (BVLC Caffe 1.0), as a table.
+"""The fields of Caffe's messages, as a table.
 
-These are facts of the file format: names, numbers, types and defaults. Each message opens with its
-name; then come its enums (``enum Name: VALUE number, ...``) and its fields
-(``name number type = default``), several in a line with semicolons between them.
+These are facts of the file format, ``src/caffe/proto/caffe.proto`` of BVLC Caffe 1.0 (commit
+9b89154): names, numbers, types and defaults. Each message starts with its name, followed by its
+enums (``enum Name: VALUE number, ...``) and its fields (``name number type = default``), several
+in a line separated by semicolons.
 ``type[]`` is repeated, ``type[packed]`` repeated and packed on the wire, ``type!`` required.
 `cnnvis.caffe.schema` turns the table into message classes.
 """

@@ -1,4 +1,4 @@
-"""Weights from a file, given to the layers of a network by name."""
+"""Match the weights in a file to the layers of a network, by name and shape."""
 
 import numpy as np
 
@@ -8,19 +8,20 @@ _SHOWN = 4
 
 
 def match_weights(source, expected, *, path, surplus="error"):
-    """Give each layer of a network its weights, or say in one line why that is impossible.
+    """Return each layer's weights, or say in one line why they do not fit.
 
     The rules are Caffe's (``Net::CopyTrainedLayersFrom``, ``Blob::ShapeEquals``): layers match by
     name, a layer's blobs by number and shape, and a legacy blob of four axes matches a shape of
-    fewer axes that has ones in front. Two things are stricter, because Caffe goes on in silence:
-    a layer that `source` lacks (Caffe leaves random weights), and one that only `source` has.
+    fewer axes if the additional ones are 1 and in front. Two cases that Caffe ignores silently are
+    errors here: a layer that `source` lacks (Caffe leaves random weights), and one that only
+    `source` has.
 
     Parameters
     ----------
     source : dict of str to list of ndarray
         From `cnnvis.caffe.caffemodel.read_caffemodel`, or a user's own.
     expected : dict of str to list of tuple of int
-        The shapes of each layer's blobs; layers without weights may be there with an empty list.
+        The shapes of each layer's blobs; the list of a layer without weights is empty.
     path : str or Path
         Where `source` comes from, for messages.
     surplus : {"error", "ignore"}
@@ -34,7 +35,7 @@ def match_weights(source, expected, *, path, surplus="error"):
     Raises
     ------
     UserError
-        Naming file, layers, expected and found shapes.
+        If weights do not fit, naming file, layers and shapes.
 
     >>> import numpy as np
     >>> bias = np.zeros((1, 1, 1, 96), np.float32)
@@ -50,7 +51,7 @@ def match_weights(source, expected, *, path, surplus="error"):
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         problems.append(
             f"the network has no layer with weights named {names}{more} "
-            "(set surplus_weights: ignore if that is deliberate, as Caffe does)"
+            "(to ignore them, as Caffe does, set surplus_weights: ignore)"
         )
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
@@ -65,10 +66,10 @@ def match_weights(source, expected, *, path, surplus="error"):
 
 
 def _compare(layer, arrays, shapes):
-    """Return what is wrong with one layer's blobs, as a list of phrases."""
+    """Return how one layer's blobs differ from what is expected, as a list of phrases."""
     if len(arrays) != len(shapes):
-        found = _list(map(np.shape, arrays)) if len(arrays) else "no weights"
-        return [f"layer {layer!r}: expected {_list(shapes) or 'no weights'}, found {found}"]
+        stored = _list(map(np.shape, arrays)) if len(arrays) else "no weights"
+        return [f"layer {layer!r}: expected {_list(shapes) or 'no weights'}, found {stored}"]
     return [
         f"layer {layer!r} blob {index}: expected {tuple(shape)}, found {np.shape(array)}"
         for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True))
@@ -80,8 +81,8 @@ def _list(shapes):
     return ", ".join(str(tuple(shape)) for shape in shapes)
 
 
-def _fits(found, expected):
+def _fits(shape, expected):
     # ASSUME: an array of four axes may be a legacy blob. Caffe knows from the file whether it is,
-    # and refuses the same shape in the current form; that never occurs in files Caffe wrote.
+    # and refuses that shape in the current form, which no file written by Caffe contains.
     padded = (1,) * (4 - len(expected)) + expected
-    return found == expected or (len(found) == 4 and found == padded)
+    return shape == expected or (len(shape) == 4 and shape == padded)

@@ -1,4 +1,4 @@
-"""Networks described as text (`.prototxt`)."""
+"""Read the text description of a network (`.prototxt`)."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _BINARY = bytes(set(range(32)) - set(_TEXT_CONTROLS)) + b"\x7f"
 
 
 def read_prototxt(path, phase="TEST", level=0, stages=()):
-    """Read a network as Caffe sees it in one phase.
+    """Read a network as Caffe sets it up for one phase.
 
     Legacy forms are upgraded (see `cnnvis.caffe.upgrades`), so that only ``layer`` remains and
     inputs are Input layers. Layers that the include and exclude rules drop are left out.
@@ -25,7 +25,8 @@ def read_prototxt(path, phase="TEST", level=0, stages=()):
     phase : {"TEST", "TRAIN"}
     level : int
     stages : sequence of str
-        With `phase` the state that the rules are compared with; stages are added to the file's own.
+        Together with `phase`, the state that the rules are evaluated for; stages are added to those
+        in the file.
 
     Returns
     -------
@@ -34,7 +35,7 @@ def read_prototxt(path, phase="TEST", level=0, stages=()):
     Raises
     ------
     UserError
-        If the file cannot be read or is not a network; with the line where the text is wrong.
+        If the file cannot be read or is not a network, naming the line that is wrong.
     """
     try:
         with Path(path).open("rb") as file:
@@ -47,13 +48,13 @@ def read_prototxt(path, phase="TEST", level=0, stages=()):
 
 
 def parse_prototxt(text, name="prototxt", phase="TEST", level=0, stages=()):
-    """Read a network from text: `read_prototxt` without the file.
+    """Parse the text of a network; see `read_prototxt`.
 
     Parameters
     ----------
     text : str or bytes
     name : str or Path
-        What error messages call it.
+        Its name in error messages.
     phase, level, stages
         As in `read_prototxt`.
 
@@ -88,12 +89,12 @@ def _check_text(content, name):
     if content.translate(None, _BINARY) != content:
         raise UserError(
             f"{name}: is not text, expected a network's prototxt "
-            "(a .caffemodel holds its weights and is given as such)"
+            "(a .caffemodel holds weights: name it under weights)"
         )
 
 
 def _decode(content):
-    """Return `content` as text; comments in other encodings than UTF-8 do no harm."""
+    """Return `content` as text; comments may be in an encoding other than UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -101,7 +102,7 @@ def _decode(content):
 
 
 def _describe(error, name):
-    """Return protobuf's complaint as one line that starts with file, line and column."""
+    """Return protobuf's error message as one line that starts with file, line and column."""
     line, column = error.GetLine(), error.GetColumn()
     reason = " ".join(str(error).split())
     if "has no field named" in reason:
@@ -120,7 +121,7 @@ def _set_state(net, phase, level, stages):
 
 
 def keep_included(net, name):
-    """Drop the layers that ``net.state`` excludes, in place (Caffe's ``Net::FilterNet``)."""
+    """Remove the layers that ``net.state`` excludes, in place (Caffe's ``Net::FilterNet``)."""
     kept = [layer for layer in net.layer if _is_included(net.state, layer, name)]
     if len(kept) < len(net.layer):
         net.ClearField("layer")
@@ -140,8 +141,8 @@ def _is_included(state, layer, name):
 def meets_rule(state, rule):
     """Return whether a NetState meets a NetStateRule (Caffe's ``Net::StateMeetsRule``).
 
-    The phase must be the rule's, the level within its bounds; all its ``stage`` must be among the
-    state's, none of its ``not_stage``. What the rule does not name does not matter.
+    The phase must be that of the rule and the level within its bounds; the state must have every
+    ``stage`` of the rule and no ``not_stage``. What the rule leaves out does not matter.
     """
     stages = set(state.stage)
     return (

@@ -1,7 +1,7 @@
-"""Message classes for Caffe's files, made from the table in `cnnvis.caffe.fields`.
+"""Message classes for Caffe's files, built from the table in `cnnvis.caffe.fields`.
 
-They live in a descriptor pool of their own, so that a Caffe imported into the same process can
-register its messages, which have the same names, in protobuf's global pool.
+They have a descriptor pool of their own, so that a Caffe imported into the same process can
+register messages of the same names in protobuf's global pool.
 
 >>> from cnnvis.caffe.schema import messages
 >>> messages.LRNParameter().local_size
@@ -29,14 +29,14 @@ _LABELS = {
 
 
 def describe(table, package="caffe"):
-    """Return the table as a description that protobuf understands.
+    """Return the descriptor of the messages in a table.
 
     Parameters
     ----------
     table : str
-        Messages in the form that `cnnvis.caffe.fields` explains.
+        In the form that `cnnvis.caffe.fields` explains.
     package : str
-        The prefix of the messages' full names; it shows in error messages.
+        The prefix of the messages' full names, visible in error messages.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def describe(table, package="caffe"):
 
 
 def _add_enum(scope, text):
-    """Add an enum to a message or file; a second line of the same enum goes on with its values."""
+    """Add an enum to a message or file, or further values to it if it exists."""
     name, values = text.removeprefix("enum ").split(": ")
     enum = next((enum for enum in scope.enum_type if enum.name == name), None)
     enum = enum or scope.enum_type.add(name=name)

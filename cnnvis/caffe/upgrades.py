@@ -1,4 +1,4 @@
-"""Networks of older Caffe versions, brought to the form of Caffe 1.0.
+"""Upgrade networks of older Caffe versions to the form of Caffe 1.0.
 
 The rules are those of BVLC Caffe's ``upgrade_proto.cpp``, in its order: transformation fields of
 data layers, ``layers {}`` to ``layer {}``, input fields to an Input layer, BatchNorm's ``param``.
@@ -61,7 +61,7 @@ _RENAMED = {"type", "name", "param", "blob_share_mode", "blobs_lr", "weight_deca
 
 
 def upgrade(net, name):
-    """Bring `net` to the current form, in place; afterwards only ``layer`` is used.
+    """Upgrade `net` to the current form, in place; its layers are then in ``layer`` alone.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def upgrade(net, name):
 
 
 def upgrade_layers(net, name):
-    """Turn V1 ``layers {}`` into ``layer {}``, in place."""
+    """Convert V1's ``layers {}`` to ``layer {}``, in place."""
     if net.layers and net.layer:
         raise UserError(
             f"{name}: has both 'layer' and 'layers' entries; "
@@ -136,9 +136,9 @@ def _upgrade_layer(old, new):
 
 
 def upgrade_inputs(net, name):
-    """Turn ``input`` with ``input_shape`` or ``input_dim`` into one Input layer in front.
+    """Convert ``input`` with ``input_shape`` or ``input_dim`` to one Input layer in front.
 
-    It is named ``input`` and has one top per input, as Caffe makes it.
+    As in Caffe, its name is ``input`` and it has one top per input.
     """
     if net.input:
         layer = messages.LayerParameter(name="input", type="Input", top=net.input)
@@ -152,7 +152,7 @@ def upgrade_inputs(net, name):
 
 
 def _input_shape(net, index, name):
-    """Return the dimensions of one legacy input; input_shape wins over input_dim, as in Caffe."""
+    """Return the shape of one legacy input; as in Caffe, input_shape precedes input_dim."""
     if net.input_shape:
         shape = list(net.input_shape[index].dim) if index < len(net.input_shape) else []
         expected = f"{len(net.input)} input_shape entries, found {len(net.input_shape)}"
@@ -166,14 +166,14 @@ def _input_shape(net, index, name):
 
 
 def _upgrade_batch_norm(layer):
-    """Keep the solver away from BatchNorm's statistics, which early versions listed as params."""
+    """Exclude BatchNorm's statistics, which early versions list as params, from training."""
     if layer.type == "BatchNorm" and len(layer.param) == 3:
         for spec in layer.param:
             spec.lr_mult = spec.decay_mult = 0
 
 
 def _upgrade_rounding(layer, name):
-    """Turn a fork's ``ceil_mode`` into BVLC's ``round_mode``."""
+    """Convert a fork's ``ceil_mode`` to BVLC's ``round_mode``."""
     pooling = layer.pooling_param
     if not pooling.HasField("ceil_mode"):
         return

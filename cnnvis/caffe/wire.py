@@ -1,8 +1,8 @@
-"""Protobuf's wire format, as far as reading and writing weights in place needs it.
+"""The part of protobuf's wire format that reading and writing weights in place requires.
 
-protobuf's own library holds a whole message in memory and then a second time as Python's numbers.
-Weights are most of a `.caffemodel`, so they are read from their place in the file instead, and
-only the few bytes around them are given to protobuf.
+protobuf's own library holds a whole message in memory, and then its numbers a second time. As
+nearly all of a `.caffemodel` is weights, these are read from the file straight into arrays, and
+protobuf decodes only the few bytes around them.
 """
 
 import os
@@ -14,7 +14,7 @@ from cnnvis.core.errors import UserError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
-# Openings of files that are mistaken for Caffe's, and what to say.
+# First bytes of files that are mistaken for Caffe's, and what to tell the user.
 _OPENINGS = {
     b"\x89HDF\r\n\x1a\n": "is an HDF5 file: save the weights as a binary .caffemodel "
     "(snapshot_format: BINARYPROTO in the solver, or net.save(...) in pycaffe)",
@@ -37,7 +37,7 @@ class Field(NamedTuple):
 
 
 class Reader:
-    """Walks through the fields of a file and fails in one line when they make no sense.
+    """Iterate over the fields of a file; a malformed one is an error of one line.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ class Reader:
         self.where = ""
 
     def fail(self, reason):
-        """Raise a UserError that names the file, the place and the reason."""
+        """Raise a `UserError` that names the file, the place and the reason."""
         raise UserError(f"{self.path}: {self.where}{reason}")
 
     def damaged(self, reason):
-        """Raise a UserError for bytes that cannot be what was expected."""
+        """Raise a `UserError` for bytes that are not what was expected."""
         self.fail(f"{reason}: the file is damaged or no {self.what}; copy or download it again")
 
     def fields(self, start, stop):
-        """Yield each `Field` between two positions; contents are skipped unless they are read."""
+        """Yield each `Field` between two positions, without reading its content."""
         position = start
         while position < stop:
             self.file.seek(position)
@@ -84,7 +84,7 @@ class Reader:
         elif wire in (FIXED32, FIXED64):
             end = start + (4 if wire == FIXED32 else 8)
         else:
-            # Groups (3 and 4) exist in the wire format, but no version of Caffe wrote any.
+            # Groups (3 and 4) exist in the wire format, but no version of Caffe writes them.
             self.damaged(f"no valid field at byte {tag}")
         if end > stop:
             have = f"the file has {self.size}" if stop == self.size else f"its entry ends at {stop}"
@@ -92,7 +92,7 @@ class Reader:
         return Field(number, wire, tag, start, end)
 
     def _varint(self, position, stop):
-        """Read a number of variable length; return it and the position after it."""
+        """Return a number of variable length and the position behind it."""
         value = 0
         for index in range(10):
             byte = self.file.read(1) if position + index < stop else b""
@@ -104,7 +104,7 @@ class Reader:
         self.damaged(f"no valid number at byte {position}")
 
     def bytes(self, start, stop, limit=1 << 16):
-        """Return the bytes between two positions, which names and shapes fill, not weights."""
+        """Return the bytes between two positions, at most `limit` (of names and shapes)."""
         if stop - start > limit:
             self.damaged(f"{stop - start} bytes at byte {start}, expected at most {limit}")
         self.file.seek(start)
@@ -119,7 +119,7 @@ class Reader:
 
 @contextmanager
 def open_reader(path, what):
-    """Open a file of Caffe's for reading; what is plainly something else is refused at once.
+    """Open one of Caffe's binary files; a file that is obviously of another kind is refused.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _check_opening(opening, path, what):
     for start, reason in _OPENINGS.items():
         if opening.startswith(start):
             raise UserError(f"{path}: {reason} (expected a {what})")
-    # Lengths and keys of a binary message are control characters or above 127 sooner or later.
+    # A binary message has keys or lengths that are control characters or above 127.
     if len(opening) > 16 and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in opening):
         raise UserError(f"{path}: is text (a prototxt?), expected a {what}, which is binary")
 

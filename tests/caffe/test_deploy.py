@@ -96,13 +96,13 @@ def test_shape_of_the_input(kind, param, shape, origin):
 
 
 @pytest.mark.parametrize("kind", ["Data", "ImageData", "HDF5Data", "MemoryData", "DummyData"])
-def test_shape_that_nothing_tells(kind):
+def test_unknown_shape(kind):
     layers = [data(kind=kind, param=""), *HEAD]
     with pytest.raises(UserError) as caught:
         deployed(*layers)
     assert str(caught.value) == (
-        f"some/train_val.prototxt: layer images: {kind} without crop_size does not say how large "
-        "its images are; give input_shape: [channels, height, width]"
+        f"some/train_val.prototxt: layer images: {kind} without crop_size does not specify the "
+        "size of its images; set input_shape: [channels, height, width]"
     )
     _, sizes, note = deployed(*layers, shape=[1, 28, 20])
     assert sizes == [(1, 1, 28, 20)]

@@ -59,7 +59,7 @@ def test_missing_layer():
 def test_surplus_layers():
     source = {"a": zeros((1,)), "b": zeros((1,))}
     text = message(source, {"a": [(1,)]})
-    assert "named 'b' (set surplus_weights: ignore if that is deliberate" in text
+    assert "named 'b' (to ignore them, as Caffe does, set surplus_weights: ignore)" in text
     assert list(match_weights(source, {"a": [(1,)]}, path="x", surplus="ignore")) == ["a"]
 
 

@@ -4,13 +4,14 @@ The left part of every photograph is for training, the rest is held out: no pixe
 seen in training. ``models/photonet/train.py`` draws its crops with these functions, too.
 """
 
+import functools
+
 import numpy as np
 
 from cnnvis.core.checkout import ROOT
 from cnnvis.inputs.image_sets import write_crops
 from cnnvis.inputs.images import crop_image, preprocess, read_image
 
-LABELS = (ROOT / "models" / "photonet" / "labels.txt").read_text(encoding="utf-8").split()
 SHAPE = (3, 227, 227)
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434]).reshape(3, 1, 1)  # BGR
 TRAINING_SHARE = 0.68
@@ -19,9 +20,15 @@ SMALLEST = 0.6
 ASPECT = 1.6
 
 
+@functools.cache
+def photograph_labels():
+    """Return the names of the photographs, in the order of photonet's classes."""
+    return (ROOT / "models" / "photonet" / "labels.txt").read_text(encoding="utf-8").split()
+
+
 def read_photographs():
     """Return ``{label: float32 (H, W, 3) in [0, 1]}`` in the order of the labels."""
-    return {label: read_photograph(label) for label in LABELS}
+    return {label: read_photograph(label) for label in photograph_labels()}
 
 
 def read_photograph(label):
@@ -72,7 +79,7 @@ def draw_crop(shape, held_out, rng):
 
 def held_out_crops(label, shape, count, seed=0):
     """Return `count` crops of the held-out part of a class's photograph, the same every time."""
-    rng = np.random.default_rng([seed, LABELS.index(label)])
+    rng = np.random.default_rng([seed, photograph_labels().index(label)])
     return [draw_crop(shape, True, rng) for _ in range(count)]
 
 

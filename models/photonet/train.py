@@ -21,12 +21,12 @@ from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 from cnnvis.inputs.photographs import (
-    LABELS,
     MEAN,
     SHAPE,
     draw_crop,
     held_out_crops,
     network_input,
+    photograph_labels,
     read_photographs,
     sampled,
 )
@@ -199,11 +199,11 @@ def evaluate(network, photographs):
     class (classes, classes), and what was predicted for each whole photograph (classes,).
     """
     network.eval()
-    table = np.zeros((len(LABELS), len(LABELS)), dtype=int)
+    table = np.zeros((len(photograph_labels()), len(photograph_labels())), dtype=int)
     for cls, photograph in enumerate(photographs):
-        crops = held_out_crops(LABELS[cls], photograph.shape, CROPS_PER_CLASS)
+        crops = held_out_crops(photograph_labels()[cls], photograph.shape, CROPS_PER_CLASS)
         inputs = np.stack([network_input(photograph, crop) for crop in crops])
-        table[cls] = np.bincount(predicted(network, inputs), minlength=len(LABELS))
+        table[cls] = np.bincount(predicted(network, inputs), minlength=len(photograph_labels()))
     whole = [network_input(x, [0, 0, *x.shape[:2]]) for x in photographs]
     return table, predicted(network, np.stack(whole))
 
@@ -211,12 +211,15 @@ def evaluate(network, photographs):
 def summary(table, whole, options):
     """Return what accuracy.json says: how it was trained, and how well it does."""
     classes = {}
-    for cls, label in enumerate(LABELS):
-        mistakes = {LABELS[i]: int(table[cls, i]) for i in np.argsort(-table[cls], kind="stable")}
+    for cls, label in enumerate(photograph_labels()):
+        mistakes = {
+            photograph_labels()[i]: int(table[cls, i])
+            for i in np.argsort(-table[cls], kind="stable")
+        }
         classes[label] = {
             "accuracy": round(table[cls, cls] / table[cls].sum(), 4),
             "mistaken_for": {k: n for k, n in mistakes.items() if n and k != label},
-            "whole_photograph": LABELS[whole[cls]],
+            "whole_photograph": photograph_labels()[whole[cls]],
         }
     return {
         "seed": options.seed,

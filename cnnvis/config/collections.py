@@ -5,21 +5,27 @@ In the configuration an image set is an entry of ``collections``. This module is
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
-from cnnvis.config.checks import chosen_layers, classes_of, gradient_layers, networks_of
-from cnnvis.core.errors import UserError, suggest
+from cnnvis.config.checks import (
+    check_neuron,
+    chosen_layers,
+    gradient_layers,
+    mistakes,
+    networks_of,
+    unknown,
+)
+from cnnvis.core.errors import suggest
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.photographs import photograph_labels
 
 # The images of a path `photonet:LABEL` are cut from one of photonet's photographs, by a rule.
 PHOTONET = "photonet:"
 CROPS = 200
-LABELS = Path(__file__).resolve().parents[2] / "models" / "photonet" / "labels.txt"
 
 
-def check_collections(config, names, infos):
+def check_collections(config, names, models):
     """Yield one line per mistake in the keys collections, class_importance and pruning.
 
     Parameters
@@ -28,41 +34,25 @@ def check_collections(config, names, infos):
         Completed with the schema's defaults.
     names : dict of str to list of str
         All ``networks`` that the user named.
-    infos : dict of str to NetworkInfo
+    models : dict of str to Model
     """
-    if "collections" in names["networks"]:
-        yield "networks: 'collections' is reserved for a results folder; choose another name"
     for name, collection in config.get("collections", {}).items():
-        yield from _collection(name, collection, config, names, infos)
+        yield from _collection(("collections", name), collection, names, models)
+    infos = {name: model.info for name, model in models.items()}
     yield from _layers(config, infos)
     yield from _pruning(config, infos)
 
 
-def _collection(name, collection, config, names, infos):
-    place = ("collections", name)
+def _collection(place, collection, names, models):
     networks = collection.get("networks", [])
-    yield from _unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
-    label = _label(collection["path"])
+    yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
+    label, path = _label(collection["path"]), dotted(*place, "path")
     if label is None:
-        try:
-            _image_set(name, collection).images  # noqa: B018
-        except UserError as error:
-            yield f"{dotted(*place, 'path')}{error}"
+        yield from mistakes(path, lambda: _image_set(place[1], collection).images)
     else:
-        labels = LABELS.read_text(encoding="utf-8").split()
-        yield from _unknown(dotted(*place, "path"), [label], labels, "photographs of photonet")
-    for network in networks_of(collection, infos):
-        size = classes_of(config["networks"][network], infos[network])
-        if collection["cls"] >= size:
-            where = f"{collection['cls']} is outside {config['networks'][network]['score']}"
-            yield f"{dotted(*place, 'cls')}{where} of {network}; expected 0 to {size - 1}"
-
-
-def _unknown(place, names, known, what):
-    """Yield a line for each name that is not known."""
-    for name in names:
-        if name not in known:
-            yield f"{place}{name!r} is not one of the {what}; {suggest(name, known)}"
+        yield from unknown(path, [label], photograph_labels(), "photographs of photonet")
+    for network in networks_of(collection, models):
+        yield from check_neuron(dotted(*place, "cls"), collection["cls"], models[network])
 
 
 def _layers(config, infos):
@@ -81,7 +71,7 @@ def _layers(config, infos):
 def _pruning(config, infos):
     pruning, known = config.get("pruning", {}), list(config.get("collections", {}))
     place = dotted("pruning", "collections")
-    yield from _unknown(place, pruning.get("collections", []), known, "collections")
+    yield from unknown(place, pruning.get("collections", []), known, "collections")
     for network, info in infos.items():
         for layer in pruned_layers(config, network, info) if known else []:
             count = info.filters.get(layer)

@@ -68,34 +68,23 @@ def _put_mean(entry, put):
     put(entry["mean"], "file")
 
 
-def is_there(path, made):
-    """Return whether a file is there, or will be when it is needed."""
-    return Path(path).is_file() or any(str(path) in table for table in made.values())
+def missing(place, path, made, expected=None):
+    """Yield a line if a file neither is there nor will be made when it is needed."""
+    if not Path(path).is_file() and not any(str(path) in table for table in made.values()):
+        yield f"{place}file not found: {path}" + (f"; expected {expected}" if expected else "")
 
 
 def check_recover(config, made):
     """Yield one line per mistake in the key recover."""
-    for name, recovery in config.get("recover", {}).items():
+    for name, recovery in resolve_recover(config).items():
         place = ("recover", name)
         if Path(recovery["volume"]).suffix not in (".npy", ".vox"):
             yield f"{dotted(*place, 'volume')}{recovery['volume']} is neither .npy nor .vox"
-        files = {"volume": recovery["volume"], **_named(recovery)}
-        for header in _header(recovery):
-            files["volume (header)"] = header
-        for key, path in files.items():
-            if not is_there(path, made):
-                yield f"{dotted(*place, key)}{path} is no file; expected the path of one"
-
-
-def _named(recovery):
-    files = {} if recovery["image"].startswith(SHIPPED) else {"image": recovery["image"]}
-    mean = recovery["mean"]
-    return files | ({"mean": mean["file"]} if isinstance(mean, dict) else {})
-
-
-def _header(recovery):
-    volume = Path(recovery["volume"])
-    return [str(volume.with_suffix(".hd"))] if volume.suffix == ".vox" else []
+        files = {"image": recovery["file"], "mean": recovery["mean_file"]}
+        files |= {"volume": [recovery["volume"]], "volume (header)": recovery["header"]}
+        for key, paths in files.items():
+            for path in paths:
+                yield from missing(dotted(*place, key), path, made)
 
 
 def resolve_recover(config):
@@ -111,7 +100,9 @@ def resolve_recover(config):
     return {
         name: {
             "volume": recovery["volume"],
-            "header": _header(recovery),
+            "header": [str(Path(recovery["volume"]).with_suffix(".hd"))]
+            if recovery["volume"].endswith(".vox")
+            else [],
             "image": recovery["image"],
             "crop": recovery.get("crop"),
             "layer": recovery["layer"],

@@ -9,12 +9,14 @@ import yaml
 
 from cnnvis.config import checks
 from cnnvis.config.collections import check_collections, resolve_collections
+from cnnvis.config.defaults import complete, fit
 from cnnvis.config.files import check_recover, place_files, resolve_recover
+from cnnvis.config.networks import read_networks
 from cnnvis.config.reproduction import check_verify, resolve_verify
 from cnnvis.config.tables import resolve
-from cnnvis.core import schema_errors
 from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
+from cnnvis.core.schema_errors import schema_errors
 
 SCHEMA = ROOT / "config" / "schema.yaml"
 
@@ -41,19 +43,25 @@ def load_config(config, files=()):
         With one line per mistake.
     """
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    errors = list(schema_errors(config, schema))
     lines = [line for file in files for line in _duplicates(file)]
-    errors = list(schema_errors.schema_errors(config, schema))
     lines += [line for _, line in errors]
-    if isinstance(config, dict):
-        # What the schema forbids is left out, so that the rest is still checked in the same run.
-        completed = complete(_sound(config, [path for path, _ in errors]), schema)
-        made, mistakes = place_files(completed)
-        lines += mistakes
-        infos, mistakes = checks.check(completed, _names(config), made)
-        lines += mistakes
-        lines += check_collections(completed, _names(config), infos)
-        lines += check_recover(completed, made)
-        lines += check_verify(completed, _names(config), infos)
+    # What the schema forbids is left out, so that the rest is still checked in the same run.
+    valid = _without(config, [path for path, _ in errors]) if isinstance(config, dict) else {}
+    completed = complete(valid, schema)
+    made, mistakes = place_files(completed)
+    models, more = read_networks(completed, made)
+    infos = {name: model.info for name, model in models.items()}
+    completed = fit(completed, valid.get("slices", {}), infos)
+    names = {key: list(map(str, _mapping(config, key))) for key in ("networks", "images")}
+    lines += [
+        *mistakes,
+        *more,
+        *checks.check(completed, names, made, models),
+        *check_collections(completed, names, models),
+        *check_recover(completed, made),
+        *check_verify(completed, names, infos),
+    ]
     if lines:
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])
     tables = resolve(completed, infos)
@@ -68,54 +76,8 @@ def load_config(config, files=()):
     }
 
 
-def read_config(path):
-    """Read a YAML file the way `load_config` wants it.
-
-    Raises
-    ------
-    ConfigError
-        If it holds a key twice or is not a mapping.
-    UserError
-        If it cannot be read.
-    """
-    lines = _duplicates(path)
-    config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        lines.append(f"{path} holds {schema_errors.kind(config)}; expected a mapping of keys")
-    if lines:
-        raise ConfigError([f"config: {line}" for line in lines])
-    return config
-
-
-def complete(value, schema, root=None):
-    """Return a copy of `value` with the schema's defaults filled in.
-
-    Of alternatives, the one whose ``type`` fits is followed.
-
-    >>> complete({}, {"properties": {"k": {"default": 7}}})
-    {'k': 7}
-    """
-    root = root or schema
-    schema = schema_errors.resolved(schema, root)
-    if isinstance(value, list):
-        return list(value)
-    if not isinstance(value, dict):
-        return value
-    for branch in schema.get("anyOf", []):
-        branch = schema_errors.resolved(branch, root)
-        if branch.get("type") == "object":
-            schema = branch
-    properties = schema.get("properties", {})
-    defaults = {key: inner["default"] for key, inner in properties.items() if "default" in inner}
-    others = schema.get("additionalProperties") or {}
-    return {
-        key: complete(item, properties.get(key, others), root)
-        for key, item in {**defaults, **value}.items()
-    }
-
-
 def _duplicates(path):
-    """Say which keys a YAML file holds twice: YAML lets the later one win without a word."""
+    """Return a line for each duplicate key of a YAML file, of which YAML takes the later one."""
     try:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -133,31 +95,26 @@ def _repeated_keys(node, place):
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in seen:
-                yield f"key {place}{name} stands twice, in lines {seen[name]} and {line}; keep one"
+                yield f"duplicate key {place}{name} (lines {seen[name]} and {line}); keep one"
             seen[name] = line
             yield from _repeated_keys(value, f"{place}{name}.")
 
 
-def _sound(config, wrong):
+def _mapping(config, key):
+    value = config.get(key) if isinstance(config, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _without(config, wrong):
     """Return `config` without what is wrong: whole networks, images, comparisons, other keys."""
-    keys = {path[:2] if path[:1] in _NAMED else path[:1] for path in wrong}
-    sound = {}
-    for key, value in config.items():
-        if (key,) in keys:
-            continue
-        if (key,) in _NAMED and isinstance(value, dict):
-            value = {name: item for name, item in value.items() if (key, name) not in keys}
-        sound[key] = value
-    return sound
+    remove = {path[:2] if path[0] in _NAMED else path[:1] for path in wrong if path}
+    return {
+        key: {name: item for name, item in value.items() if (key, name) not in remove}
+        if key in _NAMED and isinstance(value, dict)
+        else value
+        for key, value in config.items()
+        if (key,) not in remove
+    }
 
 
-_NAMED = {(key,) for key in ("networks", "images", "comparisons", "collections", "recover")}
-
-
-def _names(config):
-    """Return the names in use, wrong entries included: a reference to those is no second error."""
-
-    def keys(name):
-        return list(map(str, config[name])) if isinstance(config.get(name), dict) else []
-
-    return {"networks": keys("networks"), "images": keys("images"), "given": keys("slices")}
+_NAMED = {"networks", "images", "comparisons", "collections", "recover"}

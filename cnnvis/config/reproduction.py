@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import chosen_layers, classes_of, gradient_layers, networks_of
-from cnnvis.core.errors import suggest
+from cnnvis.config.checks import chosen_layers, gradient_layers, networks_of, unknown
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -31,10 +30,8 @@ def check_verify(config, names, infos):
             "files that the study published, or study, into which they are downloaded"
         )
     for key in ("network", "image"):
-        known = names[f"{key}s"]
-        if key in verify and verify[key] not in known:
-            near = suggest(verify[key], known)
-            yield f"{dotted('verify', key)}{verify[key]!r} is not one of the {key}s; {near}"
+        name = [verify[key]] if key in verify else []
+        yield from unknown(dotted("verify", key), name, names[f"{key}s"], f"{key}s")
     if "network" not in verify and len(names["networks"]) > 1:
         networks = ", ".join(names["networks"])
         yield f"{dotted('verify', 'network')}missing; expected one of {networks}"
@@ -137,7 +134,7 @@ def _lacks(config, network, info, orderings):
         if layer not in layers
     }
     neuron, score = config["verify"]["neuron"], config["networks"][network]["score"]
-    neurons = classes_of(config["networks"][network], info)
+    neurons = info.blobs[score][0]
     for image in published.IMAGES:
         if neuron >= neurons:
             lacks[image] = (

@@ -1,4 +1,4 @@
-"""What the schema forbids, in one line each that names the key, the value and what to write."""
+"""Violations of a JSON schema in one line each: the key, the value and what was expected."""
 
 import math
 
@@ -6,11 +6,11 @@ from jsonschema import Draft202012Validator, validators
 
 from cnnvis.core.errors import suggest
 
-_KINDS = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}
+_KINDS = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean"}
 _REASONS = {
     "minItems": "is too short",
     "maxItems": "is too long",
-    "uniqueItems": "names something twice",
+    "uniqueItems": "contains duplicates",
     "minimum": "is too small",
     "maximum": "is too large",
     "minLength": "is empty",
@@ -30,16 +30,16 @@ def schema_errors(config, schema):
         A JSON schema whose ``expected`` annotations end the lines.
     """
     if not isinstance(config, dict):
-        yield (), f"the file holds {kind(config)}; expected {schema['expected']}"
+        yield (), f"the content is {kind(config)}; expected {schema['expected']}"
         return
     yield from _wrong_keys(config, ())
-    for error in _validator()(schema).iter_errors(_with_texts_as_keys(config)):
-        for deepest in _deepest(error):
-            yield from _explain(deepest, schema)
+    for error in _validator()(schema).iter_errors(_with_string_keys(config)):
+        for cause in _causes(error):
+            yield from _explain(cause, schema)
 
 
 def resolved(schema, root):
-    """Follow the schema's ``$ref``, keeping what stands beside it."""
+    """Follow the schema's ``$ref``, keeping the keys beside it."""
     if "$ref" not in schema:
         return schema
     target = root
@@ -49,12 +49,12 @@ def resolved(schema, root):
 
 
 def kind(value):
-    """Say what a value is, in words.
+    """Return the type of a value in words.
 
     >>> kind(None), kind([]), kind(2.5)
-    ('nothing', 'a list', 'a number')
+    ('null', 'a list', 'a number')
     """
-    return "nothing" if value is None else _KINDS.get(type(value), "a number")
+    return "null" if value is None else _KINDS.get(type(value), "a number")
 
 
 def short(value):
@@ -78,7 +78,7 @@ def dotted(*path):
 
 
 def _validator():
-    """Make a validator for which 1.0 and true are no integers and not-a-number is no number."""
+    """Return a validator for which 1.0 and true are not integers, and NaN is not a number."""
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: type(value) is int,
@@ -89,7 +89,7 @@ def _validator():
 
 
 def _wrong_keys(value, path):
-    """Find keys that YAML did not read as texts, such as 1 or on."""
+    """Find keys that YAML did not read as strings, such as 1 or on."""
     items = value.items() if isinstance(value, dict) else ()
     for key, item in items:
         if isinstance(key, str):
@@ -98,38 +98,26 @@ def _wrong_keys(value, path):
             yield (*path, key), f"{dotted(*path)}key {key!r} is {kind(key)}; write it in quotes"
 
 
-def _with_texts_as_keys(value):
+def _with_string_keys(value):
     """Return a copy without the keys of `_wrong_keys`, which the validator cannot take."""
     if not isinstance(value, dict):
         return value
-    texts = {key: item for key, item in value.items() if isinstance(key, str)}
-    return {key: _with_texts_as_keys(item) for key, item in texts.items()}
+    strings = {key: item for key, item in value.items() if isinstance(key, str)}
+    return {key: _with_string_keys(item) for key, item in strings.items()}
 
 
-def _deepest(error):
-    """Of alternatives, follow the one whose type fits: its complaint is the one that helps."""
-    if error.validator != "anyOf":
-        yield error
-        return
-    branches = {}
-    for inner in error.context:
-        branches.setdefault(inner.schema_path[0], []).append(inner)
-    fitting = [errors for errors in branches.values() if not any(map(_is_another_kind, errors))]
-    for inner in fitting[0] if fitting else []:
-        yield from _deepest(inner)
-    if not fitting:
-        yield error
-
-
-def _is_another_kind(error):
-    if error.path:
-        return False
+def _causes(error):
+    """Return the errors of the alternative that was meant: the first one whose type fits."""
+    alternatives = {}
     if error.validator == "anyOf":
-        branches = {}
         for inner in error.context:
-            branches.setdefault(inner.schema_path[0], []).append(_is_another_kind(inner))
-        return all(any(found) for found in branches.values())
-    return error.validator in ("type", "enum")
+            alternatives.setdefault(inner.schema_path[0], []).extend(_causes(inner))
+    for causes in alternatives.values():
+        # An error of the value itself, not of something in it, says that it is of another type.
+        places = [c.absolute_path for c in causes if c.validator in ("type", "enum", "anyOf")]
+        if error.absolute_path not in places:
+            return causes
+    return [error]
 
 
 def _explain(error, schema):

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from cnnvis.core.arrays import read_npy
-from cnnvis.core.errors import UserError
+from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines import open_network
 from cnnvis.engines.inspection import describe
 
@@ -70,9 +70,11 @@ class Model:
             are single numbers, and which position's is meant cannot be guessed.
         """
         if self.score not in self.info.blobs:
+            # Caffe adds blobs of its own where one is read twice; nobody means those.
+            blobs = [blob for blob in self.info.blobs if "_split_" not in blob]
             raise UserError(
-                f"{self.prototxt}: score blob '{self.score}' does not exist; blobs: "
-                f"{', '.join(self.info.blobs)}"
+                f"{self.prototxt}: score blob '{self.score}' does not exist; "
+                f"{suggest(self.score, blobs)}"
             )
         shape = tuple(self.info.blobs[self.score])
         if not shape or np.prod(shape) != shape[0]:

@@ -6,18 +6,21 @@ import pytest
 from PIL import Image
 
 from cnnvis.config.collections import check_collections, resolve_collections
-from cnnvis.engines.inspection import inspect
+from cnnvis.engines.model import Model
 from tests.engines.goldens import GOLDENS
-
-NETWORKS = {"thin": {"score": "fc8"}, "thinner": {"score": "prob"}}
 
 
 @pytest.fixture(scope="module")
-def infos():
+def models():
     return {
-        "thin": inspect(GOLDENS / "caffenet_thin.prototxt"),
-        "thinner": inspect(GOLDENS / "squeezenet_thin.prototxt"),
+        "thin": Model(GOLDENS / "caffenet_thin.prototxt", "", "fc8"),
+        "thinner": Model(GOLDENS / "squeezenet_thin.prototxt", "", "prob"),
     }
+
+
+@pytest.fixture
+def infos(models):
+    return {name: model.info for name, model in models.items()}
 
 
 @pytest.fixture
@@ -27,20 +30,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def mistakes(infos, collections, networks=("thin", "thinner"), **config):
-    config = {"networks": NETWORKS, "collections": collections, **config}
-    return list(check_collections(config, {"networks": list(networks)}, infos))
+def mistakes(models, collections, networks=("thin", "thinner"), **config):
+    config = {"collections": collections, **config}
+    return list(check_collections(config, {"networks": list(networks)}, models))
 
 
-def test_what_is_right_is_no_mistake(infos, folder):
+def test_what_is_right_is_no_mistake(models, folder):
     collections = {
         "cats": {"path": str(folder), "cls": 9, "networks": ["thin"]},
         "moons": {"path": "photonet:moon", "cls": 0},
         "some": {"path": [str(folder / "*.png")], "cls": 0, "limit": 2},
     }
     pruning = {"layers": {"thin": ["conv2", "fc6"]}, "collections": ["cats"], "steps": [1, 24]}
-    assert mistakes(infos, collections, pruning=pruning) == []
-    assert mistakes(infos, {}) == []
+    assert mistakes(models, collections, pruning=pruning) == []
+    assert mistakes(models, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,11 @@ def test_what_is_right_is_no_mistake(infos, folder):
             {},
             ["'mon' is not one of the photographs", "moon"],
         ),
-        ({"x": {"path": "photonet:cat", "cls": 10}}, {}, ["cls: 10 is outside fc8 of thin", "9"]),
+        (
+            {"x": {"path": "photonet:cat", "cls": 10}},
+            {},
+            ["cls: ", "class 10 is outside score blob 'fc8', which has 0 to 9"],
+        ),
         (
             {"x": {"path": "photonet:cat", "cls": 0, "networks": ["thim"]}},
             {},
@@ -80,17 +87,12 @@ def test_what_is_right_is_no_mistake(infos, folder):
         ),
     ],
 )
-def test_mistakes_are_named_in_one_line_each(infos, collections, config, words):
-    infos = {"thin": infos["thin"]}
-    (line,) = mistakes(infos, collections, ["thin"], **config)
+def test_mistakes_are_named_in_one_line_each(models, collections, config, words):
+    models = {"thin": models["thin"]}
+    (line,) = mistakes(models, collections, ["thin"], **config)
     assert "\n" not in line
     for word in words:
         assert word in line
-
-
-def test_a_network_must_not_take_the_folder_of_the_collections(infos):
-    (line,) = mistakes(infos, {}, ["thin", "collections"])
-    assert "'collections' is reserved for a results folder" in line
 
 
 def test_a_deconvolution_has_no_filters_to_prune(tmp_path):
@@ -102,16 +104,16 @@ def test_a_deconvolution_has_no_filters_to_prune(tmp_path):
         'layer { name: "conv" type: "Convolution" bottom: "up" top: "conv"\n'
         "  convolution_param { num_output: 4 kernel_size: 9 } }\n"
     )
-    info = inspect(tmp_path / "net.prototxt")
+    model = Model(tmp_path / "net.prototxt", "", "conv")
+    info = model.info
     assert info.filters == {"conv": 4}
     config = {
-        "networks": {"net": {"score": "conv"}},
         "collections": {"x": {"path": "photonet:cat", "cls": 0}},
         "pruning": {"steps": [4]},
     }
 
     def lines():
-        return list(check_collections(config, {"networks": ["net"]}, {"net": info}))
+        return list(check_collections(config, {"networks": ["net"]}, {"net": model}))
 
     # By default the first convolution that can be pruned, of which the steps are checked.
     assert lines() == []

@@ -38,7 +38,8 @@ def test_neurons_and_layers_are_checked(tiny):
 
 
 @pytest.mark.parametrize(
-    ("score", "words"), [("fc9", "does not exist; blobs: data,"), ("conv1", r"shape \(2, 2, 2\)")]
+    ("score", "words"),
+    [("fc9", r"does not exist; did you mean fc8\?"), ("conv1", r"shape \(2, 2, 2\)")],
 )
 def test_a_score_that_is_no_vector_is_refused(tiny, score, words):
     with pytest.raises(UserError, match=f"score blob '{score}' .*{words}"):

@@ -1,0 +1,64 @@
+"""The networks of a configuration: their files are checked, and their prototxts read."""
+
+from pathlib import Path
+
+from cnnvis.config.checks import mistakes, reserved
+from cnnvis.config.files import missing
+from cnnvis.config.tables import model_of
+from cnnvis.core.files import safe_name
+from cnnvis.core.schema_errors import dotted
+
+FOLDERS = ("collections", "downloads", "recovered")
+"""Folders of ``results/`` beside those of the networks."""
+
+
+def read_networks(config, made):
+    """Check the key networks.
+
+    Parameters
+    ----------
+    config : dict
+        Completed with the schema's defaults.
+    made : dict
+        Files that are not there but will be (see `cnnvis.config.files.place_files`).
+
+    Returns
+    -------
+    models : dict of str to Model
+        Of the networks whose prototxt is usable.
+    lines : list of str
+        One per mistake.
+    """
+    networks = config.get("networks", {})
+    models, lines = {}, list(reserved("networks", networks, FOLDERS))
+    for name, network in networks.items():
+        lines += _files(name, network, made)
+        if Path(network["prototxt"]).is_file():
+            model, place = model_of(config, name), ("networks", name)
+            wrong = list(mistakes(dotted(*place, "prototxt"), lambda model=model: model.info))
+            if not wrong:
+                models[name] = model
+                wrong = list(_layers(model, place))
+            lines += wrong
+    return models, lines
+
+
+def _files(name, network, made):
+    mean = network["mean"]["file"] if isinstance(network["mean"], dict) else None
+    files = {key: network[key] for key in ("prototxt", "weights", "labels") if key in network}
+    for key, path in (files | ({"mean": mean} if mean else {})).items():
+        yield from missing(dotted("networks", name, key), path, made)
+    if mean and Path(mean).suffix not in (".npy", ".binaryproto"):
+        yield f"{dotted('networks', name, 'mean')}{mean} is neither .npy nor .binaryproto"
+
+
+def _layers(model, place):
+    yield from mistakes(dotted(*place, "score"), lambda: model.classes)
+    place = dotted(*place, "prototxt")
+    if not model.info.convolutions:
+        yield f"{place}{model.prototxt} has no convolution"
+    names = {}
+    for layer in model.info.layers_with_weights:
+        other = names.setdefault(safe_name(layer), layer)
+        if other != layer:
+            yield f"{place}layers {other!r} and {layer!r} have the same name in paths"

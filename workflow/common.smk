@@ -79,6 +79,11 @@ def compressed_of(wildcards):
     }
 
 
+def published_of(wildcards):
+    """Return {layer: path} of the gradients that the study published of an image."""
+    return tables["verify"]["fitted"][wildcards.image]
+
+
 wildcard_constraints:
     network=any_of(tables["networks"]),
     image=any_of(tables["images"]),

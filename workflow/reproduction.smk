@@ -7,18 +7,13 @@ scheme repeated. The target fails when something differs that should agree.
 """
 
 
-def published_gradients(wildcards):
-    """Return {layer: path} of the gradients that were published of an image."""
-    return tables["verify"]["fitted"][wildcards.image]
-
-
 rule neuron_fit:
     """Find the neuron whose gradient was published; the study did not record it.
 
     What comes out is, for each layer, the neurons that fit best and how well each fits.
     """
     input:
-        unpack(published_gradients),
+        unpack(published_of),
         array="results/{network}/{image}/input.npy",
         prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
         weights=lookup(dpath="{network}/weights", within=tables["networks"]),
@@ -32,7 +27,7 @@ rule neuron_fit:
         "../envs/workflow.yaml"
     params:
         model=lookup(dpath="{network}/model", within=tables["networks"]),
-        published=published_gradients,
+        published=published_of,
         neuron=tables["verify"]["neuron"],
         code=code("verify_neurons.py"),
     message:

@@ -7,6 +7,11 @@ scatter plot of analytic against numerical derivatives.
 
 
 rule gradient_check:
+    """Compare a neuron's gradients with central differences, and the file with float64.
+
+    The report says whether backpropagation is right, and, apart from that, how far rounding in
+    float32 takes the gradients in the file.
+    """
     input:
         array="results/{network}/{image}/input.npy",
         gradients="results/{network}/{image}/gradients/{cls}.npz",
@@ -22,11 +27,9 @@ rule gradient_check:
     conda:
         "../envs/workflow.yaml"
     params:
-        check=tables["check"],
-        score=lookup(dpath="{network}/score", within=tables["networks"]),
-        surplus=lookup(dpath="{network}/surplus_weights", within=tables["networks"]),
+        model=lookup(dpath="{network}/model", within=tables["networks"]),
         layers=lookup(dpath="{network}", within=tables["differentiated"]),
-        input_shape=lookup(dpath="{network}/input_shape", within=tables["networks"]),
+        check=tables["check"],
         code=code("check_gradients.py"),
     message:
         "Check the gradients of neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."

@@ -1,29 +1,26 @@
-"""Numerical derivatives with respect to weights: central differences that know about kinks.
+"""Numerical derivatives with respect to weights: central differences that detect kinks.
 
-The step at a weight w is ``h = eps^(1/4) * max(|w|, rms of its filter)``, 1.2e-4 of what weights
-are like there. For a smooth function the textbook has eps^(1/3); but networks are nearly linear
-between their kinks, so that the error of order h^2 is small and the larger step, with a smaller
-error by rounding (eps |f| / h), is the better one. Rounding of the score is measured; where it
-alone would exceed `TOLERANCE`, the step is up to eight times larger.
-
-Where a ReLU or a maximum switches between w - h and w + h there is a kink, and the step is
-quartered until there is none, but only as long as rounding stays below `TOLERANCE` of what is
-compared. What still has a kink then is reported as such.
+The derivative of a score along a weight is ``(f(w + h) - f(w - h)) / 2h``. The step h is limited
+from both sides. From below by rounding: the scatter of the score's last digits is measured, and
+`smallest_steps` says from which step on it can not exceed `TOLERANCE` of the derivative. From above
+by kinks, where a ReLU or a maximum switches between w - h and w + h, and by the error of order
+h^2. So h is a few times the smallest step, and never more than ``eps^(1/4) * max(|w|, rms of its
+filter)``, 1.2e-4 of a usual weight, unless rounding requires it. Where there is a kink h is
+divided, down to the smallest step; a kink that is still there is reported.
 
 Everything here works on an object like `cnnvis.engines.numpy.perturbations.Perturbations`:
 ``weights``, an array whose first axis is the filters, and ``of_steps`` and ``of_weights``.
 """
 
-import logging
-import time
 import zlib
-from functools import partial
 
 import numpy as np
 
 STEP = float(np.finfo(np.float64).eps) ** 0.25
-GROW, SHRINK = 8, 4
-TRIES = 6
+# By what the first step is larger than the smallest one, and by what it is divided, how often.
+MARGIN, TRIES = 8, 6
+# Up to how many times larger than usual a step is where rounding requires it.
+GROW = 8
 SIGMAS = 6
 # What central differences agree to with a right gradient, relative (see `relative_errors`).
 TOLERANCE = 1e-6
@@ -31,22 +28,21 @@ TOLERANCE = 1e-6
 # of the score, which is the same for all weights, and nothing else.
 FLOOR = 1e-3
 STUDY_STEP = np.float32(1e-9)
-# Changes of a weight that show how the score is rounded: enough to change last digits of outputs.
-PROBE = 64 * float(np.finfo(np.float64).eps)
-PROBES = 24
-CHUNK = 256
-PROGRESS_SECONDS = 10
+# Relative changes of all weights that show how the score is rounded, and how many.
+PROBE = 2 * float(np.finfo(np.float64).eps)
+PROBES = 6
+CHUNK = 64
 
 
-def sample_weights(shape, per_filter, seed, name=""):
-    """Choose some weights of every filter.
+def sample_weights(shape, count, seed, name=""):
+    """Choose weights at random, equally many of every filter or, if few, at most one of each.
 
     Parameters
     ----------
     shape : tuple of int
         Of the weights; the first axis is the filters.
-    per_filter : int or None
-        How many of each; None, or as many as there are, for all of them.
+    count : int or None
+        How many; None, or as many as there are, for all of them.
     seed : int
     name : str
         The layer's: every layer has a sample of its own, whichever others are checked.
@@ -60,31 +56,35 @@ def sample_weights(shape, per_filter, seed, name=""):
     --------
     >>> sample_weights((2, 3), None, 0)
     array([0, 1, 2, 3, 4, 5])
-    >>> sample_weights((3, 100), 1, 0) // 100
+    >>> sample_weights((3, 100), 3, 0) // 100
     array([0, 1, 2])
     """
     filters = shape[0] if shape else 1
     size = int(np.prod(shape)) // filters
-    if per_filter is None or per_filter >= size:
+    if count is None or count >= filters * size:
         return np.arange(filters * size)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    counts = np.full(filters, count // filters)
+    if count % filters:
+        counts[generator.choice(filters, count % filters, replace=False)] += 1
     chosen = [
-        number * size + np.sort(generator.choice(size, per_filter, replace=False))
-        for number in range(filters)
+        number * size + np.sort(generator.choice(size, counts[number], replace=False))
+        for number in np.flatnonzero(counts)
     ]
-    return np.concatenate(chosen)
+    return np.concatenate([np.zeros(0, int), *chosen])
 
 
-def step_sizes(weights, indices):
-    """Return the step at each weight; see the module's formula.
+def usual_steps(weights, indices):
+    """Return the step at each weight that rounding does not limit; see the module's formula.
 
     A filter of zeros takes the root mean square of the whole tensor, a tensor of zeros 1.
     """
     rows = np.asarray(weights, np.float64).reshape(len(weights) if weights.ndim else 1, -1)
-    whole = root_mean_square(rows) or 1.0
-    of_filters = np.sqrt(np.mean(rows**2, axis=1))
-    of_filters[of_filters == 0] = whole
-    return STEP * np.maximum(np.abs(rows.reshape(-1)[indices]), of_filters[indices // len(rows[0])])
+    numbers, places = np.unique(indices // rows.shape[1], return_inverse=True)
+    of_filters = np.sqrt(np.mean(rows[numbers] ** 2, axis=1))
+    if not of_filters.all():
+        of_filters[of_filters == 0] = root_mean_square(rows) or 1.0
+    return STEP * np.maximum(np.abs(rows.reshape(-1)[indices]), of_filters[places])
 
 
 def relative_errors(numeric, analytic, largest):
@@ -107,129 +107,149 @@ def relative_errors(numeric, analytic, largest):
     return np.abs(numeric - analytic) / np.where(scale > 0, scale, 1)
 
 
-def rounding_of(variants, seed=0):
+def rounding_of(perturbations, direction, derivative):
     """Return the standard deviation that rounding alone gives the score.
 
-    It is measured: weights change in their last digits, too little for any true change.
-    """
-    size = variants.weights.size
-    indices = np.random.default_rng(seed).integers(0, size, min(PROBES, 4 * size))
-    steps = PROBE / STEP * step_sizes(variants.weights, indices)
-    scores, _ = variants.of_steps(indices, steps)
-    least = np.finfo(np.float64).eps * abs(float(scores.mean()))
-    return max(float(scores.std()), least)
-
-
-def central_differences(variants, indices, sizes, largest, progress=None):
-    """Differentiate the score by single weights.
+    It is measured: all weights change in their last digits.
 
     Parameters
     ----------
-    variants : Variants
-        In float64.
-    indices : ndarray of int, (count,)
-    sizes : ndarray, (count,)
-        What each derivative is about (its analytic value): where the step may still be quartered.
+    perturbations : Perturbations
+    direction : ndarray
+        Of the shape of the weights, its norm about theirs.
+    derivative : float
+        Along this direction; the true change is subtracted.
+    """
+    steps = PROBE * (np.arange(PROBES) - (PROBES - 1) / 2)
+    scores, _ = perturbations.of_weights(_line(perturbations.weights, direction, steps))
+    least = np.finfo(np.float64).eps * abs(float(scores.mean()))
+    return max(float((scores - derivative * steps).std(ddof=1)), least)
+
+
+def _line(weights, direction, steps):
+    """Yield the weights after each step; each time in the same memory, for layers of 300 MB."""
+    moved = np.empty_like(weights)
+    for step in steps:
+        np.multiply(direction, step, out=moved)
+        moved += weights
+        yield moved
+
+
+def smallest_steps(rounding, sizes, largest):
+    """Return the steps below which rounding may exceed `TOLERANCE`.
+
+    Parameters
+    ----------
+    rounding : float
+        Of the score; see `rounding_of`.
+    sizes : ndarray
+        What each derivative is about (its analytic value).
     largest : float
-        The tensor's largest derivative.
+        See `relative_errors`.
+    """
+    compared = np.maximum(np.abs(sizes), FLOOR * largest)
+    noise = SIGMAS * rounding / np.sqrt(2)
+    return np.divide(noise, TOLERANCE * compared, out=np.zeros_like(compared), where=compared > 0)
+
+
+def differentiate(function, usual, smallest, progress=None):
+    """Differentiate by central differences at several places; divide the steps that have a kink.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(places, steps)`` returns the scores after a step at each place, and a list of
+        the activation patterns there.
+    usual, smallest : ndarray, (count,)
+        Steps; see the module.
     progress : Progress, optional
 
     Returns
     -------
     derivatives : ndarray, (count,)
     kinks : ndarray of bool, (count,)
-        Where even the smallest step that makes sense has a kink. The derivative there is that of
-        the smallest step.
+        Where even the smallest step has a kink. The derivative there is that of this step.
     steps : ndarray, (count,)
     """
-
-    def difference(chosen, steps):
-        return _both_sides(variants.of_steps, indices[chosen], steps)
-
-    smallest = _smallest_steps(rounding_of(variants), sizes, largest)
-    steps = step_sizes(variants.weights, indices)
-    return _without_kinks(difference, steps, smallest, progress)
-
-
-def directional_differences(variants, directions, typical, progress=None):
-    """Differentiate the score along directions in the space of all weights of the layer.
-
-    Parameters
-    ----------
-    variants : Variants
-    directions : list of callable
-        Each returns an array of the shape of the weights, its norm about theirs. (They are made
-        when they are needed: one of a layer like fc6 of CaffeNet has 300 MB.)
-    typical : float
-        The usual size of such a derivative.
-    progress : Progress, optional
-
-    Returns
-    -------
-    As `central_differences`; steps are fractions of the directions.
-    """
-
-    def difference(chosen, steps):
-        return _both_sides(
-            lambda places, signed: variants.of_weights(
-                variants.weights + step * directions[place]()
-                for place, step in zip(places, signed, strict=True)
-            ),
-            chosen,
-            steps,
-        )
-
-    # All filters change at once, and each in all its weights: so many times smaller is each step.
-    start = STEP / np.sqrt(len(variants.weights) if variants.weights.ndim else 1)
-    steps = np.full(len(directions), start)
-    smallest = _smallest_steps(rounding_of(variants), np.zeros(len(steps)), typical / FLOOR)
-    return _without_kinks(difference, steps, smallest, progress)
-
-
-def _smallest_steps(rounding, sizes, largest):
-    """Return the step below which rounding may exceed `TOLERANCE`."""
-    compared = np.maximum(np.abs(sizes), FLOOR * largest)
-    noise = SIGMAS * rounding / np.sqrt(2)
-    return np.divide(noise, TOLERANCE * compared, out=np.zeros_like(compared), where=compared > 0)
-
-
-def _both_sides(function, places, steps):
-    """Return central differences, and where switches stand differently on the two sides."""
-    scores, switches = function(np.repeat(places, 2), (steps[:, None] * [1, -1]).reshape(-1))
-    derivatives = (scores[::2] - scores[1::2]) / (2 * steps)
-    pairs = zip(switches[::2], switches[1::2], strict=True)
-    return derivatives, np.array([above != below for above, below in pairs], bool)
-
-
-def _without_kinks(difference, steps, smallest, progress):
-    """Differentiate; shrink the steps with kinks while that makes sense."""
-    steps, left = np.clip(smallest, steps, GROW * steps), np.arange(len(steps))
+    steps = np.minimum(np.clip(usual, smallest, MARGIN * smallest), GROW * usual)
+    steps = np.where(smallest > 0, steps, usual)
+    left = np.arange(len(steps))
     derivatives, kinks = np.zeros(len(steps)), np.zeros(len(steps), bool)
     for _ in range(TRIES):
         for first in range(0, len(left), CHUNK):
             chosen = left[first : first + CHUNK]
-            derivatives[chosen], kinks[chosen] = difference(chosen, steps[chosen])
+            derivatives[chosen], kinks[chosen] = _both_sides(function, chosen, steps[chosen])
             if progress:
-                progress.add(len(chosen), np.count_nonzero(kinks[chosen]))
-        left = left[kinks[left] & (steps[left] / SHRINK >= smallest[left])]
-        steps[left] /= SHRINK
+                again = kinks[chosen] & (steps[chosen] > smallest[chosen])
+                progress.add(len(chosen), more=np.count_nonzero(again))
+        left = left[kinks[left] & (steps[left] > smallest[left])]
         if not len(left):
             break
+        steps[left] = np.maximum(steps[left] / MARGIN, smallest[left])
     return derivatives, kinks, steps
 
 
-def random_directions(weights, count, seed, name=""):
-    """Return `count` functions that each make a direction.
+def _both_sides(function, places, steps):
+    """Return central differences, and where the activation patterns of the two sides differ."""
+    scores, patterns = function(np.repeat(places, 2), (steps[:, None] * [1, -1]).reshape(-1))
+    derivatives = (scores[::2] - scores[1::2]) / (2 * steps)
+    pairs = zip(patterns[::2], patterns[1::2], strict=True)
+    return derivatives, np.array([above != below for above, below in pairs], bool)
 
-    Its numbers are normal and independent, with the root mean square of the weights.
+
+def weight_differences(perturbations, indices, smallest, progress=None):
+    """Differentiate by single weights; see `differentiate`.
+
+    Parameters
+    ----------
+    perturbations : Perturbations
+    indices : ndarray of int, (count,)
+    smallest : ndarray, (count,)
+    progress : Progress, optional
+
+    Returns
+    -------
+    derivatives, kinks, steps : ndarray, (count,)
     """
-    scale = root_mean_square(weights) or 1.0
 
-    def make(number):
-        generator = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
-        return generator.standard_normal(weights.shape) * scale
+    def function(places, steps):
+        return perturbations.of_steps(indices[places], steps)
 
-    return [partial(make, number) for number in range(count)]
+    return differentiate(function, usual_steps(perturbations.weights, indices), smallest, progress)
+
+
+def direction_difference(perturbations, direction, smallest):
+    """Differentiate along a direction in the space of all weights of the layer.
+
+    Parameters
+    ----------
+    perturbations : Perturbations
+    direction : ndarray
+        Of the shape of the weights, its norm about theirs.
+    smallest : float
+        The smallest step, as a fraction of the direction.
+
+    Returns
+    -------
+    derivative : float
+    kink : bool
+    """
+
+    def function(_, steps):
+        return perturbations.of_weights(_line(perturbations.weights, direction, steps))
+
+    # All filters change at once, and each in all its weights: so many times smaller is each step.
+    usual = STEP / np.sqrt(len(perturbations.weights) if perturbations.weights.ndim else 1)
+    derivatives, kinks, _ = differentiate(function, np.array([usual]), np.array([smallest]))
+    return derivatives[0], kinks[0]
+
+
+def random_direction(weights, seed, name, number):
+    """Return a direction of independent normal numbers, scaled to the weights' mean square."""
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
+    direction = generator.standard_normal(weights.shape)
+    direction *= root_mean_square(weights) or 1.0
+    return direction
 
 
 def root_mean_square(values):
@@ -237,7 +257,7 @@ def root_mean_square(values):
     return float(np.linalg.norm(np.asarray(values, np.float64)) / np.sqrt(values.size))
 
 
-def study_differences(variants, indices, progress=None):
+def study_differences(perturbations, indices, progress=None):
     """Differentiate as the study did: float32, one side, a step of 1e-9.
 
     It added 1e-9 to a weight, ran the network, and divided the change of the score by 1e-9, all
@@ -245,9 +265,10 @@ def study_differences(variants, indices, progress=None):
 
     Parameters
     ----------
-    variants : Variants
+    perturbations : Perturbations
         In float32.
     indices : ndarray of int, (count,)
+    progress : Progress, optional
 
     Returns
     -------
@@ -255,37 +276,15 @@ def study_differences(variants, indices, progress=None):
     unchanged : int
         How many weights are still the same when 1e-9 has been added to them.
     """
-    weights = variants.weights.copy()
-    flat, before = weights.reshape(-1), np.float32(variants.score)
+    weights = perturbations.weights.copy()
+    flat, before = weights.reshape(-1), np.float32(perturbations.score)
     unchanged = int(np.count_nonzero(flat[indices] + STUDY_STEP == flat[indices]))
     derivatives = np.empty(len(indices), np.float32)
     for number, index in enumerate(indices):
         flat[index] += STUDY_STEP
-        scores, _ = variants.of_weights([weights])
-        flat[index] = variants.weights.reshape(-1)[index]
+        scores, _ = perturbations.of_weights([weights])
+        flat[index] = perturbations.weights.reshape(-1)[index]
         derivatives[number] = (np.float32(scores[0]) - before) / STUDY_STEP
         if progress:
-            progress.add(1)
+            progress.add()
     return derivatives, unchanged
-
-
-class Progress:
-    """Logs, now and then, how many of `total` are done, the rate, and the time left."""
-
-    def __init__(self, what, total):
-        self.what, self.total, self.done = what, total, 0
-        self._start = self._said = time.monotonic()
-
-    def add(self, count, again=0):
-        """Count `count` more as done, `again` of them to be done once more."""
-        self.done += count
-        self.total += again
-        now = time.monotonic()
-        if now - self._said >= PROGRESS_SECONDS:
-            self._said = now
-            rate = self.done / (now - self._start)
-            left = (self.total - self.done) / rate
-            logging.info(
-                "%s: %d of %d, %.0f per second, %.0f s left",
-                *(self.what, self.done, self.total, rate, left),
-            )

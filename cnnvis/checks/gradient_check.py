@@ -1,132 +1,54 @@
-"""Are the gradients right? A report for one image: numerical derivatives against analytic ones.
+"""Are the gradients right? A report for one neuron on one image.
 
-What is compared, layer by layer: derivatives by single weights, and along random directions of
-the whole tensor, by central differences in float64 (see `cnnvis.checks.finite_differences`), with
-the gradient
-by backpropagation in float64; and that one with the gradient in the file, which is float32.
+Two questions are answered, layer by layer. Is the derivation right: does backpropagation in float64
+agree with central differences in float64 (see `cnnvis.checks.finite_differences`), by single
+weights and along random directions of all weights? And is the file right, whose gradient is
+float32? Rounding in float32 may flip the gate of a ReLU or the winner of a max pooling window, so
+that float32 and float64 differentiate different linear pieces of the network. So the file is
+compared with both gradients, and the flips are counted.
+
 Numerical derivatives are always the embedded engine's, so that a file made by Caffe is checked by
 code that has nothing in common with it.
 """
 
 import logging
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from cnnvis.checks import finite_differences
-from cnnvis.checks.finite_differences import FLOOR, TOLERANCE, Progress, relative_errors
+from cnnvis.checks.finite_differences import FLOOR, TOLERANCE, relative_errors
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
+from cnnvis.core.progress import Progress
+from cnnvis.engines.numpy.linear_regions import SWITCHES
+from cnnvis.engines.numpy.workers import Work
 
 MODES = ("sample", "full", "study")
-# What a float32 gradient may differ from the float64 one, norm of the difference to norm: rounding
-# makes about 1e-6, and one ReLU so near its kink that it stands otherwise in float32, about 1e-4.
+DEFAULTS = {"mode": "sample", "weights": None, "directions": 4, "seed": 0}
+# Single weights of each layer by default: as many as this number of multiplications allows.
+WEIGHTS, MULTIPLICATIONS = (10, 100), 6e9
+STUDY_PER_FILTER = 5
+# What the file's gradient may differ from a right one, norm of the difference to norm of the
+# gradient. Rounding makes 5e-7, and a gate that only the file's engine rounded away 1e-4 to 1e-3.
 FLOAT32_TOLERANCE = 1e-3
+# Layers of `SWITCHES` in which one of several numbers wins; the others have gates.
+MAXIMA = ("Eltwise", "Pooling")
+# Another engine may flip other gates than float32 does here, with an effect of the same order.
+FLIPS_TOLERANCE = 2
 STEP_TEXT = (
-    "eps^(1/4) * max(|w|, root mean square of the filter), eps = 2.2e-16; up to 8 times larger "
-    "where rounding would exceed the tolerance; quartered while there is a kink and it would not"
+    "8 times the step at which rounding of the score reaches the tolerance, but at most eps^(1/4) "
+    "* max(|w|, root mean square of the filter), eps = 2.2e-16; an eighth of it where there is a "
+    "kink"
 )
 ERROR_TEXT = f"|numeric - analytic| / max(|numeric|, |analytic|, {FLOOR:g} * largest |analytic|)"
 
 
-def check_gradients(
-    prototxt,
-    weights,
-    input,
-    gradients_npz,
-    report_json,
-    picture,
-    *,
-    score,
-    cls,
-    layers,
-    mode="sample",
-    per_filter=5,
-    directions=8,
-    seed=0,
-    threads=None,
-    surplus="error",
-    input_shape=None,
-):
-    """Check the gradients of one neuron on one image; write a report and a scatter plot.
-
-    Parameters
-    ----------
-    prototxt, weights : str or Path
-        The network.
-    input : str or Path
-        ``input.npy`` of `cnnvis.inputs.images.make_input`.
-    gradients_npz : str or Path
-        Of `cnnvis.gradients.weight_gradients.make_gradients`, for the same image.
-    report_json : str or Path
-        Becomes the report: per layer the worst and the median relative error, the correlation,
-        the kinks, and a sentence; see `check_layer`.
-    picture : str or Path
-        Becomes a PNG: analytic against numerical derivatives.
-    score : str
-        The blob whose elements are the neurons.
-    cls : int
-        Which of them.
-    layers : list of str
-    mode : {"sample", "full", "study"}
-        `per_filter` weights of every filter; every weight; or the study's own scheme (float32,
-        one side, a step of 1e-9) on the sample, to show what is wrong with it.
-    per_filter, directions : int
-        Weights of each filter, and directions of the whole tensor.
-    seed : int
-        Of the sample and of the directions.
-    threads : int, optional
-    surplus : {"error", "ignore"}
-    input_shape : sequence of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
-
-    Raises
-    ------
-    UserError
-        If a file, the class, a layer or the mode is not usable.
-    """
-    from cnnvis.checks.gradient_check_figure import draw_check
-    from cnnvis.engines import open_network
-
-    if mode not in MODES:
-        raise UserError(f"mode: {mode!r} is not known, expected one of {', '.join(MODES)}")
-    batch = _read_batch(prototxt, input, score, cls, layers, input_shape)
-    files = {layer: read_array(gradients_npz, layer, "gradient of layer") for layer in layers}
-    how = {"mode": mode, "per_filter": per_filter, "directions": directions, "seed": seed}
-    options = {"threads": threads, "surplus": surplus, "input_shape": input_shape}
-    with open_network(prototxt, weights, dtype="float64", **options) as network:
-        found = network.weight_gradient(batch, score, cls, list(layers))
-        analytic = {layer: found[layer][0] for layer in layers}
-        if mode != "study":
-            checks = _check_layers(network, batch, score, cls, analytic, how)
-    if mode == "study":
-        with open_network(prototxt, weights, dtype="float32", **options) as network:
-            checks = _check_layers(network, batch, score, cls, analytic, how)
-    for layer, check in checks.items():
-        check.entry["float32"] = compare_file(files[layer], analytic[layer], gradients_npz, layer)
-        check.entry["sentence"] = sentence(layer, check.entry, how)
-        logging.info("%s", check.entry["sentence"])
-    write_json(report_json, _report(checks, how, score, cls))
-    draw_check(picture, checks, mode, f"Gradient of {score}[{cls}]: {_what(mode)}")
-
-
-def _what(mode):
-    return "the study's numerical check" if mode == "study" else "numerical check"
-
-
-def _read_batch(prototxt, input, score, cls, layers, input_shape):
-    from cnnvis.activations.forward import read_input
-    from cnnvis.engines.inspection import inspect
-    from cnnvis.gradients.weight_gradients import check_layers, check_neuron
-
-    network = inspect(prototxt, input_shape)
-    check_neuron(network, prototxt, score, cls)
-    check_layers(network, prototxt, layers)
-    return read_input(input, network.input_shape)[np.newaxis]
-
-
-class Check:
-    """What a layer's check found: its entry in the report, and what is drawn.
+@dataclass
+class LayerCheck:
+    """A layer's check: its entry in the report, and what is drawn.
 
     Attributes
     ----------
@@ -136,71 +58,157 @@ class Check:
     kinks : ndarray of bool, (count,)
     """
 
-    def __init__(self, entry, analytic, numeric, kinks):
-        self.entry, self.analytic, self.numeric, self.kinks = entry, analytic, numeric, kinks
+    entry: dict
+    analytic: np.ndarray
+    numeric: np.ndarray
+    kinks: np.ndarray
 
 
-def _check_layers(network, batch, score, cls, analytic, how):
+def check_gradients(
+    model, input, gradients_npz, report, picture, *, cls, layers, check, threads=None
+):
+    """Check the gradients of one neuron on one image; write a report and a scatter plot.
+
+    Parameters
+    ----------
+    model : Model
+    input : str or Path
+        ``input.npy`` of `cnnvis.inputs.images.make_input`.
+    gradients_npz : str or Path
+        Of `cnnvis.gradients.weight_gradients.make_gradients`, for the same image.
+    report : str or Path
+        Becomes the report, JSON. ``agrees`` says whether the derivation is right, ``float32``
+        whether the file is, and how far it is from float64; ``layers`` holds the entries of
+        `check_layer` with that of `compare_file`.
+    picture : str or Path
+        Becomes a PNG: analytic against numerical derivatives.
+    cls : int
+        Which element of the score blob.
+    layers : list of str
+    check : dict
+        ``mode``: "sample", "full" (every weight) or "study" (the study's own scheme, float32, one
+        side, a step of 1e-9, to show what is wrong with it); ``weights``: how many single weights
+        of each layer, None for up to 100 as the network's size allows; ``directions``: how many
+        random directions of all weights; ``seed``. What is missing is as in `DEFAULTS`.
+    threads : int, optional
+        By default every processor this process may run on.
+
+    Raises
+    ------
+    UserError
+        If a file, the class, a layer or the mode is not usable.
+    """
+    from cnnvis.checks.gradient_check_figure import draw_check
+
+    check = {**DEFAULTS, **check}
+    if check["mode"] not in MODES:
+        raise UserError(f"mode: unknown mode {check['mode']!r}; expected {', '.join(MODES)}")
+    model.check_neuron(cls)
+    model.check_layers(layers)
+    question = (model.read_input(input)[np.newaxis], model.score, cls)
+    study = check["mode"] == "study"
     checks = {}
-    for layer, gradient in analytic.items():
-        variants = network.perturbations(batch, score, cls, layer)
-        check = check_study if how["mode"] == "study" else check_layer
-        checks[layer] = check(variants, gradient, layer, how)
-    return checks
+    with (
+        model.open(threads, dtype="float64", engine="numpy") as exact,
+        model.open(threads, engine="numpy") as rounded,
+    ):
+        analytic, float32 = (
+            net.weight_gradient(*question, list(layers)) for net in (exact, rounded)
+        )
+        files = {
+            layer: compare_file(gradients_npz, layer, analytic[layer][0], float32[layer][0])
+            for layer in layers
+        }
+        flipped = count_flips(exact, rounded, question)
+        for layer in layers:
+            perturbations = (rounded if study else exact).perturbations(*question, layer)
+            how = {**check, "weights": _sample_size(check, model.info, layer)}
+            check_one = check_study if study else check_layer
+            checks[layer] = check_one(perturbations, analytic[layer][0], layer, how)
+            checks[layer].entry["float32"] = files[layer]
+            checks[layer].entry["sentence"] = sentence(layer, checks[layer].entry, check["mode"])
+    content = _report(checks, check, flipped)
+    logging.info("%s", content["sentence"])
+    write_json(report, {"score": model.score, "cls": cls, **content})
+    draw_check(picture, checks, check["mode"], f"{model.score}[{cls}]", content["sentence"])
 
 
-def check_layer(variants, gradient, layer, how):
+def _sample_size(check, info, layer):
+    """Return how many single weights of a layer are checked; None for all of them."""
+    if check["mode"] == "study":
+        shape = info.layers_with_weights[layer]
+        return STUDY_PER_FILTER * (shape[0] if shape else 1)
+    if check["mode"] == "full":
+        return None
+    return check["weights"] or affordable_weights(info, layer)
+
+
+def affordable_weights(info, layer):
+    """Return how many single weights are checked by default: fewer below expensive layers.
+
+    Each needs two passes through the layers above.
+    """
+    names = list(info.layers_with_weights)
+    cost = sum(
+        math.prod(info.layers_with_weights[name])
+        * math.prod(info.convolutions[name].shape[1:] if name in info.convolutions else ())
+        for name in names[names.index(layer) + 1 :]
+    )
+    return int(np.clip(MULTIPLICATIONS / (2 * max(cost, 1)), *WEIGHTS))
+
+
+def check_layer(perturbations, gradient, layer, check):
     """Check a layer's gradient by central differences.
 
     Parameters
     ----------
-    variants : Variants
+    perturbations : Perturbations
         In float64; see `cnnvis.checks.finite_differences`.
     gradient : ndarray
-        Of the shape of the weights.
+        Of the shape of the weights, float64.
     layer : str
-    how : dict
-        ``mode`` "sample" or "full", ``per_filter``, ``directions``, ``seed``.
+    check : dict
+        ``weights`` (None for all), ``directions``, ``seed``; see `check_gradients`.
 
     Returns
     -------
-    Check
+    LayerCheck
         Its entry has ``weights`` (how many there are), ``checked``, ``kinks`` (how many of these
         are not counted), ``kink_weights`` (which), ``worst``, ``worst_weight``, ``median``,
-        ``correlation``, ``step`` (smallest, median, largest), ``directions`` (``checked``,
-        ``kinks``, ``worst``, ``median``) and ``agrees``.
+        ``wrong`` (how many), ``correlation``, ``step`` (smallest, median, largest),
+        ``directions`` (``checked``, ``kinks``, ``worst``, ``median``) and ``agrees``, None where
+        all have a kink.
     """
-    if not variants.learned:
+    if not perturbations.learned:
         return _unchecked(gradient)
-    full = how["mode"] == "full"
     indices = finite_differences.sample_weights(
-        gradient.shape, None if full else how["per_filter"], how["seed"], layer
+        gradient.shape, check["weights"], check["seed"], layer
     )
     analytic, largest = gradient.reshape(-1)[indices], float(np.abs(gradient).max())
-    numeric, kinks, steps = finite_differences.central_differences(
-        variants, indices, analytic, largest, Progress(layer, len(indices))
-    )
+    directions = check_directions(perturbations, gradient, layer, check)
+    smallest = finite_differences.smallest_steps(directions["rounding"], analytic, largest)
+    with Progress(layer, len(indices), unit="weights") as progress:
+        numeric, kinks, steps = finite_differences.weight_differences(
+            perturbations, indices, smallest, progress
+        )
     entry = _entry(gradient, indices, analytic, numeric, kinks)
-    entry["step"] = {
-        "smallest": float(steps.min()),
-        "median": float(np.median(steps)),
-        "largest": float(steps.max()),
-    }
-    entry["directions"] = check_directions(variants, gradient, layer, how)
-    errors = (entry["worst"], entry["directions"]["worst"])
-    entry["agrees"] = all(error is None or error <= TOLERANCE for error in errors)
-    return Check(entry, analytic, numeric, kinks)
+    ends = np.quantile(steps, [0, 0.5, 1]).tolist()
+    entry["step"] = dict(zip(("smallest", "median", "largest"), ends, strict=True))
+    entry["directions"] = directions
+    errors = [part["worst"] for part in (entry, directions) if part["worst"] is not None]
+    entry["agrees"] = max(errors) <= TOLERANCE if errors else None
+    return LayerCheck(entry, analytic, numeric, kinks)
 
 
 def _unchecked(gradient):
     none, kinks = np.zeros(0), np.zeros(0, bool)
     entry = _entry(gradient, np.zeros(0, int), none, none, kinks)
     entry["directions"] = {"checked": 0, "kinks": 0, **_summary(none)}
-    return Check({**entry, "agrees": True}, none, none, kinks)
+    return LayerCheck({**entry, "agrees": True}, none, none, kinks)
 
 
 def _entry(gradient, indices, analytic, numeric, kinks):
-    """Return what the report says of single weights, those on a kink not counted."""
+    """Return the report's entry on single weights, those with a kink not counted."""
     errors = relative_errors(numeric, analytic, float(np.abs(gradient).max()))
     counted = np.flatnonzero(~kinks)
     worst = counted[np.argmax(errors[counted])] if len(counted) else None
@@ -226,40 +234,58 @@ def _summary(errors):
     return {"worst": float(errors.max()), "median": float(np.median(errors))}
 
 
-def check_directions(variants, gradient, layer, how):
-    """Check a gradient along random directions; return the report's entry."""
-    directions = finite_differences.random_directions(
-        variants.weights, how["directions"], how["seed"], layer
-    )
+def check_directions(perturbations, gradient, layer, check):
+    """Check a gradient along random directions; return the report's entry.
+
+    It also has ``rounding``, the standard deviation that rounding gives the score.
+    """
+    weights, count = perturbations.weights, check["directions"]
     # Of a random direction the derivative is normal, with this standard deviation.
-    scale = finite_differences.root_mean_square(variants.weights) or 1.0
-    typical = float(np.linalg.norm(gradient)) * scale
-    numeric, kinks, _ = finite_differences.directional_differences(variants, directions, typical)
-    analytic = np.array([np.vdot(gradient, make()) for make in directions])
-    errors = relative_errors(numeric, analytic, typical)[~kinks]
-    return {"checked": len(directions), "kinks": int(kinks.sum()), **_summary(errors)}
+    typical = (finite_differences.root_mean_square(weights) or 1.0) * np.linalg.norm(gradient)
+    numeric, analytic = np.zeros(count), np.zeros(count)
+    kinks = np.zeros(count, bool)
+    for number in range(max(count, 1)):
+        # One at a time: of a layer like fc6 of CaffeNet it has 300 MB.
+        direction = finite_differences.random_direction(weights, check["seed"], layer, number)
+        derivative = np.vdot(gradient, direction)
+        if number == 0:
+            rounding = finite_differences.rounding_of(perturbations, direction, derivative)
+            smallest = finite_differences.smallest_steps(rounding, np.array([typical]), 0)[0]
+        if count:
+            analytic[number] = derivative
+            numeric[number], kinks[number] = finite_differences.direction_difference(
+                perturbations, direction, smallest
+            )
+    # Relative to no less than what is usual: a small one has the same rounding as the others.
+    errors = relative_errors(numeric, analytic, typical / FLOOR)[~kinks]
+    return {
+        "checked": count,
+        "kinks": int(kinks.sum()),
+        "rounding": rounding,
+        **_summary(errors),
+    }
 
 
-def check_study(variants, gradient, layer, how):
-    """Check a layer's gradient as the study did: on the sample, without looking for kinks.
+def check_study(perturbations, gradient, layer, check):
+    """Check a layer's gradient as the study did: on a sample, without looking for kinks.
 
     Returns
     -------
-    Check
+    LayerCheck
         As `check_layer`, without ``step`` and ``directions``; ``unchanged`` counts the weights
         that are the same float32 number when 1e-9 is added, ``zeros`` the derivatives that are 0.
     """
     indices = finite_differences.sample_weights(
-        gradient.shape, how["per_filter"], how["seed"], layer
+        gradient.shape, check["weights"], check["seed"], layer
     )
-    numeric, unchanged = finite_differences.study_differences(
-        variants, indices, Progress(layer, len(indices))
-    )
+    with Progress(layer, len(indices), unit="weights") as progress:
+        numeric, unchanged = finite_differences.study_differences(perturbations, indices, progress)
+    numeric = numeric.astype(np.float64)
     analytic, kinks = gradient.reshape(-1)[indices], np.zeros(len(indices), bool)
-    entry = _entry(gradient, indices, analytic, numeric.astype(np.float64), kinks)
+    entry = _entry(gradient, indices, analytic, numeric, kinks)
     entry |= {"unchanged": unchanged, "zeros": int(np.count_nonzero(numeric == 0))}
     entry["agrees"] = entry["worst"] <= TOLERANCE
-    return Check(entry, analytic, numeric.astype(np.float64), kinks)
+    return LayerCheck(entry, analytic, numeric, kinks)
 
 
 def correlation(first, second):
@@ -272,52 +298,111 @@ def correlation(first, second):
     return float(np.clip(first @ second / norms, -1, 1)) if norms > 0 else None
 
 
-def compare_file(found, expected, path, layer):
-    """Compare the gradient in a file with the float64 one.
+def compare_file(path, layer, exact, rounded):
+    """Compare a layer's gradient in a file with those computed in float64 and in float32.
+
+    Parameters
+    ----------
+    path : str or Path
+    layer : str
+    exact, rounded : ndarray
+        The gradient by the embedded engine in float64 and in float32.
 
     Returns
     -------
     dict
-        ``relative_error``: the norm of their difference to the norm of the gradient; ``worst``:
-        the largest difference to the largest magnitude; ``correlation``; ``agrees``.
+        ``relative_error`` of the file to the float64 gradient and ``recomputed`` to the float32
+        one, ``by_rounding`` of these two to each other (all norms of differences, to the norm of
+        the float64 gradient), and ``agrees``: whether the file is within `FLOAT32_TOLERANCE` of
+        either, or within `FLIPS_TOLERANCE` times ``by_rounding`` where that is more.
+
+    Raises
+    ------
+    UserError
+        If it is not in the file, or of another shape.
     """
-    if found.shape != expected.shape:
+    array = read_array(path, layer, "gradient of layer")
+    if array.shape != exact.shape:
         raise UserError(
-            f"{path}: gradient of layer '{layer}' has shape {found.shape}, the network's weights "
-            f"have {expected.shape}; make it again for this network"
+            f"{path}: gradient of layer '{layer}' has shape {array.shape}, the network's weights "
+            f"have {exact.shape}; make it again for this network"
         )
-    difference = found.astype(np.float64) - expected
-    error = float(np.linalg.norm(difference) / (np.linalg.norm(expected) or 1.0))
-    return {
-        "relative_error": error,
-        "worst": float(np.abs(difference).max() / (np.abs(expected).max() or 1.0)),
-        "correlation": correlation(found, expected),
-        "agrees": error <= FLOAT32_TOLERANCE,
+    norm = float(np.linalg.norm(exact)) or 1.0
+
+    def error(first, second):
+        return float(np.linalg.norm(np.subtract(first, second, dtype=np.float64))) / norm
+
+    errors = {
+        "relative_error": error(array, exact),
+        "recomputed": error(array, rounded),
+        "by_rounding": error(rounded, exact),
     }
+    tolerance = max(FLOAT32_TOLERANCE, FLIPS_TOLERANCE * errors["by_rounding"])
+    return {**errors, "agrees": min(errors["relative_error"], errors["recomputed"]) <= tolerance}
 
 
-def sentence(layer, entry, how):
-    """Return what a layer's check found, in one plain sentence."""
-    if how["mode"] == "study":
+def count_flips(exact, rounded, question):
+    """Count the gates and maxima that are other ones in float32 than in float64.
+
+    Parameters
+    ----------
+    exact, rounded : Network
+        In float64 and in float32.
+    question : tuple
+        The batch, the score blob and the neuron.
+
+    Returns
+    -------
+    dict
+        ``gates``: of ReLUs and the like; ``maxima``: pooling windows (or numbers, for a maximum
+        of blobs) none of whose winners in one precision wins in the other.
+    """
+    batch, score, _ = question
+    graph, work = exact.graph, Work()
+    nodes = [graph.nodes[number] for number in graph.ancestors([graph.value(score)])]
+    nodes = [node for node in nodes if node.layer.param.type in SWITCHES]
+    places = [[[graph.values[v].blob for v in vs] for vs in (n.bottoms, n.tops)] for n in nodes]
+    names = sorted({name for both in places for part in both for name in part})
+    blobs = [network.forward(batch, names) for network in (exact, rounded)]
+    counts = {"gates": 0, "maxima": 0}
+    for node, (bottoms, tops) in zip(nodes, places, strict=True):
+        kind = node.layer.param.type
+        states = [
+            SWITCHES[kind](node.layer, work, [b[n] for n in bottoms], [b[n] for n in tops])
+            for b in blobs
+        ]
+        if states[0] is None:
+            continue
+        if kind in MAXIMA:
+            counts["maxima"] += int(np.count_nonzero(~(states[0] & states[1]).any(axis=1)))
+        else:
+            counts["gates"] += int(np.count_nonzero(states[0] != states[1]))
+    return counts
+
+
+def sentence(layer, entry, mode):
+    """Return the result of a layer's check in one sentence."""
+    if mode == "study":
         return _study_sentence(layer, entry)
-    which = "" if how["mode"] == "full" else "sampled "
+    sampled = "" if mode == "full" else "sampled "
     counted = entry["checked"] - entry["kinks"]
     if not entry["checked"]:
         return f"{layer}: holds statistics, not weights; their gradient is zero by definition."
     if not counted:
-        return f"{layer}: all {entry['checked']} {which}weights sat on a kink; nothing is known."
-    if entry["wrong"]:
-        said = (
-            f"{layer}: {entry['wrong']} of {counted} {which}weights DISAGREE with central "
-            f"differences, by up to {_short(entry['worst'])} at {entry['worst_weight']}"
+        result = f"all {entry['checked']} {sampled}weights have a kink"
+    elif entry["wrong"]:
+        result = (
+            f"{entry['wrong']} of {counted} {sampled}weights DISAGREE with central differences, "
+            f"by up to {_short(entry['worst'])} at {entry['worst_weight']}"
         )
     else:
-        said = (
-            f"{layer}: {counted} {which}weights agree with central differences to "
+        result = (
+            f"{counted} {sampled}weights agree with central differences to "
             f"{_short(entry['worst'])} (median {_short(entry['median'])})"
         )
-    kinks = f"; {entry['kinks']} sat on a kink and are not counted" if entry["kinks"] else ""
-    return f"{said}{kinks}; {_directions_said(entry['directions'])}{_file_said(entry['float32'])}."
+    if counted and entry["kinks"]:
+        result += f"; {entry['kinks']} more have a kink and are not counted"
+    return f"{layer}: {result}; {_directions_sentence(entry['directions'])}."
 
 
 def _short(number):
@@ -325,20 +410,15 @@ def _short(number):
     return f"{number:.1g}".replace("e-0", "e-")
 
 
-def _directions_said(entry):
+def _directions_sentence(entry):
     counted = entry["checked"] - entry["kinks"]
     if not entry["checked"]:
-        return "no directions were asked for"
+        return "no random directions were checked"
     if not counted:
-        return f"{entry['checked']} random directions, all with a kink"
+        return f"all {entry['checked']} random directions have a kink"
     verb = "agree to" if entry["worst"] <= TOLERANCE else "DISAGREE by up to"
-    kinks = f" ({entry['kinks']} more with a kink)" if entry["kinks"] else ""
+    kinks = f" ({entry['kinks']} more have a kink)" if entry["kinks"] else ""
     return f"{counted} random directions {verb} {_short(entry['worst'])}{kinks}"
-
-
-def _file_said(entry):
-    verb = "agrees to" if entry["agrees"] else "DISAGREES by"
-    return f"; the gradient in the file {verb} {_short(entry['relative_error'])}"
 
 
 def _study_sentence(layer, entry):
@@ -348,23 +428,44 @@ def _study_sentence(layer, entry):
         f"{entry['checked']} sampled weights have correlation "
         f"{'undefined' if related is None else format(related, '.2f')} with the gradient, where "
         f"right ones have 1; adding 1e-9 left {entry['unchanged']} of these weights as they were, "
-        f"and {entry['zeros']} derivatives came out as 0{_file_said(entry['float32'])}."
+        f"and {entry['zeros']} derivatives came out as 0."
     )
 
 
-def _report(checks, how, score, cls):
-    entries = {layer: check.entry for layer, check in checks.items()}
-    study = how["mode"] == "study"
-    step = "1e-9, one side, float32" if study else STEP_TEXT
+def _float32(entries, flipped):
+    """Return the report's entry on the file and on rounding in float32."""
+    error = max(entry["relative_error"] for entry in entries.values())
+    wrong = {layer: entry for layer, entry in entries.items() if not entry["agrees"]}
+    if wrong:
+        text = "; ".join(
+            f"the gradient of {layer} in the file is WRONG: it differs by "
+            f"{_short(entry['relative_error'])} from the float64 gradient and by "
+            f"{_short(entry['recomputed'])} from the float32 one"
+            for layer, entry in wrong.items()
+        )
+    else:
+        text = f"the float32 gradients in the file differ from float64 by up to {_short(error)}"
+    text += (
+        f"; rounding in float32 flipped {flipped['gates']} ReLU gates and "
+        f"{flipped['maxima']} maxima."
+    )
+    text = text[0].upper() + text[1:]
+    return {"agrees": not wrong, "relative_error": error, "flipped": flipped, "sentence": text}
+
+
+def _report(checks, check, flipped):
+    entries = {layer: layer_check.entry for layer, layer_check in checks.items()}
+    float32 = _float32({layer: entry["float32"] for layer, entry in entries.items()}, flipped)
+    verdicts = [entry["agrees"] for entry in entries.values()]
+    study = check["mode"] == "study"
+    sentences = [entry["sentence"] for entry in entries.values()]
     return {
-        "score": score,
-        "cls": cls,
-        **how,
-        "step": step,
+        **check,
+        "step": "1e-9, one side, float32" if study else STEP_TEXT,
         "relative_error": ERROR_TEXT,
         "tolerance": TOLERANCE,
-        "float32_tolerance": FLOAT32_TOLERANCE,
-        "agrees": all(e["agrees"] and e["float32"]["agrees"] for e in entries.values()),
-        "sentence": " ".join(entry["sentence"] for entry in entries.values()),
+        "agrees": False if False in verdicts else None if None in verdicts else True,
+        "float32": float32,
+        "sentence": " ".join([*sentences, float32["sentence"]]),
         "layers": entries,
     }

@@ -5,17 +5,20 @@ import math
 import numpy as np
 
 from cnnvis.checks.finite_differences import FLOOR, TOLERANCE, relative_errors
-from cnnvis.core.drawing import GREY, MARGIN, TITLE_ROOM, add_axes, new_page, save_figure
+from cnnvis.core.colours import BLUE
+from cnnvis.core.drawing import add_axes, new_page, save_figure, style
+from cnnvis.core.painting import MARGIN, TITLE_ROOM
 
 PANEL = 330
 ERRORS = 150
 ACROSS = 105
 DOWN = 78
 COLUMNS = 4
-BLUE, ORANGE = "#3b6fa0", "#d95f02"
+SYMMETRIC = [-1, -1e-2, 0, 1e-2, 1]
+KINK = "#d95f02"
 
 
-def draw_check(picture, checks, mode, title):
+def draw_check(picture, checks, mode, neuron, sentence):
     """Draw, for each layer, a scatter plot and below it the relative errors.
 
     Parameters
@@ -23,15 +26,19 @@ def draw_check(picture, checks, mode, title):
     picture : str or Path
         The PNG.
     checks : dict
-        ``{layer: Check}`` of `cnnvis.checks.gradient_check`.
-    mode : str
-        "sample", "full" or "study".
-    title : str
+        ``{layer: LayerCheck}`` of `cnnvis.checks.gradient_check`.
+    mode : {"sample", "full", "study"}
+    neuron : str
+        Its name in the title: ``fc8[2]``.
+    sentence : str
+        The result, which begins the caption.
     """
     columns = min(COLUMNS, len(checks))
     rows = math.ceil(len(checks) / columns)
     high = PANEL + ERRORS + 2 * DOWN
     width = max(MARGIN + columns * (ACROSS + PANEL), 620)
+    what = "the study's numerical check" if mode == "study" else "numerical check"
+    title = f"Gradient of {neuron}: {what}"
     figure = new_page(width, TITLE_ROOM + rows * high - DOWN // 2, title)
     for number, (layer, check) in enumerate(checks.items()):
         left = MARGIN + ACROSS - 30 + number % columns * (ACROSS + PANEL)
@@ -40,22 +47,21 @@ def draw_check(picture, checks, mode, title):
         _draw_scatter(add_axes(figure, left, top, PANEL, PANEL), layer, check, largest)
         place = (left, top + PANEL + DOWN - 22, PANEL, ERRORS)
         _draw_errors(add_axes(figure, *place), check, largest)
-    save_figure(figure, picture, _caption(checks, mode))
+    save_figure(figure, picture, f"{sentence} {_caption(mode)}")
 
 
-def _caption(checks, mode):
+def _caption(mode):
     method = (
         "as the study computed it, one side in float32 with a step of 1e-9"
         if mode == "study"
         else "by central differences in float64"
     )
-    said = " ".join(check.entry["sentence"] for check in checks.values())
     return (
-        f"{said} Above: the derivative by each weight, {method}, against backpropagation, both "
-        f"over the largest magnitude; linear within {FLOOR:g}, logarithmic outside; the line is "
-        f"equality. Below: the relative errors, against the magnitude of the derivative; the line "
-        f"is the tolerance, {TOLERANCE:g}; what agrees exactly is at the bottom. Crosses are "
-        "weights on a kink, not counted."
+        f"Top: the derivative by each weight {method}, against backpropagation, both divided by "
+        f"the largest magnitude; the axes are linear within {FLOOR:g} and logarithmic outside; the "
+        f"line is equality. Bottom: the relative errors against the magnitude of the derivative; "
+        f"the line is the tolerance, {TOLERANCE:g}; exact agreement is drawn at the lower end. "
+        "Crosses are weights with a kink, not counted."
     )
 
 
@@ -68,10 +74,13 @@ def _draw_scatter(axes, layer, check, largest):
         set_scale("symlog", linthresh=FLOOR, linscale=0.6)
     axes.set_xlim(-1.6, 1.6)
     axes.set_ylim(-reach, reach)
-    axes.set_xticks([-1, -1e-2, 0, 1e-2, 1])
-    if reach < 2:
-        axes.set_yticks([-1, -1e-2, 0, 1e-2, 1])
-    _label(axes, f"{layer}", "analytic", "numerical")
+    _set_ticks(axes.xaxis, SYMMETRIC)
+    # The study's derivatives may be any number of times larger than the analytic ones.
+    tens = range(2, math.ceil(math.log10(reach)), max(2, math.ceil(math.log10(reach) / 3)))
+    large = [10.0**power for power in tens]
+    _set_ticks(axes.yaxis, [*(-value for value in reversed(large)), *SYMMETRIC, *large])
+    axes.set_title(layer, fontsize=9, loc="left", color="0.1")
+    style(axes, "analytic", "numerical")
 
 
 def _draw_errors(axes, check, largest):
@@ -85,20 +94,19 @@ def _draw_errors(axes, check, largest):
     axes.set_yscale("log")
     axes.set_xlim(5e-7, 2)
     axes.set_ylim(3e-17, 10)
-    axes.set_yticks([1e-15, 1e-10, 1e-5, 1])
-    _label(axes, "", "magnitude of the analytic derivative", "relative error")
+    _set_ticks(axes.xaxis, [1e-6, 1e-4, 1e-2, 1])
+    _set_ticks(axes.yaxis, [1e-15, 1e-10, 1e-5, 1])
+    style(axes, "magnitude of the analytic derivative", "relative error")
+
+
+def _set_ticks(axis, values):
+    # Few, without minor ones and in plain text: matplotlib's own take as long as all the rest.
+    axis.set_ticks(values, [f"{value:g}".replace("e-0", "e-") for value in values])
+    axis.set_ticks([], minor=True)
 
 
 def _draw_points(axes, across, up, kinks):
     small = len(across) > 3000
     look = {"s": 3 if small else 9, "alpha": 0.25 if small else 0.6, "linewidths": 0}
     axes.scatter(across[~kinks], up[~kinks], color=BLUE, **look)
-    axes.scatter(across[kinks], up[kinks], color=ORANGE, marker="x", s=22, linewidths=1)
-
-
-def _label(axes, title, across, up):
-    axes.set_title(title, fontsize=9, loc="left", color="0.1")
-    axes.set_xlabel(across, fontsize=8, color=GREY)
-    axes.set_ylabel(up, fontsize=8, color=GREY)
-    axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.scatter(across[kinks], up[kinks], color=KINK, marker="x", s=22, linewidths=1)

@@ -68,8 +68,7 @@ def _weights(info):
 
 
 def _check(check):
-    numbers = {"mode": "sample", "per_filter": 5, "directions": 8, "seed": 0}
-    return {**numbers, **({"mode": check} if isinstance(check, str) else check)}
+    return {"mode": check} if isinstance(check, str) else check
 
 
 def _network(config, name, info):

@@ -126,8 +126,8 @@ def read_check(path):
         If it is none.
     """
     found = read_json(path)
-    if not isinstance(found, dict) or not {"agrees", "sentence", "layers"} <= found.keys():
-        raise UserError(f"{path}: is not a check of gradients: no 'agrees', 'sentence', 'layers'")
+    if not isinstance(found, dict) or not {"agrees", "float32", "layers"} <= found.keys():
+        raise UserError(f"{path}: is not a check of gradients: no 'agrees', 'float32', 'layers'")
     return found
 
 

@@ -7,6 +7,8 @@ neurons: the sum of the first filter's outputs, the sum of the second's, and a c
 import numpy as np
 
 from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.engines.model import Model
+from cnnvis.inputs.images import Preprocessing
 
 PROTOTXT = """
 name: "tiny"
@@ -22,6 +24,9 @@ layer { name: "fc8" type: "InnerProduct" bottom: "conv1" top: "fc8"
 layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }
 """
 IMAGE = np.array([[[1.0, -2.0], [3.0, 0.5]]], np.float32)
+# What becomes the image: half of a pixel's distance from 10.
+PIXELS = np.array([[12, 6], [16, 11]], np.uint8)
+PREPROCESSING = Preprocessing((1, 2, 2), [10.0], 0.5)
 CONV1 = np.array([[[2.0, 0.0], [6.0, 1.0]], [[0.0, 2.0], [0.0, 0.0]]])
 SCORES = np.array([9.0, 2.0, -1.0])
 
@@ -40,3 +45,9 @@ def write_network(folder):
     write_caffemodel(folder / "tiny.caffemodel", floats)
     np.save(folder / "input.npy", IMAGE)
     return folder / "deploy.prototxt", folder / "tiny.caffemodel", folder / "input.npy"
+
+
+def tiny_model(folder, score="fc8", **options):
+    """Write the network; return its `Model`."""
+    prototxt, weights, _ = write_network(folder)
+    return Model(str(prototxt), str(weights), score, **options)

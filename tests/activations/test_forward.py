@@ -3,49 +3,81 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnvis.activations import forward
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
-from tests.tiny_network import CONV1, SCORES, write_network
+from cnnvis.core.places import Places
+from cnnvis.inputs.images import Preprocessing
+from tests.tiny_network import CONV1, IMAGE, PIXELS, PREPROCESSING, SCORES, tiny_model
 
 
 @pytest.fixture
-def network(tmp_path):
-    return write_network(tmp_path)
+def files(tmp_path):
+    return Places(tmp_path / "results", network="tiny", image="cat")
 
 
-def run(network, folder, **options):
-    options = {"engine": "numpy", "score": "fc8", "threads": 1, **options}
-    paths = (folder / "blobs.npz", folder / "prediction.json")
-    forward.make_activations(*network, *paths, **options)
-    return paths[0], json.loads(paths[1].read_text())
+def run(folder, files, preprocessing=PREPROCESSING, pixels=PIXELS, labels=None, **options):
+    Image.fromarray(pixels).save(folder / "cat.png")
+    model = tiny_model(folder, **options)
+    forward.make_forward(model, preprocessing, folder / "cat.png", files, labels=labels, threads=1)
+    return json.loads(files("prediction").read_text())
 
 
-def test_blobs_and_prediction_by_hand(network, tmp_path):
+def test_blobs_and_prediction_by_hand(files, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("n02123045 tabby, tabby cat\nn00000001 dog\n  moon \n")
-    blobs, prediction = run(network, tmp_path, labels=labels)
-    assert np.array_equal(read_array(blobs, "conv1"), CONV1)  # after the ReLU in place
-    assert np.array_equal(read_array(blobs, "conv2"), [[[11.0]]])
-    assert np.array_equal(read_array(blobs, "fc8"), SCORES)
-    with np.load(blobs) as archive:
+    prediction = run(tmp_path, files, labels=labels)
+    # After the ReLU in place, which leaves zeros.
+    np.testing.assert_allclose(read_array(files("blobs"), "conv1"), CONV1, rtol=1e-5)
+    np.testing.assert_allclose(read_array(files("blobs"), "conv2"), [[[11.0]]], rtol=1e-5)
+    np.testing.assert_allclose(read_array(files("blobs"), "fc8"), SCORES, rtol=1e-5)
+    with np.load(files("blobs")) as archive:
         assert archive.files == ["conv1", "conv2", "fc8"]
     assert prediction["probability"] == "softmax"
     assert [one["index"] for one in prediction["top"]] == [0, 1, 2]
     assert [one["label"] for one in prediction["top"]] == ["tabby, tabby cat", "dog", "moon"]
     first = prediction["top"][0]
-    assert (first["rank"], first["score"]) == (1, 9.0)
+    assert (first["rank"], first["score"]) == (1, pytest.approx(9.0))
     assert first["probability"] == pytest.approx(1 / (1 + np.exp(-7) + np.exp(-10)))
 
 
-def test_the_network_s_own_softmax_is_not_repeated(network, tmp_path):
-    _, prediction = run(network, tmp_path, score="prob")
+def test_four_files_are_written(files, tmp_path):
+    run(tmp_path, files)
+    names = {"input.npy", "input.png", "blobs.npz", "prediction.json"}
+    assert {path.name for path in files("input").parent.iterdir()} == names
+    values = np.load(files("input"))
+    assert values.dtype == np.float32
+    assert np.array_equal(values, PREPROCESSING(tmp_path / "cat.png"))
+    np.testing.assert_allclose(values, IMAGE, rtol=1e-5)
+    with Image.open(files("picture")) as picture:
+        assert np.array_equal(np.asarray(picture), PIXELS)
+
+
+def test_the_crop_is_what_the_network_sees(files, tmp_path):
+    larger = np.pad(PIXELS, ((1, 0), (3, 2)), constant_values=200)
+    Image.fromarray(larger).save(tmp_path / "large.png")
+    forward.make_forward(
+        tiny_model(tmp_path), PREPROCESSING, tmp_path / "large.png", files, crop=[1, 3, 2, 2]
+    )
+    np.testing.assert_allclose(np.load(files("input")), IMAGE, rtol=1e-5)
+
+
+def test_the_network_s_own_softmax_is_not_repeated(files, tmp_path):
+    prediction = run(tmp_path, files, score="prob")
     assert prediction["probability"] == "score"
     top = prediction["top"]
     assert [one["score"] for one in top] == [one["probability"] for one in top]
     assert top[0]["probability"] == pytest.approx(1 / (1 + np.exp(-7) + np.exp(-10)))
     assert top[2]["label"] == "class 2"
+
+
+def test_scores_behind_global_pooling_are_flat(files, tmp_path):
+    # conv2 is one number per class for one class: (1, 1, 1).
+    prediction = run(tmp_path, files, score="conv2")
+    assert prediction["classes"] == 1
+    assert read_array(files("blobs"), "conv2").shape == (1,)
 
 
 def test_only_five_best_first_and_lower_index_at_a_tie():
@@ -65,49 +97,27 @@ def test_what_is_no_distribution_gets_a_softmax(scores):
     assert forward.to_probabilities(np.array(scores))[1] == "softmax"
 
 
-def test_scores_behind_global_pooling_are_flat():
-    assert forward.count_classes({"pool": (10, 1, 1)}, "pool", "net") == 10
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"score": "fc9"}, "score blob 'fc9' does not exist; blobs: data, conv1"),
+        ({"score": "fc9"}, "score blob 'fc9' does not exist; did you mean fc8"),
         ({"score": "conv1"}, "score blob 'conv1' has shape \\(2, 2, 2\\), expected one number"),
         ({"labels": "two.txt"}, "two.txt: 2 labels, but the score blob has 3 classes"),
-        ({"labels": "none.txt"}, "none.txt: cannot be read as labels"),
-        ({"labels": "latin.txt"}, "latin.txt: cannot be read as labels"),
-        ({"engine": "torch"}, "engine"),
+        ({"engine": "torch"}, "engine: 'torch' is unknown"),
+        (
+            {"preprocessing": Preprocessing((1, 2, 2), [0.0], 2e37)},
+            "tiny.caffemodel: blob 'conv1' of .*cat.png: 3 of 8 values are NaN or infinite",
+        ),
     ],
 )
-def test_mistakes_are_one_line(network, tmp_path, options, message):
+def test_mistakes_are_one_line_and_leave_nothing(files, tmp_path, options, message):
     (tmp_path / "two.txt").write_text("a\nb\n")
-    (tmp_path / "latin.txt").write_bytes(b"\xe9\n\xff\n")
     if "labels" in options:
         options = {"labels": tmp_path / options["labels"]}
-    with pytest.raises(UserError, match=message) as error:
-        run(network, tmp_path, **options)
+    with np.errstate(all="ignore"), pytest.raises(UserError, match=message) as error:
+        run(tmp_path, files, **options)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "blobs.npz").exists()
-
-
-def test_an_input_of_another_size(network, tmp_path):
-    np.save(network[2], np.zeros((1, 3, 3), np.float32))
-    message = "input.npy: has shape \\(1, 3, 3\\), the network's input is \\(1, 2, 2\\)"
-    with pytest.raises(UserError, match=message):
-        run(network, tmp_path)
-
-
-def test_an_input_that_is_none(network, tmp_path):
-    network[2].write_bytes(b"")
-    with pytest.raises(UserError, match="input.npy: cannot be read as .npy"):
-        run(network, tmp_path)
-
-
-def test_outputs_that_are_not_finite_are_an_error(network, tmp_path):
-    np.save(network[2], np.full((1, 2, 2), np.inf, np.float32))
-    with np.errstate(invalid="ignore"), pytest.raises(UserError, match="are NaN or infinite"):
-        run(network, tmp_path)
+    assert not (tmp_path / "results").exists()
 
 
 def test_examples():

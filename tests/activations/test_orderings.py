@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from cnnvis.activations import orderings
-from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
 
 
@@ -123,49 +122,34 @@ def test_neighbour_distance_by_hand():
     assert orderings.neighbour_distance(np.ones((1, 4))) == 0
 
 
-@pytest.fixture
-def blobs(tmp_path):
-    maps = outputs(7).reshape(12, 5, 6).astype(np.float32)
-    write_arrays(tmp_path / "blobs.npz", {"conv1": maps, "fc8": np.zeros(4)})
-    return tmp_path / "blobs.npz"
-
-
 @pytest.mark.parametrize(
     ("method", "parameters"), [("natural", {}), ("pca", {}), ("kmeans", {"k": 3, "seed": 1})]
 )
-def test_an_ordering_is_written_and_read(blobs, tmp_path, method, parameters):
-    path = tmp_path / "conv1.json"
-    orderings.make_ordering(blobs, path, blob="conv1", method=method, **parameters)
-    first = path.read_bytes()
-    orderings.make_ordering(blobs, path, blob="conv1", method=method, **parameters)
-    assert path.read_bytes() == first
-    written = json.loads(first)
-    assert (written["method"], written["parameters"]) == (method, parameters)
-    assert orderings.read_permutation(path, 12).tolist() == written["permutation"]
-    distance = written["neighbour_distance"]
+def test_an_order_is_described_the_same_again(method, parameters):
+    matrix = outputs(7)
+    description = orderings.describe_order(matrix, blob="conv1", method=method, **parameters)
+    again = orderings.describe_order(matrix, blob="conv1", method=method, **parameters)
+    assert json.dumps(description) == json.dumps(again)
+    assert (description["method"], description["parameters"]) == (method, parameters)
+    assert description["blob"] == "conv1"
+    assert sorted(description["permutation"]) == list(range(12))
+    distance = description["neighbour_distance"]
     assert (distance["ordered"] == distance["natural"]) == (method == "natural")
 
 
+def test_neighbours_of_both_orders_by_hand():
+    description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), "pca", "conv1")
+    assert description["permutation"] == [1, 2, 0]
+    assert description["neighbour_distance"] == {"ordered": 1.0, "natural": 1.5}
+
+
 @pytest.mark.parametrize(
-    ("blob", "method", "parameters", "message"),
+    ("method", "parameters", "message"),
     [
-        ("conv1", "umap", {}, "method 'umap' is unknown, expected natural, kmeans, pca"),
-        ("conv1", "pca", {"k": 3}, "method 'pca' has no parameter 'k'"),
-        ("conv1", "kmeans", {"k": 13}, "k = 13, expected 1 to 12.*blob 'conv1' of .*blobs.npz"),
-        ("conv2", "pca", {}, "no blob 'conv2'"),
-        ("fc8", "pca", {}, "blob 'fc8': has shape"),
+        ("umap", {}, "method 'umap' is unknown, expected natural, kmeans, pca"),
+        ("pca", {"k": 3}, "method 'pca' has no parameter 'k'"),
     ],
 )
-def test_mistakes_are_one_line(blobs, tmp_path, blob, method, parameters, message):
+def test_mistakes_are_one_line(method, parameters, message):
     with pytest.raises(UserError, match=message):
-        orderings.make_ordering(blobs, tmp_path / "o.json", blob=blob, method=method, **parameters)
-    assert not (tmp_path / "o.json").exists()
-
-
-@pytest.mark.parametrize("content", ["[]", "{}", '{"permutation": [0, 0]}', '{"permutation": [0]}'])
-def test_what_is_no_permutation_is_refused(tmp_path, content):
-    (tmp_path / "o.json").write_text(content)
-    with pytest.raises(
-        UserError, match="o.json: 'permutation' is not an order of the filters 0 to"
-    ):
-        orderings.read_permutation(tmp_path / "o.json", 2)
+        orderings.order(outputs(7), method, **parameters)

@@ -24,7 +24,6 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 from cnnvis.core.progress import Progress
 from cnnvis.engines.numpy.linear_regions import SWITCHES
-from cnnvis.engines.numpy.workers import Work
 
 MODES = ("sample", "full", "study")
 DEFAULTS = {"mode": "sample", "weights": None, "directions": 4, "seed": 0}
@@ -119,7 +118,7 @@ def check_gradients(
             layer: compare_file(gradients_npz, layer, analytic[layer][0], float32[layer][0])
             for layer in layers
         }
-        flipped = count_flips(exact, rounded, question)
+        flipped = count_flips(*(read_switches(net, *question[:2]) for net in (exact, rounded)))
         for layer in layers:
             perturbations = (rounded if study else exact).perturbations(*question, layer)
             how = {**check, "weights": _sample_size(check, model.info, layer)}
@@ -341,42 +340,37 @@ def compare_file(path, layer, exact, rounded):
     return {**errors, "agrees": min(errors["relative_error"], errors["recomputed"]) <= tolerance}
 
 
-def count_flips(exact, rounded, question):
-    """Count the gates and maxima that are other ones in float32 than in float64.
-
-    Parameters
-    ----------
-    exact, rounded : Network
-        In float64 and in float32.
-    question : tuple
-        The batch, the score blob and the neuron.
+def read_switches(network, batch, score):
+    """Return how every gate and maximum of a forward pass stands.
 
     Returns
     -------
     dict
-        ``gates``: of ReLUs and the like; ``maxima``: pooling windows (or numbers, for a maximum
-        of blobs) none of whose winners in one precision wins in the other.
+        ``{layer: (kind, state)}``: of "gates" a bool for each number, of "maxima" for each pixel
+        of a window (axis 1) whether it is the window's maximum.
     """
-    batch, score, _ = question
-    graph, work = exact.graph, Work()
-    nodes = [graph.nodes[number] for number in graph.ancestors([graph.value(score)])]
-    nodes = [node for node in nodes if node.layer.param.type in SWITCHES]
-    places = [[[graph.values[v].blob for v in vs] for vs in (n.bottoms, n.tops)] for n in nodes]
-    names = sorted({name for both in places for part in both for name in part})
-    blobs = [network.forward(batch, names) for network in (exact, rounded)]
-    counts = {"gates": 0, "maxima": 0}
-    for node, (bottoms, tops) in zip(nodes, places, strict=True):
+    switches = {}
+
+    def watch(node, work, image, bottoms, tops):
         kind = node.layer.param.type
-        states = [
-            SWITCHES[kind](node.layer, work, [b[n] for n in bottoms], [b[n] for n in tops])
-            for b in blobs
-        ]
-        if states[0] is None:
-            continue
-        if kind in MAXIMA:
-            counts["maxima"] += int(np.count_nonzero(~(states[0] & states[1]).any(axis=1)))
-        else:
-            counts["gates"] += int(np.count_nonzero(states[0] != states[1]))
+        state = SWITCHES[kind](node.layer, work, bottoms, tops) if kind in SWITCHES else None
+        if state is not None:
+            switches[node.layer.name] = ("maxima" if kind in MAXIMA else "gates", state)
+
+    network.run(network.input_values(batch), [network.graph.value(score)], watch=watch)
+    return switches
+
+
+def count_flips(switches, others):
+    """Count by kind what differs between two results of `read_switches`.
+
+    A maximum is a flip only where no pixel is it in both, not where there is a tie in one.
+    """
+    counts = {"gates": 0, "maxima": 0}
+    for layer, (kind, state) in switches.items():
+        other = others[layer][1]
+        flipped = ~(state & other).any(axis=1) if kind == "maxima" else state != other
+        counts[kind] += int(np.count_nonzero(flipped))
     return counts
 
 

@@ -60,7 +60,7 @@ def _caption(mode):
         f"Top: the derivative by each weight {method}, against backpropagation, both divided by "
         f"the largest magnitude; the axes are linear within {FLOOR:g} and logarithmic outside; the "
         f"line is equality. Bottom: the relative errors against the magnitude of the derivative; "
-        f"the line is the tolerance, {TOLERANCE:g}; exact agreement is drawn at the lower end. "
+        f"the line is the tolerance, {_short(TOLERANCE)}; exact agreement is drawn at the lower end. "
         "Crosses are weights with a kink, not counted."
     )
 
@@ -101,8 +101,12 @@ def _draw_errors(axes, check, largest):
 
 def _set_ticks(axis, values):
     # Few, without minor ones and in plain text: matplotlib's own take as long as all the rest.
-    axis.set_ticks(values, [f"{value:g}".replace("e-0", "e-") for value in values])
+    axis.set_ticks(values, [_short(value) for value in values])
     axis.set_ticks([], minor=True)
+
+
+def _short(number):
+    return f"{number:g}".replace("e-0", "e-")
 
 
 def _draw_points(axes, across, up, kinks):

@@ -228,11 +228,15 @@ layer { name: "pool" type: "Pooling" bottom: "c" top: "pool"
 """
 
 
-def pooled(tmp_path, image):
+def pool_network(tmp_path, dtype="float64"):
     (tmp_path / "pool.prototxt").write_text(POOL)
     weights = {"c": [np.array([1.0, 1.0]).reshape(1, 1, 1, 2)]}
-    network = open_network(tmp_path / "pool.prototxt", weights, dtype="float64", threads=1)
-    return network.perturbations(np.array(image).reshape(1, 1, 1, 4), "pool", 0, "c")
+    return open_network(tmp_path / "pool.prototxt", weights, dtype=dtype, threads=1)
+
+
+def pooled(tmp_path, image):
+    batch = np.array(image).reshape(1, 1, 1, 4)
+    return pool_network(tmp_path).perturbations(batch, "pool", 0, "c")
 
 
 def test_maxima_that_switch_are_kinks_and_ties_of_equal_patches_are_not(tmp_path):
@@ -368,18 +372,17 @@ def test_a_flipped_gate_is_no_wrong_gradient(flipping, tmp_path, value, right):
 
 
 def test_a_maximum_flips_where_no_winner_is_common(tmp_path):
-    (tmp_path / "pool.prototxt").write_text(POOL)
-    weights = {"c": [np.ones((1, 1, 1, 2))]}
-    graph = open_network(tmp_path / "pool.prototxt", weights, threads=1).graph
+    def switches(dtype, *image):
+        batch = np.array([*image, 0.0]).reshape(1, 1, 1, 4)
+        return gradient_check.read_switches(pool_network(tmp_path, dtype), batch, "pool")
 
-    def network(dtype, *outputs):
-        array = np.array(outputs, dtype).reshape(1, 1, 1, 3)
-        blobs = {"c": array, "pool": array.max(axis=3, keepdims=True)}
-        return SimpleNamespace(graph=graph, forward=lambda batch, names: blobs)
-
-    exact = network(np.float64, 1, 1 + 1e-9, 0)
-    for rounded, flips in (((1, 1, 0), 0), ((1 + 2**-20, 1, 0), 1), ((1, 1.5, 0), 0)):
-        counts = gradient_check.count_flips(exact, network(np.float32, *rounded), (None, "pool", 0))
+    # Sums of neighbours: 3, 3 + 1e-9 and 1 + 1e-9 in float64; in float32 the first two are equal.
+    exact = switches("float64", 1.0, 2.0, 1.0 + 1e-9)
+    assert exact["pool"][0] == "maxima" and exact["pool"][1].tolist() == [
+        [[[[False]]], [[[True]]], [[[False]]]]
+    ]
+    for image, flips in (((1.0, 2.0, 1.0), 0), ((1.1, 2.0, 1.0), 1), ((1.0, 2.0, 1.5), 0)):
+        counts = gradient_check.count_flips(exact, switches("float32", *image))
         assert counts == {"gates": 0, "maxima": flips}
 
 

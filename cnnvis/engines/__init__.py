@@ -36,7 +36,7 @@ def open_network(
         Whether weights of layers that the network does not have are refused or, as in Caffe,
         ignored.
     input_shape : sequence of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
+        (C, H, W), for a ``train_val.prototxt`` that does not specify it.
     **options
         Of one engine alone: ``python`` (pycaffe), the parsed ``graph`` (numpy).
 
@@ -47,7 +47,7 @@ def open_network(
     Raises
     ------
     UserError
-        For an unknown engine, a file that cannot be read, weights that do not fit.
+        If the engine is unknown, a file cannot be read, or weights do not fit.
 
     Examples
     --------

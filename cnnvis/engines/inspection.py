@@ -12,7 +12,7 @@ class Convolution:
     Attributes
     ----------
     blob : str
-        The blob its output is in (after a ReLU in place, as the study shows it).
+        The blob of its output (after a ReLU in place, as in the study).
     shape : tuple of int
         (filters, height, width) of that output.
     weight_shape : tuple of int
@@ -26,7 +26,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """A network's sizes.
+    """The shapes of a network.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class NetworkInfo:
     layers_with_weights : dict
         ``{layer: shape of its weights}``.
     blobs : dict
-        ``{blob: shape without the images' axis}``.
+        ``{blob: shape}``, without the images' axis.
     filters : dict
         ``{layer: number of filters}`` of the layers whose filters can be pruned.
     """
@@ -56,12 +56,12 @@ def inspect(prototxt, input_shape=None):
     ----------
     prototxt : str or Path
     input_shape : sequence of 3 int, optional
-        (C, H, W) for a ``train_val.prototxt`` that does not say it itself.
+        (C, H, W), for a ``train_val.prototxt`` that does not specify it.
 
     Raises
     ------
     UserError
-        For what is wrong in the file, naming it and the layer.
+        If the file is not usable, naming it and the layer.
     """
     from cnnvis.engines.numpy.graph import read_graph
 

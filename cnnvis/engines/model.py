@@ -28,7 +28,7 @@ class Model:
     surplus : {"error", "ignore"}
         What becomes of weights in the file for layers that the network does not have.
     input_shape : tuple of 3 int, optional
-        (C, H, W), for a ``train_val.prototxt`` that does not say it itself.
+        (C, H, W), for a ``train_val.prototxt`` that does not specify it.
     python : str, optional
         The interpreter that imports Caffe, for the engine pycaffe.
     """

@@ -1,8 +1,8 @@
-"""BVLC Caffe itself, behind the interface of the embedded engine.
+"""BVLC Caffe, behind the interface of the embedded engine.
 
-Caffe aborts its process on a failed check and usually lives in an older interpreter than this one,
-so it always runs in a process of its own, also where this interpreter imports it: one per opened
-network, which it loads once (`cnnvis.engines.pycaffe_worker`).
+Caffe aborts its process when a check fails, and usually needs an older interpreter than this one.
+Each open network therefore has a process of its own (`cnnvis.engines.pycaffe_worker`), even if
+this interpreter can import Caffe.
 """
 
 import re
@@ -25,8 +25,8 @@ class Network(Engine):
     Parameters
     ----------
     python : str or Path, optional
-        The interpreter that imports caffe, or the PREFIX of ``scripts/install_caffe.sh``. Without
-        it: this interpreter where it imports caffe, then that of the active conda environment.
+        An interpreter that imports caffe, or the PREFIX of ``scripts/install_caffe.sh``. By default
+        this interpreter if it imports caffe, or that of the active conda environment.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Network(Engine):
     Raises
     ------
     UserError
-        Where no Caffe is found, and with Caffe's own words where it fails.
+        If no Caffe is found, or if it fails, with Caffe's own message.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Network(Engine):
         }
 
     def _load(self, weights, surplus):
-        """Check the weights as every engine does (Caffe keeps silent on most), and hand them on."""
+        """Check the weights as every engine does (Caffe hardly does), and pass them on."""
         if isinstance(weights, dict):
             matched = match_weights(weights, self.weight_shapes, path="weights", surplus=surplus)
             self._send_weights(matched)
@@ -100,7 +100,7 @@ class Network(Engine):
 
     @property
     def params(self):
-        """``{layer: [weights, bias, ...]}``, float32, fetched from Caffe when first asked for."""
+        """``{layer: [weights, bias, ...]}``, float32, fetched from Caffe on first use."""
         if self._params is None:
             answer = self._caffe.ask("params", self.source, layers=list(self.weight_shapes))
             self._params = {
@@ -116,8 +116,8 @@ class Network(Engine):
 
     def _send_weights(self, weights):
         self._params = None
-        with self._caffe.arrays() as given:
-            files = {layer: [given(a) for a in arrays] for layer, arrays in weights.items()}
+        with self._caffe.arrays() as store:
+            files = {layer: [store(a) for a in arrays] for layer, arrays in weights.items()}
             self._caffe.ask("set_weights", self.source, files=files)
 
     def forward(self, batch, blobs=None):
@@ -125,8 +125,8 @@ class Network(Engine):
         names = list(self.blobs) if blobs is None else list(blobs)
         for blob in names:
             self._check_blob(blob)
-        with self._caffe.arrays() as given:
-            inputs = {blob: given(array) for blob, array in self.as_inputs(batch).items()}
+        with self._caffe.arrays() as store:
+            inputs = {blob: store(array) for blob, array in self.as_inputs(batch).items()}
             answer = self._caffe.ask("forward", self.source, inputs=inputs, blobs=names)
         return {blob: self._caffe.take(path) for blob, path in answer.items()}
 
@@ -136,13 +136,13 @@ class Network(Engine):
         self._layers_with_weights(layers)
         arrays = self.as_inputs(batch)
         images = len(next(iter(arrays.values())))
-        with self._caffe.arrays() as given:
+        with self._caffe.arrays() as store:
             answer = self._caffe.ask(
                 "gradient",
                 self.source,
-                inputs={name: given(array) for name, array in arrays.items()},
+                inputs={name: store(array) for name, array in arrays.items()},
                 blob=blob,
-                **self._seed(neuron, images, given),
+                **self._seed(neuron, images, store),
                 layers=list(layers),
                 data=data,
             )
@@ -152,10 +152,10 @@ class Network(Engine):
         }
         return weights, self._caffe.take(answer["data"]) if data else None
 
-    def _seed(self, neuron, images, given):
-        """Return which elements of a blob are differentiated, or the weights of all."""
+    def _seed(self, neuron, images, store):
+        """Return the elements of a blob that are differentiated, or the weights of all."""
         if isinstance(neuron, np.ndarray) and neuron.dtype.kind == "f":
-            return {"neurons": [None] * images, "seeds": given(neuron.astype(np.float32))}
+            return {"neurons": [None] * images, "seeds": store(neuron.astype(np.float32))}
         return {"neurons": [int(value) for value in np.broadcast_to(neuron, images)]}
 
     def _check_blob(self, blob):
@@ -177,7 +177,7 @@ class Network(Engine):
 def _text_of(prototxt, input_shape):
     """Return the deploy form of a network as text.
 
-    What our own description of the format does not know is Caffe's to judge: a fork knows more.
+    A file that our reader refuses is passed on unchanged, because a fork of Caffe may accept it.
     """
     try:
         read_prototxt(prototxt)
@@ -192,8 +192,8 @@ def _text_of(prototxt, input_shape):
 def _with_gradients(text):
     """Return a prototxt with ``force_backward: true``, on the same lines.
 
-    Without it Caffe skips the gradients of what it believes not to be trained, and leaves zeros.
+    Without it Caffe skips gradients that training does not need, and leaves zeros.
     """
     setting = re.compile(rb"\bforce_backward\s*:\s*\w+")
-    kept = setting.sub(lambda found: b"\n" * found.group().count(b"\n"), text)
+    kept = setting.sub(lambda match: b"\n" * match.group().count(b"\n"), text)
     return kept + b"\nforce_backward: true\n"

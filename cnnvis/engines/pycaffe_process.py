@@ -1,4 +1,4 @@
-"""A process that runs Caffe: finding its interpreter, talking to it, and its last words."""
+"""A process that runs Caffe: its interpreter, the commands to it, and its error messages."""
 
 import contextlib
 import importlib.util
@@ -29,7 +29,7 @@ _PROTOBUF = re.compile(r"^\[libprotobuf (?:ERROR|FATAL) [^\]]*\] (.*)$", re.M)
 
 
 def start_caffe(python=None, threads=None):
-    """Start a process in which Caffe waits for commands.
+    """Start a process in which Caffe accepts commands.
 
     Parameters
     ----------
@@ -62,17 +62,17 @@ def start_caffe(python=None, threads=None):
 
 def _candidates():
     """Return the interpreters to try where the user names none."""
-    found = [sys.executable] if importlib.util.find_spec("caffe") else []
-    # Snakemake runs the script of a rule whose conda environment has a Python older than its own
-    # by its own Python, with that environment activated.
+    candidates = [sys.executable] if importlib.util.find_spec("caffe") else []
+    # If the Python of a rule's conda environment is older than its own, Snakemake runs the script
+    # with its own Python, the environment being activated.
     conda = Path(os.environ.get("CONDA_PREFIX", "/nowhere")) / "bin" / "python"
     if conda.exists() and not conda.samefile(sys.executable):
-        found.append(str(conda))
-    return found
+        candidates.append(str(conda))
+    return candidates
 
 
 class CaffeProcess:
-    """A process that runs Caffe, and the folder through which arrays go to and fro.
+    """A process that runs Caffe, and the folder through which arrays are exchanged.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class CaffeProcess:
         The interpreter.
     folder : Path
     names : dict
-        Paths in `folder` and the user's files they stand for in messages.
+        ``{path in folder: the user's file that messages name instead}``.
     version : str
         Caffe's own.
     """
@@ -113,24 +113,24 @@ class CaffeProcess:
             raise UserError(f"pycaffe.python: {error}") from error
 
     def ask(self, command, about, **arguments):
-        """Run a command in the process and return what it answers.
+        """Run a command in the process and return its answer.
 
         Parameters
         ----------
         command : str
             A method of the worker.
         about : str
-            The file to name when Caffe fails.
+            The file that a message names if Caffe fails.
 
         Raises
         ------
         UserError
-            With Caffe's message where it refuses, and where its process dies.
+            With Caffe's message if it refuses the command or its process ends.
         """
         if not self._finalizer.alive:
             raise UserError(f"{about}: the network is closed: open it again")
         line = json.dumps({"command": command, **arguments}) + "\n"
-        # Where the process has ended, reading its answer says why.
+        # If the process has ended, `_answer` says why.
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
@@ -151,37 +151,37 @@ class CaffeProcess:
         return text
 
     def _last_words(self):
-        """Say in one line how the process ended: in Caffe's words where it left some."""
+        """Return in one line how the process ended, in Caffe's words if possible."""
         code = self._process.wait()
         log = self._log.read_text(errors="replace")
-        said = _PROTOBUF.findall(log) + _CHECK.findall(log)
-        if said:
-            return "Caffe says: " + "; ".join(" ".join(part.split()) for part in said)
+        messages = _PROTOBUF.findall(log) + _CHECK.findall(log)
+        if messages:
+            return "Caffe says: " + "; ".join(" ".join(part.split()) for part in messages)
         if code < 0:
             hint = ", perhaps out of memory" if -code == signal.SIGKILL else ""
             return f"Caffe's process was ended by {signal.Signals(-code).name}{hint}"
-        last = log.strip().splitlines()[-1:] or ["it said nothing"]
+        last = log.strip().splitlines()[-1:] or ["it printed nothing"]
         return f"the process ended with status {code}: {last[0].strip()}"
 
     def arrays(self):
-        """Return a context manager giving a function that stores an array and returns its path."""
+        """Return a context manager for a function that stores an array and returns its path."""
         if not self._finalizer.alive:
             raise UserError("the network is closed: open it again")
         return _Arrays(self.folder)
 
     def take(self, path):
-        """Read an array that the process stored, and remove it."""
+        """Read an array that the process has stored, and delete its file."""
         array = np.load(path)
         os.unlink(path)
         return array
 
     def close(self):
-        """End the process and remove its folder."""
+        """End the process and delete its folder."""
         self._finalizer()
 
 
 class _Arrays:
-    """Arrays stored for one command, removed after it."""
+    """Arrays stored for one command and deleted after it."""
 
     def __init__(self, folder):
         self._folder = folder

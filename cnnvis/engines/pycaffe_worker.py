@@ -1,4 +1,4 @@
-"""Real Caffe behind a pipe: the other half of `cnnvis.engines.pycaffe`.
+"""The process in which real Caffe runs: the other half of `cnnvis.engines.pycaffe`.
 
 Runs under the interpreter that imports caffe, often an old one: no import but the standard
 library, numpy and caffe, and nothing newer than Python 3.6.
@@ -21,17 +21,17 @@ import numpy as np  # noqa: E402
 
 
 class Refusal(Exception):
-    """What the caller asked for does not exist; the message says all."""
+    """A request that cannot be met; its message is complete."""
 
 
 class Worker:
-    """One network of Caffe's and the commands on it.
+    """One network in Caffe, and the commands that it accepts.
 
     Parameters
     ----------
     caffe : module
     folder : str
-        Where arrays are left for the caller.
+        Where arrays are stored for the caller.
     """
 
     def __init__(self, caffe, folder):
@@ -93,14 +93,14 @@ class Worker:
                 weights[layer].append([b.diff.copy() for b in self.net.params[layer]])
             if data:
                 images.append(self.net.blobs[first].diff.copy())
-        found = {
+        paths = {
             layer: [self._store(np.stack(arrays)) for arrays in zip(*each)]  # noqa: B905
             for layer, each in weights.items()
         }
-        return {"weights": found, "data": self._store(np.concatenate(images)) if data else None}
+        return {"weights": paths, "data": self._store(np.concatenate(images)) if data else None}
 
     def _adapt(self, prototxt):
-        """Write BVLC's `round_mode` the way of the fork that PyPI has, where that is running."""
+        """Rewrite BVLC's `round_mode` for the fork on PyPI, if that is the Caffe at hand."""
         from caffe.proto import caffe_pb2
 
         if "ceil_mode" in caffe_pb2.PoolingParameter.DESCRIPTOR.fields_by_name:
@@ -120,11 +120,11 @@ class Worker:
         self.net.forward()
 
     def _backward(self, blob, neuron, layers, data):
-        """Run the layers between a blob and what is asked for backward, and no other.
+        """Run the backward pass of the layers between a blob and what is asked for, and no others.
 
-        Layers beside the path may have no backward pass (ArgMax, Threshold abort the process).
-        Every diff is cleared: a layer that forks adds up all its branches, and Caffe adds the
-        gradients of parameters to what is there.
+        Other layers may have no backward pass (ArgMax and Threshold abort the process). All diffs
+        are cleared, because Split layers sum those of all branches, and Caffe accumulates the
+        gradients of parameters.
         """
         for other in self.net.blobs.values():
             other.diff[...] = 0
@@ -137,7 +137,7 @@ class Worker:
             self.net._backward(index, index)
 
     def _seed(self, blob, neuron):
-        """Set the gradient by a blob: 1 at one element, or the weights of all."""
+        """Set the gradient with respect to a blob: 1 at one element, or the weights of all."""
         diff = self.net.blobs[blob].diff
         if isinstance(neuron, np.ndarray):
             if neuron.shape != diff.shape[1:]:
@@ -155,7 +155,7 @@ class Worker:
         return f"blob {blob}: weights of shape {tuple(shape)}, expected {expected}"
 
     def _path(self, blob, layers, data):
-        """Return the layers to run, from the last down, as numbers."""
+        """Return the numbers of the layers to run, the last first."""
         names = list(self.net._layer_names)
         tops, bottoms = self.net.top_names, self.net.bottom_names
         wanted = [names.index(layer) for layer in self._sharing(layers)]
@@ -167,13 +167,13 @@ class Worker:
                 reached.update(bottoms[names[index]])
         for layer in layers:
             if names.index(layer) not in path:
-                raise Refusal(f"layer {layer} does not lie below blob {blob}: it has no effect")
+                raise Refusal(f"layer {layer} is not below blob {blob} and has no effect on it")
         return path
 
     def _sharing(self, layers):
-        """Return all layers that share a parameter with one of `layers`, these included.
+        """Return all layers that share a parameter with one of `layers`, including these.
 
-        Caffe keeps one gradient for a parameter that several layers share, the sum of theirs.
+        Caffe keeps one gradient of a shared parameter, the sum over the layers.
         """
         owned = {
             layer: {parameter.data.ctypes.data for parameter in parameters}
@@ -211,7 +211,7 @@ def main(folder):
 
 
 def _keep_stdout():
-    """Keep standard output for answers; whatever else is written there goes to standard error."""
+    """Reserve standard output for answers, and redirect everything else to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers

@@ -1,6 +1,8 @@
 """Caffe's arithmetic in NumPy: the embedded engine.
 
-``graph`` turns a prototxt into nodes and blob shapes, ``layers`` says what each layer type
-computes, ``plans`` decides what must be computed and kept for one question, ``network``
-answers it, ``workers`` spreads it over threads.
+``graph`` turns a prototxt into nodes and values, ``layers`` has the arithmetic of each layer type,
+``plans`` decides what a forward or backward pass computes and keeps, ``passes`` runs it,
+``workers`` spreads it over threads. ``network`` is the interface to all of these.
+``change_propagation`` avoids whole passes where few channels change, ``perturbations`` and
+``linear_regions`` serve numerical derivatives.
 """

@@ -1,7 +1,7 @@
-"""A network as nodes and values: what a prototxt says, before any number is computed.
+"""A network as a graph of nodes and values, read from a prototxt.
 
 A *value* is what one layer writes. A blob that a layer changes in place is one blob but two
-values, and the blob's name stands for the last of them, as it does in Caffe after a forward pass.
+values; its name refers to the last of them, as in Caffe after a forward pass.
 """
 
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from cnnvis.engines.numpy.splits import insert_splits
 
 @dataclass
 class Value:
-    """What one layer writes (or, without a producer, what the user gives).
+    """What one layer writes or, without a producer, an input of the network.
 
-    Values of one `memory` are in one place in Caffe, where the last of them is what remains.
+    In Caffe, values with the same `memory` share it, so that only the last of them remains.
     """
 
     blob: str
@@ -26,7 +26,7 @@ class Value:
 
 @dataclass
 class Node:
-    """A layer with the numbers of the values it reads and writes."""
+    """A layer and the numbers of the values that it reads and writes."""
 
     layer: Layer
     bottoms: list
@@ -41,7 +41,7 @@ class Graph:
     Attributes
     ----------
     inputs : dict
-        ``{blob: shape}`` of the network's inputs, as the prototxt gives them.
+        ``{blob: shape}`` of the network's inputs, as in the prototxt.
     blobs : dict
         ``{blob: number of its last value}``.
     """
@@ -53,7 +53,7 @@ class Graph:
     inputs: dict = field(default_factory=dict)
 
     def add(self, param):
-        """Add a layer from its message."""
+        """Add a layer, a LayerParameter message."""
         if param.type == "Input":
             shapes = [tuple(shape.dim) for shape in param.input_param.shape]
             if len(shapes) not in (1, len(param.top)):
@@ -75,7 +75,7 @@ class Graph:
         self.nodes.append(Node(layer, bottoms, tops, in_place))
 
     def _written_over(self, blob, bottoms, layer):
-        """Return the bottom whose memory in Caffe the top `blob` of `layer` takes, or None."""
+        """Return the bottom that the top `blob` of `layer` overwrites in Caffe, or None."""
         if layer.shares_memory:
             return bottoms[0]
         return next((value for value in bottoms if self.values[value].blob == blob), None)
@@ -83,8 +83,8 @@ class Graph:
     def _layer(self, param):
         if param.type not in LAYERS:
             raise UserError(
-                f"{self.source}: layer {param.name}: type {param.type!r} is not known to the "
-                f"embedded engine, which knows {', '.join(sorted(LAYERS))}; use engine: pycaffe"
+                f"{self.source}: layer {param.name}: type {param.type!r} is unknown to the "
+                f"embedded engine, which has {', '.join(sorted(LAYERS))}; use engine: pycaffe"
             )
         try:
             return LAYERS[param.type](param)
@@ -147,7 +147,7 @@ class Graph:
         return self.blobs[blob]
 
     def remaining(self, value):
-        """Return the value that Caffe leaves where `value` was: the last one written there."""
+        """Return the value that remains in the memory of `value` in Caffe: the last one written."""
         memory = self.values[value].memory
         return max(number for number, other in enumerate(self.values) if other.memory == memory)
 
@@ -159,16 +159,16 @@ class Graph:
         return names.index(layer)
 
     def ancestors(self, values, given=()):
-        """Return the numbers of the nodes that `values` are computed by from `given`, in order."""
-        wanted, nodes = set(values).difference(given), []
+        """Return the numbers of the nodes that compute `values` from `given`, in order."""
+        needed, nodes = set(values).difference(given), []
         for number in range(len(self.nodes) - 1, -1, -1):
-            if wanted.intersection(self.nodes[number].tops):
+            if needed.intersection(self.nodes[number].tops):
                 nodes.append(number)
-                wanted.update(set(self.nodes[number].bottoms).difference(given))
+                needed.update(set(self.nodes[number].bottoms).difference(given))
         return nodes[::-1]
 
     def beside(self, target, changed):
-        """Return the values, unlike `changed` and what follows from it, that `target` needs."""
+        """Return the values `target` depends on besides `changed` and what is computed from it."""
         follows, beside = set(changed), set()
         for number in self.ancestors([target], changed):
             node = self.nodes[number]
@@ -184,15 +184,15 @@ def read_graph(prototxt, input_shape=None):
     Parameters
     ----------
     prototxt : str or Path
-        Its ``deploy.prototxt``; layers of the TEST phase are taken. A network for training is
-        run as its deploy form, and a warning says so.
+        Its ``deploy.prototxt``, of which the TEST phase is used. A network written for training
+        is converted to its deploy form, with a warning.
     input_shape : sequence of int, optional
-        (C, H, W), for a network for training that does not tell it.
+        (C, H, W), for a network for training that does not specify it.
 
     Raises
     ------
     UserError
-        For what is wrong in the file, naming it and the layer.
+        If the file is not usable, naming it and the layer.
     """
     net = read_deploy(prototxt, input_shape)
     graph = Graph(str(prototxt))

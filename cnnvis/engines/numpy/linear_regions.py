@@ -1,8 +1,9 @@
-"""Where layers switch: which piece of a function made of pieces a forward pass was on.
+"""Activation patterns: the linear region a forward pass lies in.
 
-A ReLU is smooth but where its input is zero, a maximum but where another one takes over. Between
-two passes whose switches all stand alike, a network is as smooth as its smooth layers are; where
-one differs there is a kink between them, and no numerical derivative to be had.
+A ReLU has a kink where its input is zero, a maximum where another element becomes the largest. If
+two passes have the same activation pattern (the sign of every ReLU's input, the position of every
+maximum), the network is smooth between them. Otherwise there is a kink, across which a numerical
+derivative is meaningless.
 """
 
 from hashlib import blake2b
@@ -13,8 +14,8 @@ from cnnvis.engines.numpy.layers.elementwise import MAX as ELTWISE_MAX
 from cnnvis.engines.numpy.layers.pooling import MAX as POOLING_MAX
 from cnnvis.engines.numpy.layers.reductions import ASUM
 
-# ASSUME: numbers this close (relative) to a maximum are tied with it. Pixels in flat parts of an
-# image give equal numbers but for rounding, which would switch at random and without any effect.
+# ASSUME: numbers this close (relative) to a maximum are tied with it. In flat parts of an image
+# numbers are equal but for rounding, so that the maximum's position is random and has no effect.
 TIE = 1e-13
 
 
@@ -23,7 +24,7 @@ def _above_zero(layer, work, bottoms, tops):
 
 
 def _relu(layer, work, bottoms, tops):
-    # Where it was done in place there is no bottom left, and the top's sign is the bottom's.
+    # In place, the bottom is overwritten, but the top has the same sign.
     return (tops if layer.overwrites else bottoms)[0] > 0
 
 
@@ -53,14 +54,14 @@ def _pooling(layer, work, bottoms, tops):
 
 
 def _maxima(layer, work, image, out):
-    """Return, for each pixel of a window, where it is the window's maximum or tied with it."""
+    """Return, for each position in a window, whether it is the window's maximum or tied with it."""
     framed = layer._framed(work, image, np.finfo(image.dtype).min)
     limit = _limit(out)
     return np.stack([view >= limit for view in layer._shifts(framed, image.shape[1:])])
 
 
 def _limit(maximum):
-    # The maximum of an empty window is the lowest float, and nothing is below it.
+    # The maximum of an empty window is the lowest float, below which is nothing.
     with np.errstate(over="ignore"):
         return maximum - np.abs(maximum) * maximum.dtype.type(TIE)
 
@@ -79,26 +80,26 @@ SWITCHES = {
 
 
 class Fingerprints:
-    """One number per image that says how every switch stood, in a few bytes.
+    """A digest of the activation pattern of each image.
 
     Parameters
     ----------
     images : int
-        For one image, or where images depend on each other, 1.
+        1 also where images depend on each other.
     """
 
     def __init__(self, images):
-        # 128 bits: of a billion passes no two that differ would look alike.
+        # With 128 bits, no two patterns of a billion passes collide.
         self._hashes = [blake2b(digest_size=16) for _ in range(images)]
 
     def watch(self, node, work, image, bottoms, tops):
-        """Take note of a layer that has run, on one image or (None) on all of them."""
-        find = SWITCHES.get(node.layer.param.type)
-        state = find(node.layer, work, bottoms, tops) if find else None
-        if state is None:
+        """Add the pattern of a layer that has run, on one image or (None) on all of them."""
+        pattern_of = SWITCHES.get(node.layer.param.type)
+        pattern = pattern_of(node.layer, work, bottoms, tops) if pattern_of else None
+        if pattern is None:
             return
         hashes = self._hashes if image is None else self._hashes[image : image + 1]
-        for one, of_image in zip(hashes, state if len(hashes) > 1 else [state], strict=True):
+        for one, of_image in zip(hashes, pattern if len(hashes) > 1 else [pattern], strict=True):
             one.update(np.packbits(of_image) if of_image.dtype == bool else of_image)
 
     def list(self):

@@ -1,4 +1,4 @@
-"""The embedded engine: a network opened, asked for blobs and for gradients."""
+"""The embedded engine: an open network, its blobs and its gradients."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Network(Engine):
     Parameters
     ----------
     graph : Graph, optional
-        The prototxt as `read_graph` returns it, where it is parsed already.
+        The parsed prototxt, as `read_graph` returns it; by default it is parsed.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Network(Engine):
         graph=None,
     ):
         if dtype not in ("float32", "float64"):
-            raise UserError(f"dtype: {dtype!r} is not known, expected float32 or float64")
+            raise UserError(f"dtype: {dtype!r} is unknown, expected float32 or float64")
         self.dtype = np.dtype(dtype)
         self.graph = graph or read_graph(prototxt, input_shape)
         self.source, self.inputs = self.graph.source, self.graph.inputs
@@ -116,18 +116,18 @@ class Network(Engine):
         below = self.graph.ancestors([target])
         for layer in layers:
             if self.graph.node(layer) not in below:
-                raise UserError(f"layer {layer} does not lie below blob {blob}: it has no effect")
-        partner = [n for n in partners(self.shared, layers) if self.graph.node(n) in below]
-        nodes = [self.graph.node(layer) for layer in (*layers, *partner)]
+                raise UserError(f"layer {layer} is not below blob {blob} and has no effect on it")
+        sharing = [n for n in partners(self.shared, layers) if self.graph.node(n) in below]
+        nodes = [self.graph.node(layer) for layer in (*layers, *sharing)]
         plan = self.plan(inputs, [target], nodes, data)
         seed = self._seed(neuron, plan.shapes[target], blob)
         if plan.mixes_images and len(seed) > 1:
             return self._one_by_one(inputs, blob, seed, layers, data)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
-            found, of_data = backward(plan, self.params, values, seed, self.workers)
-        add_partners(self.shared, found)
-        return {layer: found[layer] for layer in layers}, of_data
+            of_weights, of_data = backward(plan, self.params, values, seed, self.workers)
+        add_partners(self.shared, of_weights)
+        return {layer: of_weights[layer] for layer in layers}, of_data
 
     def run(self, values, targets, params=None, watch=None):
         """Run a forward pass from some values to others.
@@ -187,7 +187,7 @@ class Network(Engine):
                 )
 
     def _seed(self, neuron, shape, blob):
-        """Return the gradient with respect to a blob of `shape` that `neuron` stands for."""
+        """Return the gradient with respect to a blob of `shape` that `neuron` specifies."""
         if isinstance(neuron, np.ndarray) and neuron.dtype.kind == "f":
             if neuron.shape != tuple(shape):
                 raise UserError(f"blob {blob}: weights of shape {neuron.shape}, expected {shape}")

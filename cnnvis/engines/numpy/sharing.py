@@ -1,19 +1,19 @@
-"""Weights that several layers share because their ``param { name: ... }`` is the same.
+"""Weights shared by several layers, whose ``param { name: ... }`` is the same.
 
-As in Caffe, the first such layer owns them, a change to one is a change to all, and the gradient
-is the sum over all of them.
+As in Caffe, the first such layer owns them, a change in one layer is a change in all, and the
+gradient is the sum over all of them.
 """
 
 from cnnvis.core.errors import UserError
 
 
 def shared_groups(graph, weight_shapes):
-    """Return lists of (layer, number of the weight) that share one array, the owner first.
+    """Return lists of (layer, index of the parameter) that share one array, the owner first.
 
     Raises
     ------
     UserError
-        If weights of one name differ in shape.
+        If weights with the same name differ in shape.
     """
     groups = {}
     for node in graph.nodes:
@@ -33,7 +33,7 @@ def shared_groups(graph, weight_shapes):
 
 
 def share(groups, params, changed=()):
-    """Give every member of a group one array: that of a `changed` layer, else the owner's."""
+    """Assign one array to all members of a group: that of a `changed` layer, or the owner's."""
     for members in groups:
         chosen = next((member for member in members if member[0] in changed), members[0])
         array = params[chosen[0]][chosen[1]]
@@ -42,18 +42,18 @@ def share(groups, params, changed=()):
 
 
 def partners(groups, layers):
-    """Return the layers that share a weight with one of `layers`, without these."""
-    found = {
+    """Return the other layers that share a weight with one of `layers`."""
+    sharing = {
         layer
         for members in groups
         if any(member[0] in layers for member in members)
         for layer, _ in members
     }
-    return sorted(found.difference(layers))
+    return sorted(sharing.difference(layers))
 
 
 def add_partners(groups, gradients):
-    """Give every member of a group the sum of the group's gradients."""
+    """Assign the sum of a group's gradients to all its members."""
     for members in groups:
         present = [member for member in members if member[0] in gradients]
         if len(present) > 1:

@@ -1,7 +1,7 @@
-"""Caffe's own Split layers: one for every blob that more than one layer reads.
+"""Insert the Split layers that Caffe inserts: one for every blob that several layers read.
 
-Caffe inserts them so that each reader has a gradient of its own to write, which are then added;
-they and their blobs are visible in pycaffe, so they are made here with the same names.
+In Caffe each reader then writes a gradient of its own, and these are added. The Split layers and
+their blobs are visible in pycaffe, so they have the same names here.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from cnnvis.core.errors import UserError
 
 
 def insert_splits(layers, source):
-    """Return `layers` with Caffe's Split layers between them.
+    """Return `layers` with Caffe's Split layers in between.
 
     Parameters
     ----------
@@ -22,19 +22,19 @@ def insert_splits(layers, source):
     Raises
     ------
     UserError
-        If a layer changes a blob in place that another layer reads as it was before: Caffe
-        refuses that too.
+        If a layer changes a blob in place that another layer reads unchanged, which Caffe refuses
+        too.
     """
     readers = _readers(layers)
-    produced, given, result = {}, Counter(), []
+    produced, splits, result = {}, Counter(), []
     for number, layer in enumerate(layers):
         _refuse_shared_in_place(layer, produced, readers, layers, source)
         layer = _copy(layer)
         for position, blob in enumerate(layer.bottom):
             producer = produced.get(blob)
             if len(readers.get(producer, [])) > 1:
-                layer.bottom[position] = _split_blob(layers, producer, blob, given[producer])
-                given[producer] += 1
+                layer.bottom[position] = _split_blob(layers, producer, blob, splits[producer])
+                splits[producer] += 1
         result.append(layer)
         for position, blob in enumerate(layer.top):
             produced[blob] = (number, position)
@@ -45,7 +45,7 @@ def insert_splits(layers, source):
 
 
 def _copy(layer):
-    # Messages hold no weights here, so copying one is cheap.
+    # The messages of a prototxt hold no weights, so a copy is cheap.
     copy = type(layer)()
     copy.CopyFrom(layer)
     return copy
@@ -69,7 +69,7 @@ def _refuse_shared_in_place(layer, produced, readers, layers, source):
         if others:
             raise UserError(
                 f"{source}: layer {layer.name}: changes blob {blob!r} in place, which layer "
-                f"{others[0]} reads as it was; Caffe refuses that too, give its top another name"
+                f"{others[0]} reads unchanged; Caffe refuses that too, give its top another name"
             )
 
 

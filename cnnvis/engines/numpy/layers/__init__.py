@@ -1,4 +1,4 @@
-"""Every layer type the embedded engine knows, by its name in a prototxt."""
+"""The layer types of the embedded engine, by their name in a prototxt."""
 
 from cnnvis.engines.numpy.layers.activations import ACTIVATIONS
 from cnnvis.engines.numpy.layers.base import Layer

@@ -1,4 +1,4 @@
-"""Layers that treat every number alone: y = f(x), dx = dy f'(x)."""
+"""Element-wise layers: y = f(x), dx = dy f'(x)."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class ReLU(Layer):
     def __init__(self, param):
         super().__init__(param)
         self.slope = param.relu_param.negative_slope
-        # With a slope of zero or more the sign of y is the sign of x: y is enough for dx.
+        # If the slope is not negative, y has the sign of x, so that dx can be computed from y.
         self.overwrites = self.slope >= 0
 
     def forward(self, work, weights, bottoms, tops):
@@ -111,7 +111,7 @@ class Power(Layer):
     def forward(self, work, weights, bottoms, tops):
         y, p = tops[0], self.param.power_param
         if p.power * p.scale == 0:
-            # Caffe does not look at x here, not even at its NaN.
+            # Caffe ignores x here, even if it is NaN.
             y[...] = 1 if p.power == 0 else y.dtype.type(p.shift) ** p.power
             return
         np.multiply(bottoms[0], y.dtype.type(p.scale), out=y)
@@ -194,14 +194,14 @@ class BNLL(Layer):
 
 
 class Threshold(Layer):
-    """y = 1 where x > threshold, else 0. Caffe gives it no gradient."""
+    """y = 1 where x > threshold, else 0. It has no gradient in Caffe."""
 
     def forward(self, work, weights, bottoms, tops):
         np.copyto(tops[0], bottoms[0] > self.param.threshold_param.threshold)
 
 
 class Dropout(Layer):
-    """In testing, nothing: y = x (Caffe scales in training instead)."""
+    """y = x, as in testing (Caffe scales in training instead)."""
 
     is_view = True
 

@@ -1,13 +1,13 @@
-"""What all layer types have in common."""
+"""The interface of all layer types."""
 
 from cnnvis.core.errors import UserError
 
 
 class Layer:
-    """One layer: shapes, then a pair of functions.
+    """One layer: the shapes of its tops and weights, a forward and a backward function.
 
-    Layers hold no state between calls: ``backward`` works from what ``forward`` was given and
-    made, so one layer may serve several threads at once, each with its own image.
+    Layers hold no state between calls (``backward`` is passed what ``forward`` read and wrote), so
+    that several threads may use one layer at once, each for its own image.
 
     Parameters
     ----------
@@ -17,19 +17,18 @@ class Layer:
     Attributes
     ----------
     scope : {"image", "batch", "mixed"}
-        "image": each image of the batch is treated alone, and best one by one;
-        "batch": each alone, but best all at once (one matrix product);
-        "mixed": images depend on each other or the leading axis is not the images'.
+        "image": images are independent, and fastest one by one;
+        "batch": images are independent, and fastest all at once (one matrix product);
+        "mixed": images depend on each other, or the leading axis is not that of images.
     is_view : bool
-        The tops are the first bottom, perhaps in another shape; nothing is computed.
+        The tops are the first bottom, possibly in another shape; nothing is computed.
     shares_memory : bool
-        In Caffe the tops are the bottom's own memory: what changes one in place changes both.
+        In Caffe the tops share the bottom's memory: changing one in place changes both.
     overwrites : bool
-        ``forward`` may write its top over its bottom: ``backward`` can do without the latter.
-        Elsewhere a layer that is in place in the prototxt gets memory of its own, so that the
-        gradient is that of the values which were there.
+        ``forward`` may overwrite its bottom, which ``backward`` does not need. Any other layer
+        that is in place in the prototxt gets memory of its own, so that its gradient is correct.
     needs_top : bool
-        ``backward`` looks at the tops, so nobody may overwrite them.
+        ``backward`` reads the tops, so that nothing may overwrite them.
     """
 
     scope = "image"
@@ -51,7 +50,7 @@ class Layer:
         return []
 
     def forward(self, work, weights, bottoms, tops):
-        """Write what the layer computes from `bottoms` into `tops`."""
+        """Compute `tops` from `bottoms`, in place."""
         raise NotImplementedError
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):

@@ -1,4 +1,4 @@
-"""Convolution and its transpose, as matrix products on the patches of one image.
+"""Convolution and its transpose, as matrix products with the patches of one image.
 
 The patches of an image are the columns of a matrix (Caffe's im2col): row (c, i, j) holds, for
 every output position (y, x), the input at channel c, row y * stride + i * dilation - pad.
@@ -82,7 +82,7 @@ def _pair(layer, param, name, vertical, horizontal, default):
 
 
 def _multiply(work, left, right, out):
-    """Write a matrix product to `out`, its rows shared among the threads at hand."""
+    """Write a matrix product to `out`, its rows divided among the available threads."""
 
     def rows(first, last):
         np.matmul(left[first:last], right, out=out[first:last])
@@ -175,7 +175,7 @@ class Convolution(_Convolutional):
         def one(work, group):
             self._product(work, matrices[group], images[group], parts[group], biases[group])
 
-        # Group by group, so that what a product reads is still in the cache.
+        # Group by group, so that the columns are still in the cache when they are read.
         work.each(one, self.group)
 
     def _product(self, work, matrix, image, out, bias):

@@ -1,4 +1,4 @@
-"""Layers that combine blobs number by number: Eltwise, Scale, Bias."""
+"""Element-wise combinations of blobs: Eltwise, Scale, Bias."""
 
 import math
 
@@ -59,7 +59,7 @@ class Eltwise(Layer):
 
     @staticmethod
     def _winners(bottoms):
-        """Return which bottom is the largest: of equals, the second of two, then the first."""
+        """Return which bottom is the largest; of equal ones the second of two, then the first."""
         winners = np.where(bottoms[0] > bottoms[1], 0, 1)
         largest = np.maximum(bottoms[0], bottoms[1])
         for number, x in enumerate(bottoms[2:], start=2):
@@ -69,7 +69,7 @@ class Eltwise(Layer):
 
 
 class _Broadcast(Layer):
-    """A second factor or term, learned or a second bottom, laid along some axes of the first."""
+    """A factor or term, learned or a second bottom, broadcast along some axes of the first."""
 
     def _span(self, shape, param):
         axis = self.axis(param.axis, shape)
@@ -84,7 +84,7 @@ class _Broadcast(Layer):
         return other.reshape((1,) * axis + other.shape + (1,) * (len(shape) - axis - other.ndim))
 
     def _gather(self, products, other, param):
-        """Return the sum of `products` over every axis that `other` was spread along."""
+        """Return the sum of `products` over every axis that `other` was broadcast along."""
         axis = self.axis(param.axis, products.shape) if other.ndim else 0
         own = range(axis, axis + other.ndim)
         axes = tuple(number for number in range(products.ndim) if number not in own)

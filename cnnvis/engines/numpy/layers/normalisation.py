@@ -1,4 +1,4 @@
-"""Layers that divide by a measure of size: LRN, BatchNorm, MVN, Softmax."""
+"""Normalisation layers: LRN, BatchNorm, MVN, Softmax."""
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class BatchNorm(Layer):
         return [dtops[0] / self._statistics(weights, bottoms[0].ndim)[1]]
 
     def weight_gradients(self, work, weights, bottoms, tops, dtops):
-        # Statistics are not learned by descent: Caffe's gradient with respect to them is zero.
+        # Statistics are not learned by gradient descent: in Caffe their gradient is zero.
         return [np.zeros_like(array) for array in weights]
 
 
@@ -148,7 +148,7 @@ class MVN(Layer):
         dy, y = self._rows(dtops[0]), self._rows(tops[0])
         gradient = dy - dy.mean(axis=1, keepdims=True)
         if self.param.mvn_param.normalize_variance:
-            # Caffe's formula, which takes eps for zero in all but the divisor.
+            # Caffe's formula, which neglects eps except in the divisor.
             gradient -= y * (dy * y).mean(axis=1, keepdims=True)
             gradient /= self._deviation(self._rows(bottoms[0]))[1]
         return [gradient.reshape(bottoms[0].shape)]

@@ -1,4 +1,4 @@
-"""Layers whose top is smaller than their bottom: Reduction, ArgMax."""
+"""Reductions over axes: Reduction, ArgMax."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Layers that move numbers without changing them."""
+"""Layers that rearrange numbers without changing them."""
 
 import math
 
@@ -46,10 +46,10 @@ class Reshape(Layer):
             self.fail(f"axis {reshape.axis}, num_axes {reshape.num_axes}: outside {shape}")
         top = list(shape[:start]) + self._dimensions(shape, start) + list(shape[stop:])
         if -1 in top:
-            known = -math.prod(top)
-            if known == 0 or math.prod(shape) % known:
+            others = -math.prod(top)
+            if others == 0 or math.prod(shape) % others:
                 self.fail(f"{top} does not divide a blob of shape {shape}")
-            top[top.index(-1)] = math.prod(shape) // known
+            top[top.index(-1)] = math.prod(shape) // others
         if math.prod(top) != math.prod(shape):
             self.fail(f"a blob of shape {shape} cannot become {tuple(top)}")
         self.scope = "image" if top and top[0] == shape[0] else "mixed"
@@ -170,7 +170,7 @@ class Crop(Layer):
 
 
 class Silence(Layer):
-    """Takes blobs so that nobody prints them; makes none."""
+    """Reads blobs, so that Caffe does not list them as outputs; writes none."""
 
     def shapes(self, bottoms):
         return []

@@ -202,8 +202,9 @@ def compare_entry(run, entry):
 def _volume(run, entry):
     volume, header = run.published(entry)
     (result,) = run.results(entry)
-    if result.with_suffix(".hd").read_bytes() != header.read_bytes():
-        raise UserError(f"{result.with_suffix('.hd')}: is not {header.read_bytes()!r}, the study's")
+    texts = [path.read_text(encoding="latin-1") for path in (result.with_suffix(".hd"), header)]
+    if texts[0] != texts[1]:
+        raise UserError("the header is {!r}, the study's is {!r}".format(*texts))
     return compare_bytes(read_vox(result), read_vox(volume), "voxels")
 
 

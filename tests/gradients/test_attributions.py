@@ -1,20 +1,15 @@
 import doctest
-import os
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import cnnvis
 from cnnvis.activations.forward import to_probabilities
-from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
-from cnnvis.core.volume_files import tile_channels, to_signed_bytes
 from cnnvis.gradients import attributions
 from cnnvis.gradients.attributions import KINDS
-from cnnvis.gradients.weight_gradients import make_gradients
-from tests.engines.goldens import GOLDENS, difference, golden_networks, gradients_of
-from tests.tiny_network import CONV1, SCORES, write_network
+from tests.engines.goldens import difference, golden_networks, gradients_of
+from tests.tiny_network import write_network
 
 # Convolutions, ReLU, both poolings and an inner product, nothing with a bias: the score is
 # homogeneous of degree 1 in the weights of each layer.
@@ -133,85 +128,23 @@ def test_saliency_is_what_caffe_says(prototxt):
             assert difference(largest, np.abs(of_data[0]).max(axis=0)) <= 1e-5
 
 
-def run(network, folder, engine="numpy", kinds=tuple(KINDS), score="fc8", **options):
-    common = {"engine": engine, "score": score, "cls": 1, "layers": ["conv1"], "threads": 1}
-    common |= options
-    make_gradients(*network, folder / "1.npz", **common | {"cls": 1, "layers": ["conv1"]})
-    paths = [folder / "out" / name for name in ("1.npz", "data_gradient.npy", "saliency.npy")]
-    attributions.make_attributions(*network, folder / "1.npz", *paths, kinds=kinds, **common)
-    return paths
+@pytest.mark.parametrize("kinds", [[], ["loss"], ["gradient_x_weight"], list(KINDS)])
+def test_only_what_is_asked_for_is_computed(homogeneous, kinds):
+    network, batch = homogeneous
+    gradients = network.weight_gradient(batch, "fc3", 1, LAYERS)
+    gradients = {layer: gradients[layer][0] for layer in LAYERS}
+    arrays = attributions.attribute(network, batch, "fc3", 1, gradients, kinds)
+    assert set(arrays) == {f"{kind}/{layer}" for kind in kinds for layer in LAYERS}
+    for name, array in arrays.items():
+        assert array.shape == gradients[name.split("/")[1]].shape
+        assert array.any()
 
 
-def test_by_hand(tmp_path):
-    network = write_network(tmp_path)
-    path, of_data, saliency = run(network, tmp_path)
-    # The second neuron sums the second filter's outputs, of which the ReLU lets one through: the
-    # pixel -2, times its weight -1.
-    assert read_array(path, "gradient_x_weight/conv1").tolist() == [[[[0]]], [[[2]]]]
-    assert read_array(path, "absolute_gradient/conv1").tolist() == [[[[0]]], [[[2]]]]
-    p = np.exp(SCORES - SCORES.max()) / np.exp(SCORES - SCORES.max()).sum()
-    loss = [p[0] * 4.5, (p[1] - 1) * -2]
-    np.testing.assert_allclose(read_array(path, "loss/conv1").ravel(), loss, rtol=1e-6)
-    np.testing.assert_allclose(read_array(path, "absolute_loss/conv1").ravel(), np.abs(loss))
-    assert np.load(of_data).tolist() == [[[0, -1], [0, 0]]]
-    assert np.load(saliency).tolist() == [[0, 1], [0, 0]]
-    assert CONV1[1, 0, 1] == 2
-
-
-def test_only_what_is_asked_for_is_made(tmp_path):
-    network = write_network(tmp_path)
-    path, *_ = run(network, tmp_path, kinds=["absolute_loss"])
-    with np.load(path) as found:
-        assert found.files == ["absolute_loss/conv1"]
-    path, _, saliency = run(network, tmp_path, kinds=[])
-    with np.load(path) as found:
-        assert found.files == []
-    assert np.load(saliency).any()
-
-
-@pytest.mark.skipif(not os.environ.get("CNNVIS_CAFFE_PYTHON"), reason="no Caffe is named")
-def test_caffe_agrees(tmp_path):
-    thin = GOLDENS / "caffenet_thin.prototxt"
-    np.save(tmp_path / "input.npy", np.load(thin.with_suffix(".npz"))["data"][0])
-    network = (thin, thin.with_suffix(".caffemodel"), tmp_path / "input.npy")
-    caffe = {"python": os.environ["CNNVIS_CAFFE_PYTHON"]}
-    found = run(network, tmp_path / "a", engine="pycaffe", engine_options=caffe)
-    expected = run(network, tmp_path / "b")
-    with np.load(found[0]) as ours, np.load(expected[0]) as theirs:
-        assert ours.files == theirs.files
-        for name in ours.files:
-            assert difference(ours[name], theirs[name]) < 1e-5
-    assert difference(np.load(found[1]), np.load(expected[1])) < 1e-5
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_volumes_and_pictures(tmp_path, kind):
-    path, *_ = run(write_network(tmp_path), tmp_path)
-    vox, picture = tmp_path / kind / "conv1.vox", tmp_path / kind / "conv1.png"
-    attributions.make_attribution_volume(path, vox, picture, layer="conv1", kind=kind, title="t")
-    values = tile_channels(read_array(path, f"{kind}/conv1"))
-    found = np.frombuffer(vox.read_bytes(), np.uint8).reshape(values.shape)
-    if KINDS[kind].signed:
-        assert np.array_equal(found, to_signed_bytes(values))
-    else:
-        np.testing.assert_allclose(found, values / values.max() * 255, atol=0.5)
-    assert all(vox.with_suffix(suffix).exists() for suffix in (".hd", ".nhdr", ".mhd"))
-    assert KINDS[kind].title in Image.open(picture).text["Description"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kinds": ["losses"]}, "attributions: 'losses' is unknown, expected gradient_x_weight, "),
-        ({"cls": 3}, "class 3 is outside score blob 'fc8', which has 0 to 2"),
-        ({"layers": ["relu1"]}, "layer 'relu1' has no weights"),
-        ({"layers": ["fc8"]}, "no gradient of layer 'fc8'; it holds conv1"),
-    ],
-)
-def test_mistakes_are_one_line(tmp_path, options, message):
+def test_an_unknown_kind_is_named():
+    attributions.check_kinds(KINDS)
+    message = "attributions: 'absolute_loss' is unknown, expected gradient_x_weight, loss"
     with pytest.raises(UserError, match=message):
-        run(write_network(tmp_path), tmp_path, **options)
-    assert not (tmp_path / "out").exists()
+        attributions.check_kinds(["loss", "absolute_loss"])
 
 
 def test_examples():

@@ -1,30 +1,48 @@
-import doctest
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnvis.core import volume_files
-from cnnvis.core.arrays import read_array, write_arrays
+from cnnvis.config.page_files import image_files
+from cnnvis.core.arrays import read_array, write_arrays, write_npy
 from cnnvis.core.errors import UserError
+from cnnvis.core.places import Places
+from cnnvis.core.volume_files import read_vox, tile_channels, to_signed_bytes
+from cnnvis.engines.model import Model
+from cnnvis.engines.numpy.network import Network
 from cnnvis.gradients import weight_gradients
-from tests.tiny_network import write_network
+from cnnvis.gradients.attributions import KINDS
+from cnnvis.inputs.images import Preprocessing
+from tests.engines.goldens import GOLDENS, difference
+from tests.tiny_network import CONV1, IMAGE, PREPROCESSING, SCORES, tiny_model
+
+THIN = GOLDENS / "caffenet_thin.prototxt"
+THIN_PREPROCESSING = Preprocessing((3, 227, 227), [104.0, 117.0, 123.0])
 
 
 @pytest.fixture
-def network(tmp_path):
-    return write_network(tmp_path)
+def files(tmp_path):
+    places = Places(tmp_path / "results", network="tiny", image="cat")
+    write_npy(places("input"), IMAGE)
+    return places
 
 
-def run(network, folder, **options):
-    options = {"engine": "numpy", "score": "fc8", "cls": 0, "layers": ["conv1"], **options}
-    path = folder / "0.npz"
-    weight_gradients.make_gradients(*network, path, threads=1, **options)
-    return path
+def run(folder, files, score="fc8", cls=0, layers=("conv1",), kinds=()):
+    options = {"cls": cls, "layers": list(layers), "kinds": list(kinds), "title": "title"}
+    model = tiny_model(folder, score)
+    weight_gradients.make_gradients(model, PREPROCESSING, files, threads=1, **options)
+    return files("gradients", cls=cls)
 
 
-def test_gradients_by_hand(network, tmp_path):
-    path = run(network, tmp_path, layers=["conv1", "fc8"])
+def written(folder):
+    """Return the files that were written beside the input, relative to a folder."""
+    paths = {path for path in (folder / "results").rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)) for path in paths} - {"results/tiny/cat/input.npy"}
+
+
+def test_gradients_by_hand(files, tmp_path):
+    path = run(tmp_path, files, layers=["conv1", "fc8"])
     # The first neuron sums the first filter's outputs where the ReLU lets them through: 1, 3, 0.5.
     assert read_array(path, "conv1").tolist() == [[[[4.5]]], [[[0.0]]]]
     # By the weights of fc8 it is the layer's input, in the row of this neuron.
@@ -32,14 +50,92 @@ def test_gradients_by_hand(network, tmp_path):
     assert rows.tolist() == [[2, 0, 6, 1, 0, 2, 0, 0], [0] * 8, [0] * 8]
 
 
-def test_another_neuron(network, tmp_path):
-    assert read_array(run(network, tmp_path, cls=1), "conv1").tolist() == [[[[0]]], [[[-2]]]]
-    assert not read_array(run(network, tmp_path, cls=2), "conv1").any()
+def test_another_neuron(files, tmp_path):
+    assert read_array(run(tmp_path, files, cls=1), "conv1").tolist() == [[[[0]]], [[[-2]]]]
+    assert not read_array(run(tmp_path, files, cls=2), "conv1").any()
 
 
-def test_layers_keep_their_names(network, tmp_path):
-    path = run(network, tmp_path, score="conv2", layers=["conv/2"])
+def test_layers_keep_their_names(files, tmp_path):
+    path = run(tmp_path, files, score="conv2", layers=["conv/2"])
     assert read_array(path, "conv/2").shape == (1, 2, 2, 2)
+
+
+def test_attributions_and_saliency_by_hand(files, tmp_path):
+    run(tmp_path, files, cls=1, kinds=KINDS)
+    # The second neuron sums the second filter's outputs, of which the ReLU lets one through: the
+    # pixel -2, times its weight -1.
+    assert CONV1[1, 0, 1] == 2
+    path = files("attributions", cls=1)
+    assert read_array(path, "gradient_x_weight/conv1").tolist() == [[[[0]]], [[[2]]]]
+    p = np.exp(SCORES - SCORES.max()) / np.exp(SCORES - SCORES.max()).sum()
+    loss = [p[0] * 4.5, (p[1] - 1) * -2]
+    np.testing.assert_allclose(read_array(path, "loss/conv1").ravel(), loss, rtol=1e-6)
+    assert np.load(files("data gradient", cls=1)).tolist() == [[[0, -1], [0, 0]]]
+    assert np.load(files("saliency map", cls=1)).tolist() == [[0, 1], [0, 0]]
+    with Image.open(files("saliency picture", cls=1)) as picture:
+        assert "Simonyan et al. 2013" in picture.info["Description"]
+
+
+def test_five_files_are_written_and_hold_what_is_asked_for(files, tmp_path):
+    run(tmp_path, files, cls=1, kinds=["loss"])
+    names = ("gradients", "attributions", "data gradient", "saliency map", "saliency picture")
+    paths = {str(files(name, cls=1).relative_to(tmp_path)) for name in names}
+    assert written(tmp_path) == paths
+    with np.load(files("attributions", cls=1)) as attributions:
+        assert attributions.files == ["loss/conv1"]
+    run(tmp_path, files, cls=1)
+    with np.load(files("attributions", cls=1)) as attributions:
+        assert attributions.files == []
+    assert np.load(files("saliency map", cls=1)).any()
+
+
+def make_thin(folder, engine="numpy", **options):
+    """Differentiate neuron 1 of the thin CaffeNet; return where, and its model and batch."""
+    files = Places(folder, network="thin", image="first")
+    with np.load(THIN.with_suffix(".npz")) as golden:
+        batch = golden["data"][:1]
+    write_npy(files("input"), batch[0])
+    model = Model(str(THIN), str(THIN.with_suffix(".caffemodel")), "fc8", engine, **options)
+    layers = list(model.info.layers_with_weights)
+    common = {"cls": 1, "layers": layers, "kinds": list(KINDS), "threads": 1, "title": "title"}
+    weight_gradients.make_gradients(model, THIN_PREPROCESSING, files, **common)
+    return files, model, batch
+
+
+def test_one_backward_pass_gives_what_separate_ones_do(tmp_path, monkeypatch):
+    passes, gradients = [], Network.gradients
+
+    def counted(self, *arguments, **options):
+        passes.append(arguments)
+        return gradients(self, *arguments, **options)
+
+    monkeypatch.setattr(Network, "gradients", counted)
+    files, model, batch = make_thin(tmp_path)
+    assert len(passes) == 2  # of the score, and of the loss
+    layers = list(model.info.layers_with_weights)
+    assert len(layers) == 8
+    with model.open(threads=1) as network:
+        data = network.data_gradient(batch, "fc8", 1)
+        assert np.array_equal(np.load(files("data gradient", cls=1)), data[0])
+        for layer in layers:
+            separate = network.weight_gradient(batch, "fc8", 1, [layer])[layer][0]
+            together = read_array(files("gradients", cls=1), layer)
+            assert together.any()
+            assert difference(together, separate) < 1e-6
+
+
+@pytest.mark.skipif(not os.environ.get("CNNVIS_CAFFE_PYTHON"), reason="no Caffe is named")
+def test_caffe_agrees(tmp_path):
+    python = os.environ["CNNVIS_CAFFE_PYTHON"]
+    caffe, *_ = make_thin(tmp_path / "caffe", "pycaffe", python=python)
+    numpy, *_ = make_thin(tmp_path / "numpy")
+    for name in ("gradients", "attributions"):
+        with np.load(caffe(name, cls=1)) as theirs, np.load(numpy(name, cls=1)) as ours:
+            assert theirs.files == ours.files
+            for key in ours.files:
+                assert difference(ours[key], theirs[key]) < 1e-5
+    data = [np.load(places("data gradient", cls=1)) for places in (numpy, caffe)]
+    assert difference(*data) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -49,85 +145,96 @@ def test_layers_keep_their_names(network, tmp_path):
         ({"cls": -1}, "class -1 is outside"),
         ({"score": "fc9"}, "score blob 'fc9' does not exist"),
         ({"layers": ["relu1"]}, "layer 'relu1' has no weights; layers that have: conv1, conv/2"),
+        ({"kinds": ["losses"]}, "attributions: 'losses' is unknown, expected gradient_x_weight, "),
     ],
 )
-def test_mistakes_are_one_line(network, tmp_path, options, message):
-    with pytest.raises(UserError, match=message):
-        run(network, tmp_path, **options)
-    assert not (tmp_path / "0.npz").exists()
-
-
-def test_tiles_by_hand():
-    # Six channels of 1 x 2: two rows of three tiles.
-    tensor = np.arange(24).reshape(2, 6, 1, 2)
-    tiles = volume_files.tile_channels(tensor)
-    assert tiles.tolist() == [
-        [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]],
-        [[12, 13, 14, 15, 16, 17], [18, 19, 20, 21, 22, 23]],
-    ]
+def test_mistakes_are_one_line_and_leave_nothing(files, tmp_path, options, message):
+    with pytest.raises(UserError, match=message) as error:
+        run(tmp_path, files, **options)
+    assert "\n" not in str(error.value)
+    assert not written(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
+    ("values", "message"),
     [
-        ((96, 3, 11, 11), (96, 11, 33)),
-        ((256, 48, 5, 5), (256, 30, 40)),
-        ((4, 7, 2, 3), (4, 2, 21)),
-        ((4, 1, 2, 3), (4, 2, 3)),
-        ((10, 64), (10, 8, 8)),
+        (np.zeros((1, 3, 3)), "input.npy: has shape \\(1, 3, 3\\), expected \\(1, 2, 2\\)"),
+        (np.full((1, 2, 2), np.inf), "input.npy: gradient of fc8\\[0\\] at 'conv1'.*NaN or infin"),
     ],
 )
-def test_every_channel_is_where_the_module_says(shape, expected):
-    tensor = np.random.default_rng(0).normal(size=shape)
-    tiles = volume_files.tile_channels(tensor)
-    assert tiles.shape == expected
-    filters, channels, kh, kw = (*shape, 1, 1)[:4]
-    columns = expected[2] // kw
-    for channel in (0, channels // 2, channels - 1):
-        top, left = channel // columns * kh, channel % columns * kw
-        tile = tiles[:, top : top + kh, left : left + kw]
-        assert np.array_equal(tile, tensor.reshape(filters, channels, kh, kw)[:, channel])
+def test_inputs_that_do_not_fit_leave_nothing(files, tmp_path, values, message):
+    write_npy(files("input"), values.astype(np.float32))
+    with np.errstate(invalid="ignore"), pytest.raises(UserError, match=message):
+        run(tmp_path, files)
+    assert not written(tmp_path)
 
 
-def test_signed_bytes_by_hand():
-    values = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
-    assert volume_files.to_signed_bytes(values).tolist() == [0, 64, 128, 191, 255]
-    assert volume_files.to_signed_bytes(values, 2).tolist() == [0, 0, 128, 255, 255]
-    assert volume_files.to_signed_bytes(values, 8).tolist() == [64, 96, 128, 159, 191]
-    assert volume_files.to_signed_bytes(np.zeros(2)).tolist() == [128, 128]
+def write_tensors(files, tensors):
+    """Write gradients by layer, and the same times ten as every kind of attribution."""
+    write_arrays(files("gradients", cls=0), tensors)
+    kinds = {f"{kind}/{name}": 10 * array for kind in KINDS for name, array in tensors.items()}
+    write_arrays(files("attributions", cls=0), kinds)
 
 
-@pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf")])
-def test_a_scale_is_positive(scale):
-    with pytest.raises(UserError, match="is not a positive number"):
-        volume_files.to_signed_bytes(np.ones(2), scale)
-
-
-def test_a_volume_and_its_picture(tmp_path):
+def test_volumes_and_pictures_of_one_layer(files):
     tensor = np.random.default_rng(1).normal(size=(5, 4, 2, 3))
-    write_arrays(tmp_path / "0.npz", {"conv1": tensor})
-    vox, picture = tmp_path / "conv1.vox", tmp_path / "conv1.png"
-    weight_gradients.make_gradient_volume(
-        tmp_path / "0.npz", vox, picture, layer="conv1", title="test"
-    )
-    found = np.fromfile(vox, np.uint8).reshape(5, 4, 6)
-    expected = volume_files.tile_channels(tensor) / np.abs(tensor).max()
-    assert np.abs((found - 127.5) / 127.5 - expected).max() <= 0.5 / 127.5 + 1e-12
-    assert (tmp_path / "conv1.hd").read_text().startswith("Size 6x4x5 ")
-    with Image.open(picture) as image:
+    write_tensors(files, {"part/1": tensor, "other": np.zeros((1, 1))})
+    options = {"layer": "part/1", "cls": 0, "kinds": list(KINDS), "title": "of neuron 0"}
+    gradient = weight_gradients.make_gradient_layer(files, **options)
+    assert np.array_equal(gradient, tensor)
+    where = {"cls": 0, "layer": "part-1"}
+    volume = read_vox(files("gradient volume", volume="vox", **where))
+    expected = tile_channels(tensor) / np.abs(tensor).max()
+    assert volume.shape == (5, 4, 6)
+    assert np.abs((volume - 127.5) / 127.5 - expected).max() <= 0.5 / 127.5 + 1e-12
+    with Image.open(files("gradient picture", **where)) as image:
         assert "4 channels as 2 x 2 tiles" in image.info["Description"]
-    weight_gradients.make_gradient_volume(
-        tmp_path / "0.npz", vox, picture, layer="conv1", title="test", scale=1000.0
-    )
-    assert set(np.fromfile(vox, np.uint8)) == {127, 128}
+    for name, kind in KINDS.items():
+        volume = read_vox(files("attribution volume", attribution=name, volume="vox", **where))
+        assert np.array_equal(volume, to_signed_bytes(tile_channels(10 * tensor)))
+        with Image.open(files("attribution picture", attribution=name, **where)) as image:
+            assert kind.title in image.info["Description"]
 
 
-def test_a_missing_layer_is_named(tmp_path):
-    write_arrays(tmp_path / "0.npz", {"conv1": np.zeros((1, 1, 1, 1))})
-    paths = (tmp_path / "0.npz", tmp_path / "a.vox", tmp_path / "a.png")
+@pytest.mark.parametrize("kinds", [[], ["loss"], list(KINDS)])
+def test_exactly_the_files_of_the_pages_are_written(files, tmp_path, kinds):
+    """Those of `image_files`, but for the 3D page and the importance, which the script adds."""
+    write_tensors(files, {"part/1": np.ones((2, 3))})
+    before = written(tmp_path)
+    weight_gradients.make_gradient_layer(files, layer="part/1", cls=0, kinds=kinds, title="title")
+    tables = {
+        "layers": {"tiny": {}},
+        "orderings": {},
+        "differentiated": {"tiny": ["part/1"]},
+        "images": {"cat": {"classes": [0]}},
+        "check": {"mode": "none"},
+        "attributions": kinds,
+    }
+    shown = set(image_files(tables, "tiny", "cat")["shown"])
+    others = ("importance", "viewer", "saliency", "data_gradient")
+    expected = {path for path in shown if not any(word in path for word in others)}
+    assert written(tmp_path) - before == expected
+    assert len(expected) == 5 * (1 + len(kinds))
+
+
+def test_each_array_is_read_once(files, monkeypatch):
+    write_tensors(files, {"conv1": np.ones((2, 3))})
+    names, read = [], weight_gradients.read_array
+
+    def counted(path, name, *rest):
+        names.append(name)
+        return read(path, name, *rest)
+
+    monkeypatch.setattr(weight_gradients, "read_array", counted)
+    weight_gradients.make_gradient_layer(files, layer="conv1", cls=0, kinds=["loss"], title="title")
+    assert names == ["conv1", "loss/conv1"]
+
+
+def test_a_missing_layer_is_named(files):
+    write_tensors(files, {"conv1": np.zeros((1, 1, 1, 1))})
     with pytest.raises(UserError, match="no gradient of layer 'conv2'; it holds conv1"):
-        weight_gradients.make_gradient_volume(*paths, layer="conv2", title="")
-
-
-def test_examples():
-    assert doctest.testmod(weight_gradients) == (0, 2)
+        weight_gradients.make_gradient_layer(files, layer="conv2", cls=0, title="title")
+    write_arrays(files("attributions", cls=0), {"loss/conv2": np.zeros(1)})
+    options = {"cls": 0, "kinds": ["loss"], "title": "title"}
+    with pytest.raises(UserError, match="no attribution 'loss/conv1'; it holds loss/conv2"):
+        weight_gradients.make_gradient_layer(files, layer="conv1", **options)

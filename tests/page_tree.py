@@ -6,25 +6,38 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis import pages
-from cnnvis.activations.forward import predict
-from cnnvis.activations.grids import make_grid
-from cnnvis.activations.orderings import make_ordering
-from cnnvis.activations.slices import make_slice
-from cnnvis.activations.volumes import make_volume
-from cnnvis.core.arrays import write_arrays
-from cnnvis.core.files import safe_name, write_json
-from cnnvis.gradients.comparisons import make_comparison
-from cnnvis.gradients.time_series import make_series
-from cnnvis.gradients.weight_gradients import make_gradient_volume
-from cnnvis.importance.filter_importance import make_importance
-from cnnvis.inputs.images import make_input
+from cnnvis.activations.forward import predict, write_picture
+from cnnvis.activations.layers import make_layer
+from cnnvis.core.arrays import write_arrays, write_npy
+from cnnvis.core.files import write_json
+from cnnvis.core.places import Places
+from cnnvis.engines.model import Model
+from cnnvis.gradients.attributions import KINDS, saliency_map
+from cnnvis.gradients.comparisons import Comparison, make_comparison, read_members
+from cnnvis.gradients.saliency_figure import draw_saliency
+from cnnvis.gradients.time_series import make_time_series
+from cnnvis.gradients.weight_gradients import make_gradient_layer
+from cnnvis.importance.filter_importance import write_importance
+from cnnvis.inputs.images import Preprocessing
+from cnnvis.pages.comparisons import comparison_page
+from cnnvis.pages.images import image_page
+from cnnvis.pages.index import index_page
+from cnnvis.pages.viewers import comparison_viewer, gradient_viewer, volume_viewer
 
 NASTY = "<b>&\"'</script>"
 LABELS = ["cat & dog", f"page {NASTY}", "moon", "brick <i>"]
 LAYERS = {"conv1": (12, 9, 8), "fire2/squeeze1x1": (6, 5, 5)}
-ORDERINGS = {"natural": {}, "kmeans": {"k": 3, "seed": 0}, "pca": {}}
-MEAN = [104.0, 116.5, 122.25]
+ORDERINGS = {
+    "natural": {"method": "natural"},
+    "kmeans": {"method": "kmeans", "k": 3, "seed": 0},
+    "pca": {"method": "pca"},
+}
+PREPROCESSING = Preprocessing((3, 19, 17), [104.0, 116.5, 122.25])
+# What an image's page shows of its folder.
+SHOWN = (
+    *("orderings", "grids", "volumes", "slices", "gradients", "importance", "attributions"),
+    "viewer",
+)
 PROTOTXT = """
 layer { name: "data" type: "Input" top: "data"
   input_param { shape { dim: 1 dim: 3 dim: 19 dim: 17 } } }
@@ -48,10 +61,10 @@ MEMBERS = [
 
 @dataclass
 class Tree:
-    """Where things are."""
+    """A results folder, its network and the names of its classes."""
 
     root: Path
-    prototxt: Path
+    model: Model
     labels: Path
     network: str = "tiny"
 
@@ -59,196 +72,114 @@ class Tree:
     def folder(self):
         return self.root / self.network
 
+    def files(self, **parts):
+        """Return the places of the network's files, or of an image's."""
+        return Places(self.root, network=self.network, **parts)
+
     def artefacts(self, *patterns):
         return [path for pattern in patterns for path in sorted(self.folder.glob(pattern))]
 
-    def blobs(self, image):
-        return self.folder / image / "blobs.npz"
-
-    def orderings(self, image, layer):
-        folder = self.folder / image / "orderings"
-        return {name: folder / name / f"{safe_name(layer)}.json" for name in ORDERINGS}
-
-    def groups(self):
-        return [
-            {
-                "group": group,
-                "cls": cls,
-                "image": image,
-                "correct": correct,
-                "gradients": self.folder / image / "gradients/2.npz",
-                "prediction": self.folder / image / "prediction.json",
-            }
+    def members(self):
+        entries = [
+            {"group": group, "cls": cls, "image": image, "correct": correct}
             for image, group, cls, correct in MEMBERS
         ]
+        return read_members(self.files(), entries, 2)
 
 
 def build(base):
     """Make the whole tree under `base`, and return it."""
-    tree = Tree(base / "results", base / "net.prototxt", base / "labels.txt")
     base.mkdir(parents=True, exist_ok=True)
-    tree.prototxt.write_text(PROTOTXT)
-    tree.labels.write_text("\n".join(LABELS) + "\n")
+    (base / "net.prototxt").write_text(PROTOTXT)
+    (base / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    model = Model(str(base / "net.prototxt"), "", "score")
+    tree = Tree(base / "results", model, base / "labels.txt")
     for seed, (image, _, cls, correct) in enumerate(MEMBERS):
-        _make_arrays(tree, image, cls if correct else 1, np.random.default_rng(seed))
-    _make_artefacts(tree, "cat")
+        _make_arrays(tree.files(image=image), cls if correct else 1, np.random.default_rng(seed))
+    _make_layers(tree, "cat")
+    _make_neuron(tree, "cat")
     for image, *_ in MEMBERS:
         make_image_page(tree, image)
     _make_comparison(tree)
-    pages.make_index(
+    index_page(
         tree.root / "index.html",
-        artefacts=tree.artefacts(
-            "*/index.html", "*/input.png", "*/prediction.json", "comparisons/*/index.html",
-            "comparisons/*/*.png", "filters/*.png",
+        tree.artefacts(
+            *("*/index.html", "*/input.png", "*/prediction.json", "comparisons/*/index.html"),
+            *("comparisons/*/*.png", "filters/*.png"),
         ),
-    )  # fmt: skip
+    )
     return tree
 
 
-def make_image_page(tree, image, artefacts=None, page=None, **options):
-    """Make one image's page from everything its folder holds, or from `artefacts`."""
-    folder = tree.folder / image
-    kinds = (
-        *("orderings", "grids", "volumes", "slices", "gradients", "importance", "attributions"),
-        "viewer",
+def make_image_page(tree, image, shown=None):
+    """Make one image's page from everything its folder holds, or from `shown`; return its path."""
+    if shown is None:
+        shown = tree.artefacts(*(f"{image}/{kind}/**/*.*" for kind in SHOWN), "filters/*.png")
+    files = tree.files(image=image)
+    image_page(
+        files, tree.model, network=tree.network, image=image, shown=shown, labels=tree.labels
     )
-    found = [path for kind in kinds for path in sorted(folder.glob(f"{kind}/**/*.*"))]
-    page = page or folder / "index.html"
-    pages.make_image_page(
-        page,
-        page.parent / "input.png",
-        network=tree.network,
-        image=image,
-        prototxt=tree.prototxt,
-        input=folder / "input.npy",
-        prediction=folder / "prediction.json",
-        artefacts=found + tree.artefacts("filters/*.png") if artefacts is None else artefacts,
-        mean=MEAN,
-        labels=tree.labels,
-        **options,
-    )
-    return page
+    return files("page")
 
 
-def _make_arrays(tree, image, predicted, rng):
-    from PIL import Image
-
-    folder = tree.folder / image
-    folder.mkdir(parents=True)
-    pixels = rng.integers(0, 256, (23, 31, 3), np.uint8)
-    Image.fromarray(pixels).save(tree.root.parent / f"{image}.png")
-    make_input(
-        tree.root.parent / f"{image}.png", folder / "input.npy", shape=(3, 19, 17), mean=MEAN
-    )
+def _make_arrays(files, predicted, rng):
+    values = rng.uniform(-120, 130, PREPROCESSING.shape).astype(np.float32)
+    write_npy(files("input"), values)
+    write_picture(files("picture"), PREPROCESSING.undo(values))
     scores = rng.normal(size=4).astype(np.float32)
     scores[predicted] = 4
-    write_json(folder / "prediction.json", predict(scores, LABELS, "score"))
+    write_json(files("prediction"), predict(scores, LABELS, "score"))
     write_arrays(
-        tree.blobs(image),
+        files("blobs"),
         {name: np.maximum(rng.normal(size=s), 0).astype("f4") for name, s in LAYERS.items()},
     )
-    write_arrays(
-        folder / "gradients/2.npz",
-        {"conv1": rng.normal(size=(12, 3, 3, 3)).astype("f4") * 1e-6},
-    )
+    gradient = rng.normal(size=(12, 3, 3, 3)).astype("f4") * 1e-6
+    write_arrays(files("gradients", cls=2), {"conv1": gradient})
 
 
-def _make_artefacts(tree, image):
-    folder = tree.folder / image
-    blobs = tree.blobs(image)
-    for layer in LAYERS:
-        name = safe_name(layer)
-        for ordering, path in tree.orderings(image, layer).items():
-            make_ordering(blobs, path, blob=layer, method=ordering, **ORDERINGS[ordering])
-            common = {"layer": layer, "blob": layer, "title": layer}
-            make_grid(blobs, path, folder / f"grids/{ordering}/{name}.png", **common)
-            volumes = folder / f"volumes/{ordering}"
-            make_volume(
-                blobs, path, volumes / f"{name}.vox", volumes / f"{name}.binary.vox", blob=layer
-            )
-        pages.make_volume_viewer(
-            blobs,
-            tree.orderings(image, layer),
-            folder / f"viewer/{name}.html",
-            layer=layer,
-            blob=layer,
-            network=tree.network,
-            image=image,
-            files=tree.artefacts(f"{image}/volumes/*/{name}.*hd*"),
+def _make_layers(tree, image):
+    files = tree.files(image=image)
+    for name in LAYERS:
+        layer = make_layer(
+            files,
+            layer=name,
+            blob=name,
+            orderings=ORDERINGS,
+            volumes={"rule": "positive", "percentile": 90},
+            slices={"rows": [4] if name == "conv1" else [], "k": [2], "seed": 0},
+            title=name,
         )
-    place = folder / "slices/conv1/row-4"
-    make_slice(
-        blobs, {2: place / "kmeans-2.png"}, place / "pca.png", place / "slice.json",
-        layer="conv1", blob="conv1", row=4,
-    )  # fmt: skip
-    _make_gradients(tree, folder, image)
+        volume_viewer(files, layer, network=tree.network, image=image)
 
 
-def _make_gradients(tree, folder, image):
-    npz = folder / "gradients/2.npz"
-    place = folder / "gradients/2/conv1"
-    make_gradient_volume(
-        npz, place.with_suffix(".vox"), place.with_suffix(".png"), layer="conv1", title="gradient"
-    )
-    place = folder / "importance/2/conv1"
-    make_importance(
-        npz, place.with_suffix(".csv"), place.with_suffix(".png"), layer="conv1", title="x"
-    )
-    _make_attributions(folder)
-    pages.make_gradient_viewer(
-        npz,
-        folder / "viewer/gradient-2-conv1.html",
-        layer="conv1",
-        cls=2,
-        network=tree.network,
-        image=image,
-    )
-
-
-def _make_attributions(folder):
-    from cnnvis.gradients.attributions import KINDS, make_attribution_volume
-    from cnnvis.gradients.saliency_figure import make_saliency
-
-    rng = np.random.default_rng(9)
-    values = {f"{kind}/conv1": np.abs(rng.normal(size=(12, 3, 3, 3))) for kind in KINDS}
-    place = folder / "attributions/2"
-    write_arrays(place.with_suffix(".npz"), values)
-    for kind in ("loss", "absolute_gradient"):
-        make_attribution_volume(
-            place.with_suffix(".npz"), place / kind / "conv1.vox", place / kind / "conv1.png",
-            layer="conv1", kind=kind, title=kind,
-        )  # fmt: skip
-    np.save(place / "data_gradient.npy", rng.normal(size=(3, 19, 17)))
-    np.save(place / "saliency.npy", np.ones((19, 17)))
-    make_saliency(
-        place / "data_gradient.npy", folder / "input.npy", place / "saliency.png",
-        mean=MEAN, title="saliency",
-    )  # fmt: skip
+def _make_neuron(tree, image):
+    files, rng = tree.files(image=image), np.random.default_rng(9)
+    attributions = {f"{kind}/conv1": rng.normal(size=(12, 3, 3, 3)) for kind in KINDS}
+    write_arrays(files("attributions", cls=2), attributions)
+    gradient = make_gradient_layer(files, layer="conv1", cls=2, kinds=["loss"], title="x")
+    where = {"cls": 2, "layer": "conv1"}
+    table, picture = files("importance table", **where), files("importance picture", **where)
+    write_importance(table, picture, gradient, layer="conv1", title="x")
+    gradient_viewer(files, gradient, layer="conv1", cls=2, network=tree.network, image=image)
+    data = rng.normal(size=PREPROCESSING.shape)
+    write_npy(files("data gradient", cls=2), data)
+    write_npy(files("saliency map", cls=2), saliency_map(data))
+    values = np.load(files("input"))
+    draw_saliency(files("saliency picture", cls=2), data, values, PREPROCESSING, title="x")
     layer = {"agrees": True, "float32": {"agrees": True}, "sentence": "conv1: 60 agree to 3e-8."}
-    report = {"agrees": False, "sentence": "x", "layers": {"conv1": layer}}
-    write_json(folder / "gradients/2.check.json", report)
-    shutil.copy(folder / "gradients/2/conv1.png", folder / "gradients/2.check.png")
+    float32 = {"agrees": True, "sentence": "The float32 gradients in the file differ by 1e-7."}
+    report = {"agrees": False, "float32": float32, "sentence": "x", "layers": {"conv1": layer}}
+    write_json(files("gradient check", cls=2), report)
+    shutil.copy(files("gradient picture", **where), files("gradient check picture", cls=2))
 
 
 def _make_comparison(tree):
-    place = tree.folder / "comparisons/rocks"
-    groups = tree.groups()
-    make_comparison(
-        groups, place / "conv1.png", place / "conv1.csv", place / "conv1.json",
-        layer="conv1", neuron=2, title="rocks",
-    )  # fmt: skip
-    make_series(
-        groups,
-        *(place / f"conv1{suffix}" for suffix in (".nii.gz", ".pvd", "", ".webp", ".gif")),
-        place / "conv1.still.png",
-        layer="conv1", neuron=2, title="rocks",
-    )  # fmt: skip
-    common = {"neuron": 2, "network": tree.network, "comparison": "rocks"}
-    pages.make_comparison_viewer(groups, place / "conv1.html", layer="conv1", **common)
-    pages.make_comparison_page(
-        place / "index.html",
-        groups=groups,
-        artefacts=tree.artefacts("comparisons/rocks/conv1.*", "*/input.png", "*/index.html"),
-        labels=tree.labels,
-        **common,
+    names = {"network": tree.network, "neuron": 2}
+    files = tree.files(comparison="rocks")
+    comparison = Comparison.read(tree.members(), "conv1", name="rocks", **names)
+    summary = make_comparison(files, comparison)
+    make_time_series(files, comparison)
+    comparison_viewer(files, comparison)
+    comparison_page(
+        files, comparison.members, [summary], comparison="rocks", labels=tree.labels, **names
     )

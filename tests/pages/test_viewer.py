@@ -6,14 +6,14 @@ import re
 import numpy as np
 import pytest
 
-from cnnvis import pages
 from cnnvis.activations.forward import predict
+from cnnvis.activations.layers import Layer
 from cnnvis.core.arrays import write_arrays
 from cnnvis.core.files import write_json
 from cnnvis.core.places import Places
 from cnnvis.core.volume_files import tile_channels, to_bytes
 from cnnvis.gradients.comparisons import Comparison, read_members
-from cnnvis.pages.viewers import comparison_viewer
+from cnnvis.pages.viewers import comparison_viewer, volume_viewer
 from tests.browser import NAMES, Browser, find_browser
 
 # What tests of drawing need in the page.
@@ -81,23 +81,12 @@ def orders():
 
 @pytest.fixture(scope="module")
 def volume_page(tmp_path_factory, outputs, orders):
-    folder = tmp_path_factory.mktemp("volume")
-    write_arrays(folder / "blobs.npz", {"conv": outputs})
-    paths = {name: folder / f"{i}.json" for i, name in enumerate(orders)}
-    for name, path in paths.items():
-        write_json(path, {"permutation": orders[name]})
-    page = folder / "conv.html"
-    pages.make_volume_viewer(
-        folder / "blobs.npz",
-        paths,
-        page,
-        layer="conv",
-        blob="conv",
-        network='net "&<',
-        image="cat's </script>",
-        files=[folder / "volumes/pca/conv.nhdr"],
-    )
-    return page
+    image = "cat's </script>"
+    files = Places(tmp_path_factory.mktemp("volume"), network="n", image="i")
+    described = {name: {"permutation": order} for name, order in orders.items()}
+    layer = Layer("conv", outputs, to_bytes(outputs), described)
+    volume_viewer(files, layer, network='net "&<', image=image)
+    return files("viewer", layer="conv")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +127,7 @@ def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_pag
     assert found["ready"] == "1"
     voxels = to_bytes(outputs)
     assert found["titles"] == list(orders)
-    assert found["heading"] == "conv: what its 7 filters see in cat's </script>"
+    assert found["heading"] == "conv: the feature maps of its 7 filters for cat's </script>"
     for panel, order in zip(found["panels"], orders.values(), strict=True):
         assert base64.b64decode(panel[0]) == voxels[order].tobytes()
     assert all(panel["bright"] > 0.05 for panel in found["background"])
@@ -267,7 +256,8 @@ def test_without_webgl_the_page_says_so_and_names_the_files(volume_page, tmp_pat
     assert found["ready"] == "nogl"
     assert found["shown"] is True
     assert "WebGL2" in found["text"]
-    assert found["links"] == ["volumes/pca/conv.nhdr"]
+    assert found["links"][0] == "../volumes/natural/conv.nhdr"
+    assert len(found["links"]) == 8
 
 
 def test_a_damaged_volume_is_reported_in_the_page(browser, volume_page):

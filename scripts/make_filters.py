@@ -7,7 +7,7 @@ from cnnvis.engines.model import Model
 with job(snakemake):
     make_filters(
         Model(**snakemake.params.model),
-        dict(zip(snakemake.params.layers, snakemake.output, strict=True)),
-        network=snakemake.params.network,
+        dict(zip(snakemake.params.titles, snakemake.output, strict=True)),
+        titles=snakemake.params.titles,
         channel_order=snakemake.params.channel_order,
     )

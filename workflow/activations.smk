@@ -131,9 +131,8 @@ for network, layers in tables["layers"].items():
         conda:
             "../envs/workflow.yaml"
         params:
-            network=network,
             model=tables["networks"][network]["model"],
-            layers=list(convolutions.values()),
+            titles={layer: f"Filters of {layer} in {network}" for layer in convolutions.values()},
             channel_order=tables["networks"][network]["channel_order"],
             code=code("make_filters.py"),
         message:

@@ -9,7 +9,7 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.sheets import draw_sheet, draw_tensor
 
 
-def make_filters(model, pictures, *, network, channel_order="BGR"):
+def make_filters(model, pictures, *, titles, channel_order="BGR"):
     """Draw the filters of layers; the weights are read once for all.
 
     Parameters
@@ -17,8 +17,8 @@ def make_filters(model, pictures, *, network, channel_order="BGR"):
     model : Model
     pictures : dict
         ``{layer: PNG}``.
-    network : str
-        Its name, for the titles.
+    titles : dict
+        ``{layer: title of its picture}``.
     channel_order : {"BGR", "RGB"}
         Of the network's input.
 
@@ -28,9 +28,12 @@ def make_filters(model, pictures, *, network, channel_order="BGR"):
         If a file or a layer is not usable.
     """
     for layer, weights in read_weights(model, list(pictures)).items():
-        title = f"Filters of {layer} in {network}"
         draw_filters(
-            pictures[layer], weights, layer=layer, title=title, channel_order=channel_order
+            pictures[layer],
+            weights,
+            layer=layer,
+            title=titles[layer],
+            channel_order=channel_order,
         )
 
 

@@ -44,20 +44,22 @@ def test_colours_by_hand():
 
 def test_filters_over_three_channels_are_coloured(network, tmp_path):
     pictures = {"conv1": tmp_path / "f.png"}
-    filters.make_filters(network, pictures, network="tiny")
+    filters.make_filters(network, pictures, titles=dict.fromkeys(pictures, "title"))
     picture, description = open_picture(tmp_path / "f.png")
     row = picture[TITLE_ROOM + LABEL_ROOM + 75]
     assert row[MARGIN + 75].tolist() == [128, 128, 255]
     assert row[MARGIN + 75 + 154].tolist() == [64, 128, 128]
     assert "+2 and -2" in description
-    filters.make_filters(network, pictures, network="tiny", channel_order="RGB")
+    filters.make_filters(
+        network, pictures, titles=dict.fromkeys(pictures, "title"), channel_order="RGB"
+    )
     reversed_row = open_picture(tmp_path / "f.png")[0][TITLE_ROOM + LABEL_ROOM + 75]
     assert reversed_row[MARGIN + 75].tolist() == [255, 128, 128]
 
 
 def test_other_filters_are_their_channels_side_by_side(network, tmp_path):
     pictures = {layer: tmp_path / f"{layer}.png" for layer in ("conv1", "conv2")}
-    filters.make_filters(network, pictures, network="tiny")
+    filters.make_filters(network, pictures, titles=dict.fromkeys(pictures, "title"))
     assert "the three colours" in open_picture(tmp_path / "conv1.png")[1]
     assert "with its 2 channels side by side" in open_picture(tmp_path / "conv2.png")[1]
 

@@ -2,10 +2,13 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
+from cnnvis.config.load import load_config
+from cnnvis.config.page_files import index_files
 from tests.conftest import ROOT, copy_study
 
 CONFIG = {
@@ -33,8 +36,8 @@ CONFIG = {
         }
     },
 }
-SHOWN = {"image_page", "comparison_page", "index"}  # a comparison links its images' pages
-VIEWERS = {"volume_viewer", "gradient_viewer", "comparison_viewer"}
+SHOWN = {"image_page", "index"}
+LAYERS = {f"layer_conv{number}@thin" for number in range(1, 6)}
 
 
 def write(study, config, name="config/config.yaml"):
@@ -72,15 +75,7 @@ def test_a_second_run_does_nothing(complete):
 def test_a_class_more_runs_its_gradient_and_what_shows_it(complete):
     write(complete, images(cat={"path": "skimage:cat", "classes": [1, 7]}))
     plan = complete.plan()
-    assert set(plan.values()) == {
-        "gradients",
-        "gradient_volume",
-        "gradient_check",
-        "attributions",
-        "importance",
-        "gradient_viewer",
-        *SHOWN,
-    }
+    assert set(plan.values()) == {"gradients", "gradient_layer", "gradient_check", *SHOWN}
     for output in plan:
         assert "/cat/" in output or output.endswith("index.html")
         assert "7" in output or plan[output] in SHOWN
@@ -90,7 +85,7 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     write(complete, images(dog={"path": "skimage:rocket"}))
     plan = complete.plan()
     assert plan.pop("results/index.html") == "index"
-    assert {"input_array", "activations", "ordering", "grid", "volume"} <= set(plan.values())
+    assert set(plan.values()) == {"activations", "image_page", *LAYERS}
     assert all(output.startswith("results/thin/dog/") for output in plan)
 
 
@@ -104,27 +99,36 @@ def test_another_crop_runs_its_image_from_the_start(complete):
     )
 
 
-def test_another_k_runs_that_ordering_and_what_shows_it(complete):
-    write(complete, changed(orderings={"natural": {}, "kmeans": {"k": 6}}))
-    plan = complete.plan()
-    assert set(plan.values()) == {
-        "ordering",
-        "grid",
-        "volume",
-        "volume_viewer",
-        *SHOWN,
-    }
-    assert all("/kmeans/" in output for output in plan if plan[output] in {"ordering", "grid"})
-    assert not [output for output in plan if "natural" in output]
+@pytest.mark.parametrize(
+    "change",
+    [{"orderings": {"natural": {}, "kmeans": {"k": 6}}}, {"volumes": {"binarise": "otsu"}}],
+)
+def test_another_k_or_threshold_runs_layers_and_what_shows_them(complete, change):
+    write(complete, changed(**change))
+    assert set(complete.plan().values()) == {*LAYERS, *SHOWN}
 
 
-def test_another_threshold_runs_volumes_only(complete):
-    write(complete, changed(volumes={"binarise": "otsu"}))
-    assert set(complete.plan().values()) == {
-        "volume",
-        "volume_viewer",
-        *SHOWN,
-    }
+def test_volumes_and_slices_of_some_layers_are_made_for_those_only(study):
+    write(study, changed(volumes={"layers": ["conv2"]}, slices={"layers": ["conv1"], "rows": [4]}))
+    plan = study.plan()
+    volumes = [output for output in plan if output.endswith(".binary.vox")]
+    assert {output.split("/")[-1] for output in volumes} == {"conv2.binary.vox"}
+    viewers = [output for output in plan if "/viewer/conv" in output]
+    assert viewers == ["results/thin/cat/viewer/conv2.html"]
+    slices = {output for output in plan if "/slices/" in output}
+    assert {output.split("/")[4] for output in slices} == {"conv1"}
+
+
+def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
+    """A page waits for one file of each job only; all others must be outputs of the same jobs."""
+    write(study, changed(attributions=["loss"], slices={"rows": [4]}))
+    monkeypatch.chdir(study.folder)
+    tables = load_config(yaml.safe_load(Path("config/config.yaml").read_text()))
+    outputs = set(study.plan())
+    for image, files in tables["pages"]["thin"].items():
+        assert set(files["shown"]) <= outputs, image
+        assert set(files["made"]) <= set(files["shown"])
+    assert set(index_files(tables)["shown"]) <= outputs
 
 
 def test_another_network_entry_leaves_the_first_as_it_is(complete):
@@ -138,10 +142,14 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("slices", {"slice", *SHOWN}),
-        ("grids", {"filters", "grid", "slice", *SHOWN}),
+        ("activations/slices", {*LAYERS, *SHOWN}),
+        ("activations/filters", {"filters@thin", *SHOWN}),
+        ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),
-        ("pages/templates/index.html", {*VIEWERS, *SHOWN}),
+        (
+            "pages/templates/index.html",
+            {*LAYERS, "gradient_layer", "comparison_pets@thin", *SHOWN},
+        ),
         ("engines/pycaffe", set()),
     ],
 )
@@ -161,10 +169,8 @@ def test_one_artefact_runs_only_its_ancestors(study):
     write(study, CONFIG)
     plan = study.snakemake("-n", "results/thin/cat/volumes/kmeans/conv1.vox")
     assert plan.returncode == 0
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, re.MULTILINE))
-    assert jobs == {"input_array": "1", "activations": "1", "ordering": "1", "volume": "1"} | {
-        "total": "4"
-    }
+    jobs = dict(re.findall(r"^([\w@]+) +(\d+)$", plan.stdout + plan.stderr, re.MULTILINE))
+    assert jobs == {"activations": "1", "layer_conv1@thin": "1", "total": "2"}
 
 
 def test_one_artefact_alone_is_made(study):
@@ -214,7 +220,6 @@ def test_a_value_on_the_command_line_changes_the_default_run(study):
 def test_another_engine_runs_the_network_again(complete):
     rules = set(complete.plan("--config", "engine=pycaffe").values())
     assert {"activations", "gradients"} <= rules
-    assert not {"input_array", "filters"} & rules
 
 
 def errors(run):
@@ -235,9 +240,10 @@ def test_a_wrong_config_is_one_line_per_mistake_and_a_status(study, option):
     assert run.returncode == 1
     assert [line.split(";")[0] for line in errors(run)] == [
         "config: images: key 'my cat' cannot be used as a name in paths",
-        "config: slices.rows: '15' is a text",
-        "config: images.cat.path: no.png is no file",
-        "config: images.cat.classes: 99 is outside fc8 of thin",
+        "config: slices.rows: '15' is a string",
+        "config: images.cat.path: file not found: no.png",
+        "config: images.cat.classes: thin/caffenet_thin.prototxt: class 99 is outside score blob "
+        "'fc8', which has 0 to 9",
     ]
     assert "Traceback" not in run.stderr
     assert "common.smk" not in run.stderr
@@ -251,7 +257,7 @@ def test_a_key_that_stands_twice_is_told(study):
     run = study.snakemake("-n")
     assert run.returncode == 1
     assert len(errors(run)) == 1
-    assert "key engine stands twice" in errors(run)[0]
+    assert "duplicate key engine" in errors(run)[0]
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "a: [b\n"])
@@ -275,13 +281,14 @@ def test_the_snakefile_is_a_table_of_contents():
         text = (ROOT / stage).read_text()
         docstring = text.split('"""')[1]
         assert "Input: " in docstring and "Output: " in docstring, stage
-        for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule\b", text, flags=re.MULTILINE)[1:]:
             name = rule.split(":")[0]
             if "output:" not in rule:
                 continue  # a target: nothing runs
             keys = ["message:", "log:", "conda:", "params:", "script:"]
             # Files of models/ are checked by their digests, whatever code fetched or decoded them.
-            keys = keys[:3] if stage == "workflow/downloads.smk" else [*keys, "code=code("]
+            fetched = "fetch_file.py" in rule or "decode_weights.py" in rule
+            keys = keys[:3] if fetched else [*keys, "code=code("]
             assert [key for key in keys if key not in rule] == [], (stage, name)
             assert "lambda" not in rule and "run:" not in rule
 

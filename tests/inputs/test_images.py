@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from cnnvis.core.errors import UserError
 from cnnvis.inputs import images
+from cnnvis.inputs.images import Preprocessing
 from tests.binaryproto import write_binaryproto
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -19,9 +20,8 @@ IMAGENET = {"file": SHARED / "study" / "ilsvrc_2012_mean.npy", "use": "pixel"}
 NO_MEAN = [0.0, 0.0, 0.0]
 
 
-def make(source, path, shape=(3, 227, 227), mean=NO_MEAN, **options):
-    images.make_input(source, path, shape=shape, mean=mean, **options)
-    return np.load(path)
+def make(source, shape=(3, 227, 227), mean=NO_MEAN, crop=None, **options):
+    return Preprocessing(shape, mean, **options)(source, crop)
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def noise(*shape, seed=0):
 
 
 @needs_shared
-def test_conv1_of_the_study_is_a_convolution_of_our_input(tmp_path):
+def test_conv1_of_the_study_is_a_convolution_of_our_input():
     """Where conv1 is active it is affine in the input: solve for filters, look at what is left."""
-    values = make(SHARED / "study/images/cat.jpg", tmp_path / "in.npy", mean=IMAGENET)
+    values = make(SHARED / "study/images/cat.jpg", mean=IMAGENET)
     published = np.load(SHARED / "study/activations/conv1_cat_scaled255.npy").astype(np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(values.astype(np.float64), (11, 11), (1, 2))
     patches = windows[:, ::4, ::4].transpose(1, 2, 0, 3, 4).reshape(55 * 55, 363) / 128
@@ -61,26 +61,26 @@ def test_conv1_of_the_study_is_a_convolution_of_our_input(tmp_path):
 
 @needs_shared
 @pytest.mark.parametrize("name", ["cat", "Persian_1", "chihuahua_miss", "pembroke"])
-def test_real_caffe_s_inputs_to_the_last_bit(tmp_path, name):
+def test_real_caffe_s_inputs_to_the_last_bit(name):
     """Persian_1 is smaller than the input: enlarging shows how the border was filled."""
-    values = make(SHARED / f"study/images/{name}.jpg", tmp_path / "in.npy", mean=IMAGENET)
+    values = make(SHARED / f"study/images/{name}.jpg", mean=IMAGENET)
     with np.load(SHARED / f"squeezenet/{name}.npz") as caffe:
         assert np.array_equal(values, caffe["input"])
 
 
-def test_no_resizing_by_hand(photo, tmp_path):
+def test_no_resizing_by_hand(photo):
     pixels = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)
-    values = make(photo(pixels), tmp_path / "in.npy", (3, 1, 2), [1.0, 2.0, 3.0], input_scale=0.5)
+    values = make(photo(pixels), (3, 1, 2), [1.0, 2.0, 3.0], input_scale=0.5)
     assert values.dtype == np.float32
     # B, G, R minus their means, halved
     assert values == pytest.approx(np.array([[[14.5, 29.5]], [[9, 24]], [[3.5, 18.5]]]), abs=1e-4)
 
 
-def test_rgb_networks_get_everything_reversed(photo, tmp_path):
+def test_rgb_networks_get_everything_reversed(photo):
     path = photo(noise(20, 30, 3))
     options = {"shape": (3, 8, 9), "mean": [1.0, 2.0, 3.0]}
-    ours = make(path, tmp_path / "a.npy", **options)
-    theirs = make(path, tmp_path / "b.npy", channel_order="RGB", **options)
+    ours = make(path, **options)
+    theirs = make(path, channel_order="RGB", **options)
     assert np.array_equal(theirs, ours[::-1])
 
 
@@ -100,14 +100,14 @@ def test_enlarging_fades_to_the_darkest_value_at_the_border():
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
-def test_a_constant_image_stays_constant(photo, tmp_path, value):
+def test_a_constant_image_stays_constant(photo, value):
     path = photo(np.full((5, 4, 3), value, np.uint8))
-    assert make(path, tmp_path / "in.npy", (3, 7, 7)) == pytest.approx(np.full((3, 7, 7), value))
+    assert make(path, (3, 7, 7)) == pytest.approx(np.full((3, 7, 7), value))
 
 
-def test_one_pixel(photo, tmp_path):
+def test_one_pixel(photo):
     path = photo(np.array([[[1, 1, 3]]], np.uint8))
-    values = make(path, tmp_path / "in.npy", (3, 4, 4))
+    values = make(path, (3, 4, 4))
     # Samples at -0.375, -0.125, 0.125, 0.375 of the only pixel; beyond it is the darkest, 1.
     weights = np.array([0.625, 0.875, 0.875, 0.625])
     assert values[0] == pytest.approx(1 + 2 * np.outer(weights, weights))
@@ -202,9 +202,8 @@ def test_what_is_no_image_is_one_line(tmp_path, content):
     path = tmp_path / "cat.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError, match="cat.jpg: cannot be read as an image") as error:
-        make(path, tmp_path / "in.npy")
+        make(path)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "in.npy").exists()
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
@@ -222,9 +221,9 @@ def test_a_decompression_bomb_is_one_line(photo, monkeypatch):
             images.read_image(path)
 
 
-def test_crop_by_hand(photo, tmp_path):
+def test_crop_by_hand(photo):
     pixels = noise(6, 8, 3)
-    values = make(photo(pixels), tmp_path / "in.npy", (3, 2, 3), crop=[1, 4, 2, 3])
+    values = make(photo(pixels), (3, 2, 3), crop=[1, 4, 2, 3])
     assert values == pytest.approx(
         pixels[1:3, 4:7].transpose(2, 0, 1)[::-1].astype(float), abs=1e-4
     )
@@ -233,9 +232,9 @@ def test_crop_by_hand(photo, tmp_path):
 @pytest.mark.parametrize(
     "crop", [[-1, 0, 2, 2], [0, -1, 2, 2], [5, 0, 2, 2], [0, 7, 2, 2], [0, 0, 0, 2], [0, 0, 2, -1]]
 )
-def test_a_crop_outside_is_one_line(photo, tmp_path, crop):
+def test_a_crop_outside_is_one_line(photo, crop):
     with pytest.raises(UserError, match="photo.png: crop .* has 6 rows and 8 columns"):
-        make(photo(noise(6, 8, 3)), tmp_path / "in.npy", crop=crop)
+        make(photo(noise(6, 8, 3)), crop=crop)
 
 
 def test_shipped_photographs_by_their_names():
@@ -290,11 +289,11 @@ def test_mean_files(mean_image, name):
     assert np.array_equal(same, values)
 
 
-def test_a_whole_mean_is_subtracted_pixel_by_pixel(mean_image, photo, tmp_path):
+def test_a_whole_mean_is_subtracted_pixel_by_pixel(mean_image, photo):
     folder, values = mean_image
     pixels = noise(7, 8, 3)
     mean = {"file": folder / "mean.npy", "use": "whole"}
-    found = make(photo(pixels), tmp_path / "in.npy", (3, 7, 8), mean)
+    found = make(photo(pixels), (3, 7, 8), mean)
     assert found == pytest.approx(pixels.transpose(2, 0, 1)[::-1] - values, abs=1e-4)
 
 
@@ -329,3 +328,62 @@ def test_means_that_do_not_fit_are_one_line(mean_image, mean, shape, message):
 def test_an_unknown_channel_order():
     with pytest.raises(UserError, match="'GBR' is unknown, expected BGR or RGB"):
         images.preprocess(np.zeros((2, 2, 3), np.float32), (3, 2, 2), 0.0, channel_order="GBR")
+
+
+@pytest.mark.parametrize("order", ["BGR", "RGB"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_picture_of_an_input_is_the_image_again(photo, channels, order):
+    pixels = noise(8, 9, 3)[..., :channels].squeeze()
+    options = {"input_scale": 0.017, "channel_order": order}
+    preprocessing = Preprocessing((channels, 8, 9), [104.0, 117.0, 123.0][:channels], **options)
+    values = preprocessing(photo(pixels))
+    picture = preprocessing.undo(values)
+    assert picture.dtype == np.uint8
+    assert np.array_equal(picture, pixels)
+    # The network's first channel is blue, the picture's last; of an RGB network its last.
+    values[-1 if order == "RGB" else 0] += 20 * 0.017
+    expected = pixels.reshape(8, 9, channels).astype(int)
+    expected[..., -1] += 20
+    assert np.array_equal(
+        preprocessing.undo(values).reshape(expected.shape), np.minimum(expected, 255)
+    )
+
+
+def test_a_whole_mean_is_added_again(mean_image, photo):
+    folder, _ = mean_image
+    pixels = noise(7, 8, 3)
+    preprocessing = Preprocessing((3, 7, 8), {"file": folder / "mean.npy", "use": "whole"})
+    assert np.array_equal(preprocessing.undo(preprocessing(photo(pixels))), pixels)
+
+
+def test_pictures_end_at_black_and_white():
+    preprocessing = Preprocessing((1, 1, 3), [100.0])
+    assert preprocessing.undo([[[-300.0, 0.0, 300.0]]]).tolist() == [[0, 100, 255]]
+
+
+def test_a_mean_s_file_is_named_and_read_once(mean_image, photo):
+    folder, _ = mean_image
+    path = photo(noise(7, 8, 3))
+    mean = {"file": folder / "mean.npy", "use": "pixel"}
+    preprocessing = Preprocessing((3, 7, 8), mean)
+    assert preprocessing.files() == [folder / "mean.npy"]
+    assert Preprocessing((3, 7, 8), NO_MEAN).files() == []
+    values = preprocessing(path)
+    mean["file"].unlink()
+    assert np.array_equal(preprocessing(path), values)
+    assert preprocessing.undo(values).shape == (7, 8, 3)
+
+
+def test_a_workflow_s_lists_do_as_well_as_tuples(mean_image, photo):
+    """JSON and YAML have no tuples."""
+    folder, _ = mean_image
+    path = photo(noise(20, 30, 3))
+    for mean in (NO_MEAN, {"file": folder / "mean.npy", "use": "whole"}):
+        values = Preprocessing([3, 5, 6], mean)(path)
+        assert np.array_equal(values, Preprocessing((3, 5, 6), mean)(path))
+
+
+def test_inputs_that_are_not_finite_are_an_error(photo):
+    message = "photo.png: preprocessed input: 12 of 12 values are NaN or infinite"
+    with np.errstate(over="ignore"), pytest.raises(UserError, match=message):
+        make(photo(np.full((2, 2, 3), 9, np.uint8)), (3, 2, 2), input_scale=1e38)

@@ -77,6 +77,52 @@ def test_only_filter_outputs_are_maps(shape):
         arrays.check_maps(np.zeros(shape), "a.npz: blob 'fc8'")
 
 
+def test_one_array_comes_back(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    arrays.write_npy(tmp_path / "new" / "a.npy", values)
+    for options in ({}, {"shape": [2, 3]}, {"ndim": 2}):
+        read = arrays.read_npy(tmp_path / "new" / "a.npy", **options)
+        assert read.dtype == np.float32
+        assert np.array_equal(read, values)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (None, {}, "cannot be read as .npy"),
+        (b"", {}, "cannot be read as .npy"),
+        (b"text", {}, "cannot be read as .npy"),
+        (np.array(["a"]), {}, "expected a .npy file with one array of numbers"),
+        (np.array([True]), {}, "expected a .npy file with one array of numbers"),
+        (np.zeros((0, 2)), {}, "expected a .npy file with one array of numbers"),
+        (np.array([{}]), {}, "cannot be read as .npy"),
+        (np.zeros((2, 3)), {"shape": (3, 2)}, r"has shape \(2, 3\), expected \(3, 2\)"),
+        (np.zeros((2, 3)), {"ndim": 3}, r"has shape \(2, 3\), expected 3 dimensions"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_one_line(tmp_path, content, options, message):
+    path = tmp_path / "a.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    with pytest.raises(UserError, match=f"a.npy: {message}") as error:
+        arrays.read_npy(path, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_an_archive_is_no_single_array(tmp_path):
+    arrays.write_arrays(tmp_path / "a.npz", {"conv1": np.zeros(1)})
+    with pytest.raises(UserError, match="expected a .npy file with one array of numbers"):
+        arrays.read_npy(tmp_path / "a.npz")
+
+
+def test_six_digits_are_kept():
+    assert arrays.significant(1234567.0) == 1234570.0
+    assert arrays.significant(np.float32(0.1)) == 0.1
+    assert arrays.significant(-2e-9 / 3) == -6.66667e-10
+
+
 def test_factors_are_exact_and_rows_do_not_exceed_columns():
     for count in range(1, 400):
         rows, columns = arrays.factor(count)

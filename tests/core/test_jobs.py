@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnnvis.core.errors import ConfigError, UserError
-from cnnvis.core.files import atomic, read_json, safe_name, write_json
+from cnnvis.core.errors import UserError
 from cnnvis.core.jobs import job
 
 
@@ -53,61 +52,3 @@ def test_a_defect_keeps_its_traceback(snakemake):
         _ = 1 / 0
     assert "Traceback" in log_of(snakemake)
     assert "defect in cnnvis" in log_of(snakemake)
-
-
-def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
-    path = tmp_path / "new" / "x.txt"
-    with atomic(path) as temporary:
-        temporary.write_text("all of it")
-        assert temporary.suffix == ".txt"
-        assert not path.exists()
-    assert path.read_text() == "all of it"
-    (tmp_path / "plain").touch()
-    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
-    assert [file.name for file in path.parent.iterdir()] == ["x.txt"]
-
-
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "x.txt"
-    path.write_text("old")
-    with pytest.raises(ValueError, match="half way"), atomic(path) as temporary:
-        temporary.write_text("half")
-        raise ValueError("half way")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(UserError, match="x.txt: cannot be written"),
-        atomic(tmp_path / "file" / "x.txt"),
-    ):
-        pass
-
-
-def test_json_comes_back_as_it_was_written(tmp_path):
-    value = {"name": "Käfer", "numbers": [1, 2.5], "none": None}
-    write_json(tmp_path / "x.json", value)
-    assert read_json(tmp_path / "x.json") == value
-
-
-@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
-def test_what_is_no_json_is_one_line(tmp_path, text):
-    path = tmp_path / "x.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError, match="x.json: cannot be read as JSON") as caught:
-        read_json(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_names_for_paths_have_no_slash():
-    assert safe_name("fire2/squeeze1x1") == "fire2-squeeze1x1"
-    assert safe_name("conv1") == "conv1"
-
-
-def test_a_config_error_is_its_lines():
-    error = ConfigError(["config: a: wrong", "config: b: wrong"])
-    assert str(error) == "config: a: wrong\nconfig: b: wrong"
-    assert error.lines == ["config: a: wrong", "config: b: wrong"]

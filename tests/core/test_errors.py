@@ -1,0 +1,22 @@
+import doctest
+
+from cnnvis.core import errors
+from cnnvis.core.errors import ConfigError, suggest
+
+
+def test_a_config_error_is_its_lines():
+    error = ConfigError(["config: a: wrong", "config: b: wrong"])
+    assert str(error) == "config: a: wrong\nconfig: b: wrong"
+    assert error.lines == ["config: a: wrong", "config: b: wrong"]
+
+
+def test_the_nearest_name_is_suggested_or_all_of_them_or_twelve():
+    assert suggest("pol1", ["conv1", "pool1"]) == "did you mean pool1? Expected one of conv1, pool1"
+    assert suggest("fc8", ["conv1", 7]) == "expected one of conv1, 7"
+    assert suggest("fc8", []) == "expected none"
+    names = ", ".join(map(str, range(12)))
+    assert suggest("fc8", range(13)) == f"expected one of {names}, ..."
+
+
+def test_examples():
+    assert doctest.testmod(errors) == (0, 1)

@@ -112,3 +112,15 @@ def test_what_does_not_depend_on_a_change_stays():
     scores = network.scores_without(batch, "conv5", [[0, 1]], "conv2")
     whole = network.forward(batch, ["conv2"])["conv2"]
     np.testing.assert_array_equal(scores[0], whole.reshape(2, -1))
+
+
+@places
+def test_images_that_are_taken_together_are_those_taken_alone(stem, layer):
+    network, batch = opened(stem, threads=1)
+    layer, blob = layer or first_convolution(network), score_blob(network)
+    random = np.random.default_rng(3)
+    batch = np.concatenate([batch * random.uniform(0.5, 1.5) for _ in range(4)])
+    sets = [[], [0], list(range(len(network.params[layer][0])))]
+    together = network.scores_without(batch, layer, sets, blob)
+    alone = [network.scores_without(one[None], layer, sets, blob) for one in batch]
+    assert difference(together, np.concatenate(alone, axis=1)) <= 1e-6

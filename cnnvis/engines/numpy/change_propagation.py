@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.engines.numpy.layers.base import column
+from cnnvis.engines.numpy.passes import BLOCK_BYTES
 
 # Layers whose channel c depends on channel c of their only bottom, and on nothing else.
 CHANNELWISE = {
@@ -48,6 +49,11 @@ class Route:
     def ends(self):
         """The values that a pass resumes from."""
         return sorted({*self.completed, *(node.tops[0] for node in self.linear)})
+
+    def without_linear(self):
+        """Return the route that ends before the linear layers: where many channels change."""
+        bottoms = {node.bottoms[0] for node in self.linear}
+        return Route(self.steps, [], self.completed | bottoms)
 
 
 def find_route(graph, start, target):
@@ -113,20 +119,23 @@ class Base:
     def __init__(self, network, inputs, start, target, keep=(), follow=True):
         self.network, self.start, self.target = network, start, target
         self.route = find_route(network.graph, start, target) if follow else Route([], [], {start})
-        self.aside = network.graph.beside(target, self.route.ends)
-        neighbours = [node for node in self.route.steps if _reach(node.layer)]
-        read = (node.bottoms[0] for node in (*neighbours, *self.route.linear))
-        kept = sorted({start, *keep, *self.route.ends, *self.aside, *read})
+        self.shorter = self.route.without_linear()
+        neighbours = {node.bottoms[0] for node in self.route.steps if _reach(node.layer)}
+        kept = {start, *keep, *neighbours}
+        for route in (self.route, self.shorter):
+            kept.update(route.ends, network.graph.beside(target, route.ends))
+        kept = sorted(kept)
         values = network.run(inputs, kept)
         self.values = {value: values.whole(value) for value in kept}
 
     def resume_from(self, values):
-        """Return all values that a pass resumes from: some changed ones and those beside them.
+        """Return all values that a pass resumes from: the ends of a route and those beside them.
 
         Where the base pass is of one image, the changed values may be of any number.
         """
-        images = len(next(iter(values.values())))
-        beside = {value: self.values[value] for value in self.aside}
+        images = len(next(iter(values.values()), self.values[self.start]))
+        aside = self.network.graph.beside(self.target, values)
+        beside = {value: self.values[value] for value in aside}
         return values | {k: np.broadcast_to(v, (images, *v.shape[1:])) for k, v in beside.items()}
 
     def reached(self, channels):
@@ -156,14 +165,14 @@ class Base:
         ndarray, (N, ...)
         """
         start, reached = self.values[self.start], self.reached(channels)
-        part = column(numbers, start.ndim)
-        if 0 < self._share(reached) <= WIDEST:
+        route = self.route if self._share(reached) <= WIDEST else self.shorter
+        if len(channels):
+            part = column(numbers, start.ndim)
             part = np.broadcast_to(part, (1, len(channels), *start.shape[2:]))
-            changed = self._propagate(Change(self, reached), part)
+            ends = self._propagate(Change(self, reached, route), part)
         else:
-            changed = {self.start: start.copy()}
-            changed[self.start][:, reached[self.start]] = part
-        return self.network.run(self.resume_from(changed), [self.target]).whole(self.target)
+            ends = {value: self.values[value] for value in route.ends}
+        return self.network.run(self.resume_from(ends), [self.target]).whole(self.target)
 
     def _share(self, reached):
         """Return the largest share of a linear layer's channels that change, 1 without any."""
@@ -172,17 +181,17 @@ class Base:
 
     def _propagate(self, change, part):
         """Return ``{end: array (N, ...)}`` after the same change in every image."""
-        workers, images = self.network.workers, len(self.values[self.start])
-        ends = {value: np.empty_like(self.values[value]) for value in self.route.ends}
-        differences = [None] * images
+        workers, differences = self.network.workers, {}
+        ends = {value: np.empty_like(self.values[value]) for value in change.route.ends}
+        size = int(BLOCK_BYTES // max((array[0].nbytes for array in ends.values()), default=1))
 
-        def propagate(work, image):
-            rows = {value: array[image : image + 1] for value, array in ends.items()}
-            differences[image] = change.propagate(work, image, part, rows)
+        def propagate(work, images):
+            rows = {value: array[images] for value, array in ends.items()}
+            differences[images.start] = change.propagate(work, images, part, rows)
 
         with workers.single_threaded_blas():
-            workers.over_images(propagate, images)
-            change.add_products(differences, ends)
+            workers.over_blocks(propagate, len(self.values[self.start]), size)
+            change.add_products([differences[first] for first in sorted(differences)], ends)
         return ends
 
 
@@ -194,12 +203,15 @@ class Change:
     base : Base
     reached : dict
         Of `Base.reached`.
+    route : Route, optional
+        By default that of the base.
     """
 
-    def __init__(self, base, reached):
+    def __init__(self, base, reached, route=None):
         self.base, self.reached, self.params = base, reached, base.network.params
+        self.route = route or base.route
         self.convolutions, self.inner_products = [], []
-        for node in base.route.linear:
+        for node in self.route.linear:
             if node.layer.param.type == "Convolution":
                 parts = _parts(node.layer, self.params, reached[node.bottoms[0]])
                 self.convolutions += [(node, *part) for part in parts]
@@ -210,41 +222,41 @@ class Change:
                 array[reached[node.bottoms[0]]] if array.size > 1 else array
                 for array in self.params.get(node.layer.name, [])
             ]
-            for node in base.route.steps
+            for node in self.route.steps
         }
 
-    def propagate(self, work, image, part, ends, watch=None):
-        """Propagate the change in one image to the ends of the route.
+    def propagate(self, work, images, part, ends, watch=None):
+        """Propagate the same change in some images to the ends of the route.
 
         Parameters
         ----------
         work : cnnvis.engines.numpy.workers.Work
-        image : int
+        images : slice
             Which of the base pass.
         part : ndarray, (1, channels, ...)
             What the changed channels of `start` become.
         ends : dict
-            ``{value: array (1, ...)}`` for every end; written to.
+            ``{value: array (images, ...)}`` for every end; written to.
         watch : callable, optional
             See `passes.forward`; it is told of image 0.
 
         Returns
         -------
-        list of ndarray, (1, channels, ...)
+        list of ndarray, (images, channels, ...)
             The difference in the bottom of each inner product, for `add_products`.
         """
-        base = {value: array[image : image + 1] for value, array in self.base.values.items()}
+        base = {value: array[images] for value, array in self.base.values.items()}
         parts = {self.base.start: part}
-        for node in self.base.route.steps:
+        for node in self.route.steps:
             top = self._step(work, node, base, parts[node.bottoms[0]], watch)
             parts.update(dict.fromkeys(node.tops, top))
         for value, array in ends.items():
             np.copyto(array, base[value])
-        for value in self.base.route.completed:
+        for value in self.route.completed:
             ends[value][:, self.reached[value]] = parts[value]
         differences = {
             value: parts[value] - base[value][:, self.reached[value]]
-            for value in {node.bottoms[0] for node in self.base.route.linear}
+            for value in {node.bottoms[0] for node in self.route.linear}
         }
         for node, layer, weights, rows, inside in self.convolutions:
             bottom = np.ascontiguousarray(differences[node.bottoms[0]][:, inside])
@@ -255,7 +267,11 @@ class Change:
         return [differences[node.bottoms[0]] for node in self.inner_products]
 
     def _step(self, work, node, base, part, watch):
-        """Return a layer's output on the channels that change, (1, channels, ...)."""
+        """Return a layer's output on the channels that change.
+
+        It is (1, channels, ...) as long as it does not depend on other channels, which differ from
+        image to image.
+        """
         layer, bottom, top = node.layer, node.bottoms[0], node.tops[0]
         if layer.is_view:
             return part
@@ -275,7 +291,7 @@ class Change:
         Parameters
         ----------
         differences : list of list of ndarray
-            What `propagate` returned, of one image or several.
+            What `propagate` returned, for consecutive images.
         ends : dict
             ``{value: array (images, ...)}``; added to.
         """
@@ -292,7 +308,7 @@ def _reach(layer):
 
 def _normalise(work, layer, whole, changed, part, asked, reach):
     """Return an LRN's output on the channels `asked`, each run of them with its margin."""
-    out = np.empty((1, len(asked), *whole.shape[2:]), whole.dtype)
+    out = np.empty((len(whole), len(asked), *whole.shape[2:]), whole.dtype)
     edges = np.flatnonzero(np.diff(asked) > 1) + 1
     for first, last in zip([0, *edges], [*edges, len(asked)], strict=True):
         low = max(0, asked[first] - reach)

@@ -1,10 +1,16 @@
 """The forward and the backward pass of a plan."""
 
+import functools
+
 import numpy as np
+
+# What the images that are taken together may hold of one value: more leaves the processor's cache,
+# and one image alone of a small network takes longer to call NumPy for than to compute.
+BLOCK_BYTES = 1_000_000
 
 
 class Values:
-    """The numbers of every value of a plan: for the whole batch, or for one image at a time.
+    """The numbers of every value of a plan: for the whole batch, or for a few images at a time.
 
     Parameters
     ----------
@@ -25,24 +31,22 @@ class Values:
         """Return a kept value, all images."""
         return self._kept[self.plan.storage[value]].reshape(self.plan.shapes[value])
 
-    def one(self, work, value, image):
-        """Return one image of a value, shape (1, ...): kept, or in the thread's own memory."""
+    def some(self, work, value, images):
+        """Return some images of a value, (images, ...): kept, or in the thread's own memory."""
         storage = self.plan.storage[value]
-        shape = (1, *self.plan.shapes[value][1:])
+        shape = (images.stop - images.start, *self.plan.shapes[value][1:])
         if storage in self._kept:
-            return self._kept[storage][image : image + 1].reshape(shape)
+            return self._kept[storage][images].reshape(shape)
         return work.buffer(("value", storage), shape, self.dtype)
 
-    def of(self, node, work, image):
-        """Return the bottoms and the tops of a node, of one image or (None) of all."""
-        if image is None:
-            read = self.whole
-        else:
-
-            def read(value):
-                return self.one(work, value, image)
-
-        return [read(value) for value in node.bottoms], [read(value) for value in node.tops]
+    def of(self, node, work, images):
+        """Return the bottoms and the tops of a node, of one image, a slice or (None) all."""
+        if isinstance(images, int):
+            images = slice(images, images + 1)
+        if images is None:
+            return [self.whole(v) for v in node.bottoms], [self.whole(v) for v in node.tops]
+        bottoms = [self.some(work, value, images) for value in node.bottoms]
+        return bottoms, [self.some(work, value, images) for value in node.tops]
 
 
 def forward(plan, params, given, workers, dtype, watch=None):
@@ -52,16 +56,17 @@ def forward(plan, params, given, workers, dtype, watch=None):
     """
     values = Values(plan, given, dtype)
 
-    def run(stage, work, image):
+    def run(stage, work, images):
         for number in stage.nodes:
             node = plan.graph.nodes[number]
             if not node.layer.is_view:
-                bottoms, tops = values.of(node, work, image)
+                bottoms, tops = values.of(node, work, images)
                 node.layer.forward(work, params.get(node.layer.name, []), bottoms, tops)
                 if watch is not None:
-                    watch(node, work, image, bottoms, tops)
+                    watch(node, work, images, bottoms, tops)
 
-    _run_stages(plan.stages, workers, run)
+    size = None if watch else (lambda stage: int(BLOCK_BYTES // (stage.largest * dtype.itemsize)))
+    _run_stages(plan.stages, workers, run, size)
     return values
 
 
@@ -85,14 +90,17 @@ def backward(plan, params, values, seed, workers):
     return walk.weights, walk.whole.get(inputs[0])
 
 
-def _run_stages(stages, workers, run):
+def _run_stages(stages, workers, run, size=None):
+    """Run ``run(stage, work, images)``, `images` one or, with a `size` of the stage, a slice."""
     for stage in stages:
         if stage.images is None:
             run(stage, workers.shared, None)
+            continue
+        of_stage = functools.partial(run, stage)
+        if size is None:
+            workers.over_images(of_stage, stage.images)
         else:
-            workers.over_images(
-                lambda work, image, stage=stage: run(stage, work, image), stage.images
-            )
+            workers.over_blocks(of_stage, stage.images, size(stage))
 
 
 class _Walk:

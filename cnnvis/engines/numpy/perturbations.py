@@ -138,7 +138,8 @@ class Perturbations:
             part = self._perturbed(places[number], channels[number], steps[number])
             rows = {value: array[number : number + 1] for value, array in ends.items()}
             change, watch = changes[channels[number]], regions[number].watch
-            change.add_products([change.propagate(work, 0, part, rows, watch)], rows)
+            one = slice(0, 1)
+            change.add_products([change.propagate(work, one, part, rows, watch)], rows)
 
         with self.network.workers.single_threaded_blas():
             self.network.workers.over_images(run, len(places))

@@ -1,14 +1,25 @@
 """What must be computed, kept and walked back for one question to a network."""
 
+import math
 from dataclasses import dataclass
 
 
 @dataclass
 class Stage:
-    """Nodes that run together: for one image after the other, or each for the whole batch."""
+    """Nodes that run together: for a few images after the others, or each for the whole batch.
+
+    Attributes
+    ----------
+    nodes : list of int
+    images : int or None
+        How many images there are, None where the nodes run for the whole batch.
+    largest : int
+        Numbers per image of the largest value.
+    """
 
     nodes: list
     images: int | None
+    largest: int = 1
 
 
 class Plan:
@@ -106,6 +117,9 @@ class Plan:
             if not stages or images is None or stages[-1].images != images:
                 stages.append(Stage([], images))
             stages[-1].nodes.append(number)
+            node = self.graph.nodes[number]
+            sizes = [math.prod(self.shapes[value][1:]) for value in (*node.bottoms, *node.tops)]
+            stages[-1].largest = max(stages[-1].largest, *sizes)
         return stages
 
     def _images(self, node):

@@ -49,6 +49,12 @@ class Workers:
 
         list(self._pool.map(run, edges[:-1], edges[1:]))
 
+    def over_blocks(self, function, images, size):
+        """Call ``function(work, slice)`` for blocks of at most `size` images, in parallel."""
+        size = max(1, min(size, images // (2 * self.count)))
+        blocks = [slice(first, min(first + size, images)) for first in range(0, images, size)]
+        self.over_images(lambda work, number: function(work, blocks[number]), len(blocks))
+
     def split(self, function, length):
         """Call ``function(start, stop)`` for one part of ``range(length)`` per thread."""
         parts = min(self.count, length)

@@ -90,13 +90,14 @@ class Pooling(Layer):
         return lengths[0][:, None] * lengths[1][None, :]
 
     def forward(self, work, weights, bottoms, tops):
-        for number, image in enumerate(bottoms[0]):
-            if self.pooling.pool == MAX:
-                self._maximum(work, image, tops[0][number])
-                if len(tops) > 1:
-                    self._write_mask(work, image, tops[0][number], tops[1][number])
-            else:
-                self._average(work, image, tops[0][number])
+        # Every plane is pooled alone, so that those of all images can be pooled together.
+        planes, *outs = (array.reshape(-1, *array.shape[2:]) for array in (bottoms[0], *tops))
+        if self.pooling.pool == MAX:
+            self._maximum(work, planes, outs[0])
+            if len(tops) > 1:
+                self._write_mask(work, planes, *outs)
+        else:
+            self._average(work, planes, outs[0])
 
     def _maximum(self, work, image, out):
         lowest = np.finfo(image.dtype).min

@@ -245,10 +245,17 @@ def direction_difference(perturbations, direction, smallest):
 
 
 def random_direction(weights, seed, name, number):
-    """Return a direction of independent normal numbers, scaled to the weights' mean square."""
+    """Return a direction of random signs, each times the root mean square of the weights.
+
+    All weights take part alike. (Normal numbers take four times as long, a second for fc6 of
+    CaffeNet, to no use.)
+    """
     generator = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
-    direction = generator.standard_normal(weights.shape)
-    direction *= root_mean_square(weights) or 1.0
+    signs = np.frombuffer(generator.bytes(-(-weights.size // 8)), np.uint8)
+    direction = np.unpackbits(signs, count=weights.size).astype(np.float64).reshape(weights.shape)
+    scale = root_mean_square(weights) or 1.0
+    direction *= 2 * scale
+    direction -= scale
     return direction
 
 

@@ -239,7 +239,7 @@ def check_directions(perturbations, gradient, layer, check):
     It also has ``rounding``, the standard deviation that rounding gives the score.
     """
     weights, count = perturbations.weights, check["directions"]
-    # Of a random direction the derivative is normal, with this standard deviation.
+    # The standard deviation of the derivative along a random direction.
     typical = (finite_differences.root_mean_square(weights) or 1.0) * np.linalg.norm(gradient)
     numeric, analytic = np.zeros(count), np.zeros(count)
     kinks = np.zeros(count, bool)

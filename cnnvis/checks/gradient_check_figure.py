@@ -60,7 +60,7 @@ def _caption(mode):
         f"Top: the derivative by each weight {method}, against backpropagation, both divided by "
         f"the largest magnitude; the axes are linear within {FLOOR:g} and logarithmic outside; the "
         f"line is equality. Bottom: the relative errors against the magnitude of the derivative; "
-        f"the line is the tolerance, {_short(TOLERANCE)}; exact agreement is drawn at the lower end. "
+        f"the line is the tolerance, {_short(TOLERANCE)}; exact agreement is drawn at the bottom. "
         "Crosses are weights with a kink, not counted."
     )
 

@@ -1,14 +1,14 @@
-"""Errors that a user can cause: one line each, without a traceback."""
+"""Errors that a user can cause, shown in one line each, without a traceback."""
 
 import difflib
 
 
 class UserError(Exception):
-    """A mistake in a file, key or value that the message names, with what was expected."""
+    """A mistake in a file, key or value, which the message names with what was expected."""
 
 
 class ConfigError(UserError):
-    """Everything that is wrong with a configuration.
+    """All mistakes in a configuration.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class ConfigError(UserError):
 
 
 def suggest(name, known):
-    """Return what to write instead of `name`.
+    """Return the known names, and the one that was probably meant.
 
     >>> suggest("conv11", ["conv1", "fc8"])
     'did you mean conv1? Expected one of conv1, fc8'

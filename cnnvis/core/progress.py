@@ -59,10 +59,6 @@ class Progress:
         if time.monotonic() - self._last >= EVERY:
             self._log()
 
-    def update(self, done, skipped):
-        """Count up to absolute numbers; only until every caller uses `add`."""
-        self.add(done - self.done, skipped=skipped - self.skipped)
-
     def _log(self):
         self._last, self._logged = time.monotonic(), self.done
         logging.info("%s", self.line())

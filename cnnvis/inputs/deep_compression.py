@@ -1,8 +1,8 @@
-"""Networks in the Deep Compression form of Han, Mao and Dally (arXiv:1510.00149), decoded.
+"""Decode weights in the Deep Compression form of Han, Mao and Dally (arXiv:1510.00149).
 
-What remains of a pruned convolution is stored as codes of 8 bits into a codebook, with the gaps
+The weights of a pruned convolution are stored as codes of 8 bits into a codebook, with the gaps
 between the weights that are not zero. The file of SqueezeNet (songhan/SqueezeNet-Deep-Compression)
-is, in little-endian numbers and in the order of the network's convolutions::
+contains, in little-endian numbers and in the order of the network's convolutions::
 
     for each: number of codes                      uint32
     then for each: codebook                        256 float32
@@ -10,8 +10,8 @@ is, in little-endian numbers and in the order of the network's convolutions::
                    codes                           uint8 each
                    gaps                            4 bits each, two in a byte, low half first
 
-A gap of g means that g zeros lie between a weight and the one before it, in C order of (filter,
-channel, row, column). Where more than 15 do, a code whose value is 0 stands between.
+A gap of g means that there are g zeros between a weight and the one before it, in C order of
+(filter, channel, row, column). Longer gaps are interrupted by a code whose value is 0.
 """
 
 from pathlib import Path
@@ -34,14 +34,14 @@ def decode_network(compressed, prototxt, caffemodel):
     compressed : str or Path
         The compressed file.
     prototxt : str or Path
-        The network; the file says neither names nor shapes.
+        The network, whose layers the file has neither names nor shapes of.
     caffemodel : str or Path
-        What is written.
+        The file to write.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or is not this network's.
+        If the file cannot be read, or is of another network.
     """
     try:
         content = Path(compressed).read_bytes()
@@ -52,8 +52,8 @@ def decode_network(compressed, prototxt, caffemodel):
     others = [name for name in info.layers_with_weights if name not in shapes]
     if others:
         raise UserError(
-            f"{prototxt}: layer {others[0]} has weights and is no convolution; "
-            "the Deep Compression form that is read here has convolutions only"
+            f"{prototxt}: layer {others[0]} has weights and is not a convolution; "
+            "Deep Compression files are read for networks with convolutions only"
         )
     weights = decode(content, shapes, compressed)
     write_caffemodel(caffemodel, weights, read_deploy(prototxt))
@@ -65,7 +65,7 @@ def decode(content, shapes, name="compressed network"):
     Parameters
     ----------
     content : bytes
-        In the form that the module describes.
+        See above.
     shapes : dict of str to tuple of int
         (filters, channels, height, width) of each convolution, in the file's order.
     name : str or Path
@@ -82,15 +82,15 @@ def decode(content, shapes, name="compressed network"):
         If the content is damaged or of another network.
     """
     reader = _Reader(content, name)
-    counts = reader.take("<u4", len(shapes), "its numbers of weights").tolist()
+    counts = reader.take("<u4", len(shapes), "the numbers of codes").tolist()
     expected = 4 * len(counts) + sum(
         4 * (CODEBOOK + shape[0]) + count + (count + 1) // 2
         for count, shape in zip(counts, shapes.values(), strict=True)
     )
     if expected != len(content):
         raise UserError(
-            f"{name}: has {len(content)} bytes where its own counts say {expected}: it is "
-            "truncated, or not this network in Deep Compression form"
+            f"{name}: has {len(content)} bytes, but its header announces {expected}: it is "
+            "truncated, or not a Deep Compression file of this network"
         )
     return {
         layer: _decode_layer(reader, count, shape, layer)
@@ -108,7 +108,7 @@ def _decode_layer(reader, count, shape, layer):
     weights = np.zeros(shape, np.float32)
     if count and places[-1] >= weights.size:
         raise UserError(
-            f"{reader.name}: layer {layer}: its gaps lead to weight {places[-1]} of "
+            f"{reader.name}: layer {layer}: the gaps lead to weight {places[-1]} of "
             f"{weights.size}: the file is damaged, or of another network"
         )
     if not np.isfinite(codebook).all() or not np.isfinite(biases).all():
@@ -121,7 +121,7 @@ def _decode_layer(reader, count, shape, layer):
 
 
 class _Reader:
-    """Arrays one after the other."""
+    """Reads one array after the other."""
 
     def __init__(self, content, name):
         self.content, self.name, self.place = content, name, 0

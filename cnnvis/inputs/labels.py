@@ -12,7 +12,16 @@ SYNSET = re.compile(r"n\d{8}\s+")
 def read_labels(path, classes):
     """Read class names, one per line; a WordNet id before the name is left out.
 
-    Without a file they are "class 0", "class 1", ….
+    Parameters
+    ----------
+    path : str, Path or None
+        Without a file the names are "class 0", "class 1", ….
+    classes : int
+        How many names there must be.
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------

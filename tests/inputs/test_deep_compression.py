@@ -94,13 +94,13 @@ def test_every_truncation_is_an_error(layers):
         with pytest.raises(UserError, match=r"x\.net: (ends at|has) .*") as caught:
             decode(content[:length], SHAPES, "x.net")
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="where its own counts say"):
+    with pytest.raises(UserError, match="but its header announces"):
         decode(content + b"\0", SHAPES)
 
 
 def test_garbage_is_an_error(layers):
     content = bytearray(encode(layers[0]))
-    with pytest.raises(UserError, match="not this network"):
+    with pytest.raises(UserError, match="not a Deep Compression file of this network"):
         decode(bytes(np.random.default_rng(0).integers(0, 256, 3000, np.uint8)), SHAPES)
     damaged = content.copy()
     damaged[8:12] = struct.pack("<f", np.nan)
@@ -108,12 +108,12 @@ def test_garbage_is_an_error(layers):
         decode(bytes(damaged), SHAPES)
     damaged = content.copy()
     damaged[-10:] = b"\xff" * 10  # the gaps of b, 20 of 15
-    with pytest.raises(UserError, match="layer b: its gaps lead to weight 319 of 20"):
+    with pytest.raises(UserError, match="layer b: the gaps lead to weight 319 of 20"):
         decode(bytes(damaged), SHAPES)
 
 
 def test_other_network_is_an_error(layers):
-    with pytest.raises(UserError, match="not this network"):
+    with pytest.raises(UserError, match="not a Deep Compression file of this network"):
         decode(encode(layers[0]), {**SHAPES, "b": (6, 4, 1, 1)})
 
 
@@ -131,7 +131,7 @@ def test_files(layers, tmp_path):
         NET + 'layer { name: "fc" type: "InnerProduct" bottom: "b" top: "fc" '
         "inner_product_param { num_output: 2 } }"
     )
-    with pytest.raises(UserError, match="layer fc has weights and is no convolution"):
+    with pytest.raises(UserError, match="layer fc has weights and is not a convolution"):
         decode_network(compressed, prototxt, tmp_path / "y.caffemodel")
     assert not (tmp_path / "y.caffemodel").exists()
 

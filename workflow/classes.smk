@@ -24,6 +24,7 @@ rule class_sums:
         "logs/{network}/classes/{collection}/importance.log",
     benchmark:
         "logs/{network}/classes/{collection}/importance.tsv"
+    priority: 1  # The longest chain of jobs of a run begins first.
     conda:
         environment
     threads: lookup(dpath="{network}/threads", within=tables["networks"])
@@ -92,6 +93,7 @@ rule pruning:
         "logs/{network}/classes/{collection}/pruning/{layer}.log",
     benchmark:
         "logs/{network}/classes/{collection}/pruning/{layer}.tsv"
+    priority: 1  # The longest chain of jobs of a run begins first.
     conda:
         environment
     threads: lookup(dpath="{network}/threads", within=tables["networks"])

@@ -1,27 +1,32 @@
 """The CNN-VIS study: look inside Caffe networks, from photographs to pages in a browser.
 
-Stages are included in the order in which they run; each says what it takes and makes.
+Stages are included in the order in which data passes them; each says what goes in and comes out.
 """
 
 from snakemake.utils import min_version
 
 min_version("9.5")
 
-# A config of one's own stands alone: the default run is read only where none is given.
+# A config of one's own replaces the default run, which is read only where none is given.
 if not workflow.overwrite_configfiles:
 
     configfile: "config/config.yaml"
 
 
+# The checked configuration, and what the stages share.
 include: "workflow/common.smk"
-include: "workflow/downloads.smk"
+# What comes from elsewhere: downloads, image sets, filters recovered from published results.
+include: "workflow/inputs.smk"
 include: "workflow/recovery.smk"
+# 1. What each filter gives for an image: feature maps, their orderings, slices and volumes.
 include: "workflow/activations.smk"
+# 2. What a neuron depends on: gradients by the weights of the filters, checked and ranked.
 include: "workflow/gradients.smk"
-include: "workflow/checks.smk"
+# 3. The same neuron over a reference, a similar and a dissimilar class, as time series.
 include: "workflow/comparisons.smk"
-include: "workflow/collections.smk"
+# 4. What holds for a class: the importance of filters, and what pruning them costs.
 include: "workflow/classes.smk"
+# Pages on all of it; is it right (parity with Caffe), is it the study (reproduction)?
 include: "workflow/pages.smk"
 include: "workflow/parity.smk"
 include: "workflow/reproduction.smk"

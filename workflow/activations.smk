@@ -52,10 +52,11 @@ for network, layers in tables["layers"].items():
             continue
 
         rule:
+            """Order a layer's feature maps; draw them, cut slices, write volumes and a 3D page."""
             name:
                 f"layer_{layer}@{network}"
             input:
-                "results/{network}/{{image}}/blobs.npz".format(network=network),
+                f"results/{network}/{{image}}/blobs.npz",
             output:
                 collect(
                     "results/{network}/{{image}}/orderings/{ordering}/{layer}.json",
@@ -96,9 +97,9 @@ for network, layers in tables["layers"].items():
                     ],
                 ),
             log:
-                "logs/{network}/{{image}}/layers/{layer}.log".format(network=network, layer=layer),
+                f"logs/{network}/{{image}}/layers/{layer}.log",
             benchmark:
-                "logs/{network}/{{image}}/layers/{layer}.tsv".format(network=network, layer=layer)
+                f"logs/{network}/{{image}}/layers/{layer}.tsv"
             conda:
                 "../envs/workflow.yaml"
             params:
@@ -119,6 +120,7 @@ for network, layers in tables["layers"].items():
     convolutions = {layer: facts["name"] for layer, facts in layers.items() if facts["blob"]}
 
     rule:
+        """Draw the weights of every convolution's filters; they are the same for every image."""
         name:
             f"filters@{network}"
         input:

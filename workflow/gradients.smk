@@ -43,6 +43,37 @@ rule gradients:
         "../scripts/make_gradients.py"
 
 
+rule gradient_check:
+    """Compare a neuron's gradients with central differences, and the file with float64.
+
+    The report says whether backpropagation is right, and, apart from that, how far rounding in
+    float32 takes the gradients in the file.
+    """
+    input:
+        array="results/{network}/{image}/input.npy",
+        gradients="results/{network}/{image}/gradients/{cls}.npz",
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+    output:
+        report="results/{network}/{image}/gradients/{cls}.check.json",
+        picture="results/{network}/{image}/gradients/{cls}.check.png",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.check.log",
+    benchmark:
+        "logs/{network}/{image}/gradients/{cls}.check.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        model=entry("networks", "{network}", "model"),
+        layers=entry("differentiated", "{network}"),
+        check=tables["check"],
+        code=code("check_gradients.py"),
+    message:
+        "Check the gradients of neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
+    script:
+        "../scripts/check_gradients.py"
+
+
 rule gradient_layer:
     """Write a neuron's gradient at one layer as a volume, picture and 3D page; rank the filters."""
     input:

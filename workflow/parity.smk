@@ -10,10 +10,10 @@ rule network_parity:
     input:
         arrays=collect(
             "results/{{network}}/{image}/input.npy",
-            image=lookup(dpath="{network}", within=tables["shown"]),
+            image=entry("shown", "{network}"),
         ),
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
     output:
         "results/{network}/parity.json",
     log:
@@ -24,10 +24,10 @@ rule network_parity:
         "../envs/caffe.yaml"
     threads: 4
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        images=lookup(dpath="{network}", within=tables["shown"]),
+        model=entry("networks", "{network}", "model"),
+        images=entry("shown", "{network}"),
         classes={name: image["classes"] for name, image in tables["images"].items()},
-        layers=lookup(dpath="{network}", within=tables["differentiated"]),
+        layers=entry("differentiated", "{network}"),
         python=config.get("pycaffe", {}).get("python"),
         code=code("compare_engines.py"),
     message:

@@ -10,10 +10,10 @@ results/recovery.html, all of it on one page.
 rule recovered_filters:
     """Solve for the filters that turn the image into the published outputs."""
     input:
-        volume=lookup(dpath="{recovery}/volume", within=tables["recover"]),
-        header=lookup(dpath="{recovery}/header", within=tables["recover"]),
-        image=lookup(dpath="{recovery}/file", within=tables["recover"]),
-        mean=lookup(dpath="{recovery}/mean_file", within=tables["recover"]),
+        volume=entry("recover", "{recovery}", "volume"),
+        header=entry("recover", "{recovery}", "header"),
+        image=entry("recover", "{recovery}", "file"),
+        mean=entry("recover", "{recovery}", "mean_file"),
     output:
         prototxt="results/recovered/{recovery}/deploy.prototxt",
         weights="results/recovered/{recovery}/weights.caffemodel",
@@ -28,11 +28,11 @@ rule recovered_filters:
     conda:
         "../envs/workflow.yaml"
     params:
-        image=lookup(dpath="{recovery}/image", within=tables["recover"]),
-        crop=lookup(dpath="{recovery}/crop", within=tables["recover"]),
-        preprocessing=lookup(dpath="{recovery}/preprocessing", within=tables["recover"]),
-        geometry=lookup(dpath="{recovery}/geometry", within=tables["recover"]),
-        layer=lookup(dpath="{recovery}/layer", within=tables["recover"]),
+        image=entry("recover", "{recovery}", "image"),
+        crop=entry("recover", "{recovery}", "crop"),
+        preprocessing=entry("recover", "{recovery}", "preprocessing"),
+        geometry=entry("recover", "{recovery}", "geometry"),
+        layer=entry("recover", "{recovery}", "layer"),
         code=code("recover_filters.py"),
     message:
         "Recover the filters that made {input.volume}."

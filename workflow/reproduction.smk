@@ -15,8 +15,8 @@ rule neuron_fit:
     input:
         unpack(published_of),
         array="results/{network}/{image}/input.npy",
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
     output:
         "results/{network}/{image}/gradients/fit.json",
     log:
@@ -26,7 +26,7 @@ rule neuron_fit:
     conda:
         "../envs/workflow.yaml"
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
+        model=entry("networks", "{network}", "model"),
         published=published_of,
         neuron=tables["verify"]["neuron"],
         code=code("verify_neurons.py"),

@@ -76,8 +76,8 @@ def check_gradients(
     gradients_npz : str or Path
         Of `cnnvis.gradients.weight_gradients.make_gradients`, for the same image.
     report : str or Path
-        Becomes the report, JSON. ``agrees`` says whether the derivation is right, ``float32``
-        whether the file is, and how far it is from float64; ``layers`` holds the entries of
+        Becomes the report, JSON. ``agrees`` says whether the derivation is right (None where
+        that is not known), ``float32`` whether the file is, and how far it is from float64; ``layers`` holds the entries of
         `check_layer` with that of `compare_file`.
     picture : str or Path
         Becomes a PNG: analytic against numerical derivatives.
@@ -175,8 +175,7 @@ def check_layer(perturbations, gradient, layer, check):
         Its entry has ``weights`` (how many there are), ``checked``, ``kinks`` (how many of these
         are not counted), ``kink_weights`` (which), ``worst``, ``worst_weight``, ``median``,
         ``wrong`` (how many), ``correlation``, ``step`` (smallest, median, largest),
-        ``directions`` (``checked``, ``kinks``, ``worst``, ``median``) and ``agrees``, None where
-        all have a kink.
+        ``directions`` (see `check_directions`) and ``agrees``, None where all have a kink.
     """
     if not perturbations.learned:
         return _unchecked(gradient)
@@ -234,9 +233,13 @@ def _summary(errors):
 
 
 def check_directions(perturbations, gradient, layer, check):
-    """Check a gradient along random directions; return the report's entry.
+    """Check a gradient along random directions.
 
-    It also has ``rounding``, the standard deviation that rounding gives the score.
+    Returns
+    -------
+    dict
+        ``checked`` and ``kinks``, how many; ``worst`` and ``median``, relative errors; and
+        ``rounding``, the standard deviation that rounding gives the score.
     """
     weights, count = perturbations.weights, check["directions"]
     # The standard deviation of the derivative along a random direction.
@@ -283,7 +286,8 @@ def check_study(perturbations, gradient, layer, check):
     analytic, kinks = gradient.reshape(-1)[indices], np.zeros(len(indices), bool)
     entry = _entry(gradient, indices, analytic, numeric, kinks)
     entry |= {"unchanged": unchanged, "zeros": int(np.count_nonzero(numeric == 0))}
-    entry["agrees"] = entry["worst"] <= TOLERANCE
+    # Where this scheme fails the scheme is wrong, which says nothing of the gradient.
+    entry["agrees"] = True if entry["worst"] <= TOLERANCE else None
     return LayerCheck(entry, analytic, numeric, kinks)
 
 
@@ -440,8 +444,8 @@ def _float32(entries, flipped):
     else:
         text = f"the float32 gradients in the file differ from float64 by up to {_short(error)}"
     text += (
-        f"; rounding in float32 flipped {flipped['gates']} ReLU gates and "
-        f"{flipped['maxima']} maxima."
+        f"; rounding in float32 flipped {flipped['gates']} of the ReLU gates and "
+        f"{flipped['maxima']} of the maxima."
     )
     text = text[0].upper() + text[1:]
     return {"agrees": not wrong, "relative_error": error, "flipped": flipped, "sentence": text}

@@ -39,7 +39,7 @@ def draw_check(picture, checks, mode, neuron, sentence):
     width = max(MARGIN + columns * (ACROSS + PANEL), 620)
     what = "the study's numerical check" if mode == "study" else "numerical check"
     title = f"Gradient of {neuron}: {what}"
-    figure = new_page(width, TITLE_ROOM + rows * high - DOWN // 2, title)
+    figure = new_page(width, TITLE_ROOM + rows * high - DOWN // 4, title)
     for number, (layer, check) in enumerate(checks.items()):
         left = MARGIN + ACROSS - 30 + number % columns * (ACROSS + PANEL)
         top = TITLE_ROOM + 24 + number // columns * high

@@ -326,7 +326,7 @@ def test_a_damaged_importance_table_is_a_mistake_of_one_line(copy):
 
 def test_attributions_and_checks_stand_with_their_neuron(tree):
     page = Page(tree.folder / "cat/index.html")
-    assert "✗ wrong gradients by central differences in float64" in page.prose
+    assert "✗ wrong gradients by numerical derivatives" in page.prose
     assert "The float32 gradients in the file differ by 1e-7." in page.prose
     assert "✓ checked conv1: 60 agree to 3e-8." in page.prose
     assert "Gradient of the loss. How the loss, -log of the probability" in page.prose

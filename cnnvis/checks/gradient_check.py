@@ -77,8 +77,8 @@ def check_gradients(
         Of `cnnvis.gradients.weight_gradients.make_gradients`, for the same image.
     report : str or Path
         Becomes the report, JSON. ``agrees`` says whether the derivation is right (None where
-        that is not known), ``float32`` whether the file is, and how far it is from float64; ``layers`` holds the entries of
-        `check_layer` with that of `compare_file`.
+        that is not known), ``float32`` whether the file is, and how far it is from float64;
+        ``layers`` holds the entries of `check_layer` with that of `compare_file`.
     picture : str or Path
         Becomes a PNG: analytic against numerical derivatives.
     cls : int

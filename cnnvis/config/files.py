@@ -1,7 +1,7 @@
-"""The files a configuration names: where they are, will be fetched to, or will be decoded to.
+"""The files that a configuration names: those that are there, and those that a rule will make.
 
-Addresses become paths in ``results/downloads``; what is missing beside a ``source.yaml`` that
-describes it is fetched too (see `cnnvis.inputs.sources`).
+Addresses become paths in ``results/downloads``; a missing file that the ``source.yaml`` beside it
+describes is downloaded, too (see `cnnvis.inputs.sources`).
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ SHIPPED = ("skimage:", "sklearn:")
 
 
 def place_files(config):
-    """Put a local path where the configuration has an address; say how missing files are made.
+    """Replace addresses in the configuration by local paths; find out how missing files are made.
 
     Parameters
     ----------
@@ -32,40 +32,28 @@ def place_files(config):
     """
     files = []
 
-    def put(entry, key):
-        if key in entry:
-            entry[key], known = as_file(entry[key])
-            files.append((entry[key], known))
+    def put(entry, *keys):
+        for key in keys:
+            if key in entry and not str(entry[key]).startswith(SHIPPED):
+                entry[key], source = as_file(entry[key])
+                files.append((entry[key], source))
 
-    for network in config.get("networks", {}).values():
-        put(network, "weights")
-        put(network, "labels")
-        _put_mean(network, put)
+    recoveries = config.get("recover", {})
+    for entry in (*config.get("networks", {}).values(), *recoveries.values()):
+        put(entry, "weights", "labels", "volume", "image")
+        mean = entry["mean"]
+        if not isinstance(mean, list):
+            mean = mean if isinstance(mean, dict) and "file" in mean else {"file": mean}
+            entry["mean"] = {**mean, "use": mean.get("use", "pixel")}
+            put(entry["mean"], "file")
     for image in config.get("images", {}).values():
-        if not str(image["path"]).startswith(SHIPPED):
-            put(image, "path")
-    for recovery in config.get("recover", {}).values():
-        put(recovery, "volume")
-        if not str(recovery["image"]).startswith(SHIPPED):
-            put(recovery, "image")
-        _put_mean(recovery, put)
+        put(image, "path")
+    recovered = {f"results/recovered/{name}/weights.caffemodel": name for name in recoveries}
     try:
         downloads, decoded = missing_files(files)
     except UserError as error:
-        return {"downloads": {}, "decoded": {}, "recovered": {}}, [str(error)]
-    recovered = {
-        f"results/recovered/{name}/weights.caffemodel": name for name in config.get("recover", {})
-    }
+        return {"downloads": {}, "decoded": {}, "recovered": recovered}, [str(error)]
     return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, []
-
-
-def _put_mean(entry, put):
-    mean = entry["mean"]
-    if isinstance(mean, list):
-        return
-    entry["mean"] = mean if isinstance(mean, dict) and "file" in mean else {"file": mean}
-    entry["mean"].setdefault("use", "pixel")
-    put(entry["mean"], "file")
 
 
 def missing(place, path, made, expected=None):

@@ -158,7 +158,7 @@ def test_wrong_member(model):
 
 
 COMMON = (ROOT / "workflow" / "common.smk").read_text()
-HELPERS = COMMON[COMMON.index("def any_of") : COMMON.index("wildcard_constraints:")]
+HELPERS = COMMON[COMMON.index("def entry") : COMMON.index("wildcard_constraints:")]
 SNAKEFILE = f"""
 import re
 from pathlib import Path
@@ -169,10 +169,13 @@ tables = dict(zip(["downloads", "decoded"], missing_files(files))) | {{"engine":
 
 {HELPERS}
 
+def code(script):
+    return "digest"
+
 rule all:
     input: [path for path, _ in files]
 
-include: "{ROOT}/workflow/downloads.smk"
+include: "{ROOT}/workflow/inputs.smk"
 """
 
 

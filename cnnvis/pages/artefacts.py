@@ -1,4 +1,4 @@
-"""What a file of ``results/`` is, told from its place."""
+"""Recognise result files by their paths."""
 
 import functools
 import re
@@ -19,7 +19,7 @@ class Artefact:
     kind : str
         A key of `cnnvis.core.places.PLACES`.
     parts : dict of str to str
-        What stands for each word in braces: network, image, layer (as in paths), cls….
+        The values of the words in braces: network, image, layer (as in paths), cls….
     """
 
     path: Path
@@ -28,12 +28,12 @@ class Artefact:
 
 
 def recognise(path, root):
-    """Tell what a file is from its place under the results folder `root`.
+    """Return what a file is, from its path under the results folder `root`.
 
     Raises
     ------
     ValueError
-        If nothing of this project has such a place.
+        If no pattern of `cnnvis.core.places.PLACES` fits.
     """
     path = Path(path)
     try:
@@ -44,30 +44,39 @@ def recognise(path, root):
         match = pattern.fullmatch(place)
         if match:
             return Artefact(path, kind, match.groupdict())
-    raise ValueError(f"{path}: no page knows what this file is")
+    raise ValueError(f"{path}: no kind of result file has such a path")
 
 
 class Artefacts:
-    """The files a page was given, to be asked for by kind and parts."""
+    """The files that a page shows, to be looked up by kind and parts.
+
+    Parameters
+    ----------
+    paths : iterable of path
+    root : path
+        The results folder.
+    """
 
     def __init__(self, paths, root):
         self._all = [recognise(path, root) for path in dict.fromkeys(map(str, paths))]
 
     def find(self, kind, **parts):
-        """Return the artefacts of a kind whose parts are these, in the order given."""
-        wanted = parts.items()
-        return [a for a in self._all if a.kind == kind and wanted <= a.parts.items()]
+        """Return the artefacts of a kind with these parts, in the order of the paths."""
+        return [a for a in self._all if a.kind == kind and parts.items() <= a.parts.items()]
 
     def first(self, kind, **parts):
         """Return the path of the first such artefact, or None."""
-        found = self.find(kind, **parts)
-        return found[0].path if found else None
+        return next((a.path for a in self.find(kind, **parts)), None)
 
     def values(self, part, *kinds, **parts):
-        """Return the different values of a part, in order of appearance."""
-        found = [a for a in self._all if part in a.parts and (not kinds or a.kind in kinds)]
-        wanted = parts.items()
-        return list(dict.fromkeys(a.parts[part] for a in found if wanted <= a.parts.items()))
+        """Return the distinct values of a part, in order of appearance.
+
+        Only artefacts of these `kinds` (all, if none is named) with these parts count.
+        """
+        artefacts = [a for a in self._all if part in a.parts and (not kinds or a.kind in kinds)]
+        return list(
+            dict.fromkeys(a.parts[part] for a in artefacts if parts.items() <= a.parts.items())
+        )
 
 
 @functools.cache
@@ -82,7 +91,7 @@ def _patterns():
 
 
 def png_size(path):
-    """Return (width, height) of a PNG, which pages state so that nothing jumps as it loads.
+    """Return (width, height) of a PNG.
 
     Raises
     ------

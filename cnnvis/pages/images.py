@@ -4,14 +4,14 @@ import csv
 
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json, safe_name
+from cnnvis.core.places import HEADERS_FIRST
 from cnnvis.gradients.attributions import KINDS
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import figure, link, write_page
 
-# How many of the most important filters are named in the text.
+# How many of the most important filters the text names.
 NAMED = 5
-HEADERS = ("nhdr", "mhd", "hd", "vox")
 
 
 def image_page(files, model, *, network, image, shown, labels=None):
@@ -20,23 +20,24 @@ def image_page(files, model, *, network, image, shown, labels=None):
     Parameters
     ----------
     files : Places
-        Of the image. Read are ``prediction`` and ``picture``, what the network saw; ``page`` is
+        Of the image. Read are ``prediction`` and ``picture``, the network's input; ``page`` is
         written.
     model : Model
-        For the layers' order, names and sizes.
+        Gives the names, the order and the shapes of the layers.
     network, image : str
-        Names, as in the configuration.
+        Their names in the configuration.
     shown : iterable of path
-        The files to show and to link, in any mix (see `cnnvis.config.page_files.image_files`).
-        Orderings are shown in the order in which they first appear. A path that none of
-        `cnnvis.core.places.PLACES` fits raises `ValueError`.
+        The files to show and to link, see `cnnvis.config.page_files.image_files`. Orderings are
+        shown in the order in which they first appear.
     labels : path, optional
-        Class names, one per line, for naming the neurons of the gradients.
+        Class names, one per line.
 
     Raises
     ------
     UserError
-        If an input cannot be read.
+        If a file cannot be read.
+    ValueError
+        If a path fits none of `cnnvis.core.places.PLACES`.
     """
     page, info = files("page"), model.info
     ranking = read_prediction(files("prediction"))
@@ -64,34 +65,34 @@ def image_page(files, model, *, network, image, shown, labels=None):
 
 
 def read_prediction(path):
-    """Read ``prediction.json``.
+    """Read a ``prediction.json``.
 
     Raises
     ------
     UserError
-        If it is not what `cnnvis.activations.forward.predict` gives.
+        If it is not of the form that `cnnvis.activations.forward.predict` returns.
     """
-    found = read_json(path)
-    if not isinstance(found, dict) or not found.get("top"):
-        raise UserError(f"{path}: is not a prediction: no classes under 'top'")
-    return found
+    prediction = read_json(path)
+    if not isinstance(prediction, dict) or not prediction.get("top"):
+        raise UserError(f"{path}: is not a prediction: expected a list of classes under 'top'")
+    return prediction
 
 
 def layers_with_files(info, files):
-    """Return the layers with something to show: convolutions first, in the network's order."""
-    seen = set(files.values("layer"))
+    """Return the layers that `files` show: convolutions first, in the network's order."""
+    shown = set(files.values("layer"))
     layers = dict.fromkeys([*info.convolutions, *info.layers_with_weights])
-    return [layer for layer in layers if safe_name(layer) in seen]
+    return [layer for layer in layers if safe_name(layer) in shown]
 
 
 def describe_layer(layer, info, files, page, labels):
-    """Return all there is to say and to show about one layer, for the template."""
+    """Return what the template shows of one layer."""
     name = safe_name(layer)
     convolution = info.convolutions.get(layer)
     return {
         "name": layer,
         "id": f"layer-{name}",
-        "outputs": convolution.shape if convolution else None,
+        "feature_maps": convolution.shape if convolution else None,
         "weights": info.layers_with_weights[layer],
         "filters": figure(files.first("filters", layer=name), page),
         "viewer": link(files.first("viewer", layer=name), page),
@@ -104,9 +105,9 @@ def describe_layer(layer, info, files, page, labels):
 
 
 def _neuron(cls, files, page, labels):
-    """Return what is known of a neuron beside any layer, or None where there is nothing."""
+    """Return what the template shows of a neuron outside of the layers, or None if nothing."""
     report = files.first("gradient check", cls=cls)
-    found = {
+    shown = {
         "saliency": figure(files.first("saliency picture", cls=cls), page),
         "saliency_map": link(files.first("saliency map", cls=cls), page),
         "data_gradient": link(files.first("data gradient", cls=cls), page),
@@ -114,7 +115,7 @@ def _neuron(cls, files, page, labels):
         "check_picture": figure(files.first("gradient check picture", cls=cls), page),
         "report": link(report, page),
     }
-    return {"cls": int(cls), "label": labels[int(cls)], **found} if any(found.values()) else None
+    return {"cls": int(cls), "label": labels[int(cls)], **shown} if any(shown.values()) else None
 
 
 def read_check(path):
@@ -123,12 +124,15 @@ def read_check(path):
     Raises
     ------
     UserError
-        If it is none.
+        If it is not such a report.
     """
-    found = read_json(path)
-    if not isinstance(found, dict) or not {"agrees", "float32", "layers"} <= found.keys():
-        raise UserError(f"{path}: is not a check of gradients: no 'agrees', 'float32', 'layers'")
-    return found
+    report = read_json(path)
+    if not isinstance(report, dict) or not {"agrees", "float32", "layers"} <= report.keys():
+        raise UserError(
+            f"{path}: is not the report of a gradient check: "
+            "expected the keys 'agrees', 'float32' and 'layers'"
+        )
+    return report
 
 
 def _order(ordering, layer, files, page):
@@ -146,7 +150,7 @@ def _order(ordering, layer, files, page):
 def _volumes(artefacts, page):
     return [
         {"suffix": a.parts["volume"], "name": a.path.name, "href": link(a.path, page)}
-        for a in sorted(artefacts, key=lambda a: HEADERS.index(a.parts["volume"]))
+        for a in sorted(artefacts, key=lambda a: HEADERS_FIRST.index(a.parts["volume"]))
     ]
 
 
@@ -194,10 +198,10 @@ def _attribution(kind, files, page, **parts):
 
 
 def _most_important(table):
-    """Return [(filter, share of all norms)] of the first rows of an importance table."""
+    """Return ``[(filter, share of the sum of norms)]`` of a table's first rows."""
     try:
         with open(table, newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))[:NAMED]
         return [(int(row["filter"]), float(row["share"])) for row in rows]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{table}: is not a table of importance ({error})") from error
+        raise UserError(f"{table}: is not a table of filter importance ({error})") from error

@@ -1,4 +1,4 @@
-"""``results/index.html``: the door to everything."""
+"""``results/index.html``: the overview, which links all other pages."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ from cnnvis.pages.images import read_prediction
 from cnnvis.pages.render import figure, link, write_page
 
 
-def index_page(page, artefacts):
-    """Write ``results/index.html``: every network, image and comparison, and how to open files.
+def index_page(page, shown):
+    """Write the overview of all networks, their images and comparisons, and of file formats.
 
     Parameters
     ----------
     page : path
-    artefacts : iterable of path
-        See `cnnvis.config.page_files.index_files`. Everything is shown in the order in which it
-        first appears.
+    shown : iterable of path
+        The files to show and to link, see `cnnvis.config.page_files.index_files`. Networks and
+        images keep the order in which they first appear.
 
     Raises
     ------
     UserError
         If a prediction cannot be read.
     """
-    files = Artefacts(artefacts, Path(page).parent)
+    files = Artefacts(shown, Path(page).parent)
     networks = [_network(network, files, page) for network in files.values("network")]
-    write_page(page, "index.html", title="What the networks see", networks=networks)
+    write_page(page, "index.html", title="Overview of results", networks=networks)
 
 
 def _network(network, files, page):

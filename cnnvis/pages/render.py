@@ -1,4 +1,4 @@
-"""Templates to pages: one place that fills them, and that writes them whole."""
+"""Fill the templates and write pages: links, pictures with their sizes, numbers as text."""
 
 import functools
 import math
@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 def write_page(page, template, **values):
     """Fill a template of ``templates/`` and write it to `page`.
 
-    Text is escaped by the templates' engine; the style and scripts are put into the page, which
-    therefore needs nothing beside it but the files it links.
+    Text is escaped. The style and the scripts are embedded, so that a page needs no files but those
+    it links.
     """
     text = _environment().get_template(template).render(values | {"version": __version__})
     with atomic(page) as temporary:
@@ -27,7 +27,7 @@ def write_page(page, template, **values):
 
 
 def link(target, page):
-    """Return the relative address of a file for a page, safe for any name; None for no file.
+    """Return the relative URL of a file for a page, percent-encoded; None for no file.
 
     >>> link("results/n/cat/grids/pca/conv 1#.png", "results/n/cat/index.html")
     'grids/pca/conv%201%23.png'
@@ -39,9 +39,9 @@ def link(target, page):
 
 
 def figure(picture, page):
-    """Return a PNG's address and size, or None where there is no picture.
+    """Return the URL and the size of a PNG, or None if there is no picture.
 
-    The size keeps the page from jumping when the picture is loaded.
+    With the size stated, the layout does not shift while pictures load.
     """
     if picture is None:
         return None
@@ -66,12 +66,12 @@ def _environment():
 
 
 def source(*files):
-    """Return the text of own files of this package, ready to stand in ``<style>`` or ``<script>``.
+    """Return the text of files of this package, for use in a ``<style>`` or ``<script>``.
 
     Raises
     ------
     ValueError
-        If the text would end the element it stands in.
+        If the text would end that element.
     """
     text = "\n".join((HERE / file).read_text(encoding="utf-8") for file in files)
     if "</" in text:
@@ -80,7 +80,7 @@ def source(*files):
 
 
 def percent(share):
-    """Return a share as a reader's percentage.
+    """Return a share as a percentage with two digits, three where it is near 100 %.
 
     >>> percent(0.8734), percent(0.0004), percent(0)
     ('87 %', '< 0.1 %', '0 %')
@@ -93,7 +93,7 @@ def percent(share):
 
 
 def number(value):
-    """Return a number with three digits, as a person writes it.
+    """Return a number with three significant digits, or an integer in full.
 
     >>> number(1234567), number(0.000012345), number(12.0)
     ('1,234,567', '1.23 × 10⁻⁵', '12')
@@ -108,7 +108,7 @@ def number(value):
 
 
 def sides(shape):
-    """Return a shape as sides of a box.
+    """Return the lengths of a shape, joined by a multiplication sign.
 
     >>> sides([55, 55])
     '55 × 55'
@@ -117,21 +117,21 @@ def sides(shape):
 
 
 def closer(distance, natural):
-    """Say how much nearer neighbours are to one another than in the natural order.
+    """Describe the mean distance of neighbours compared with that in the natural order.
 
     >>> closer(75.0, 100.0), closer(110.0, 100.0)
-    ('are 25 % closer to one another than', 'are 10 % farther from one another than')
+    ('are on average 25 % closer to each other than', 'are on average 10 % farther apart than')
     """
     change = distance / natural - 1 if natural else 0.0
     if abs(change) < 0.005:
-        return "are as close to one another as"
+        return "are on average as close to each other as"
     if change < 0:
-        return f"are {percent(-change)} closer to one another than"
-    return f"are {percent(change)} farther from one another than"
+        return f"are on average {percent(-change)} closer to each other than"
+    return f"are on average {percent(change)} farther apart than"
 
 
 def names(items):
-    """Return items as a list in a sentence.
+    """Join items as in a sentence.
 
     >>> names(["a", "b", "c"])
     'a, b and c'

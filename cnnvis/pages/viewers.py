@@ -1,4 +1,4 @@
-"""The 3D pages: volumes packed into a page, with what its viewer needs to know about them."""
+"""The 3D pages: volumes embedded in a page, with the description that its viewer reads."""
 
 import base64
 import gzip
@@ -15,36 +15,27 @@ from cnnvis.core.volume_files import tile_channels
 from cnnvis.pages.render import link, write_page
 
 SCRIPTS = (
-    "data",
-    "state",
-    "camera",
-    "shaders",
-    "render",
-    "pick",
-    "labels",
-    "controls",
-    "save",
-    "main",
+    *("data", "state", "camera", "shaders", "render"),
+    *("pick", "labels", "controls", "save", "main"),
 )
-# The first is what a page starts with.
+# A page opens with the first.
 COLOURS = ("inferno", "viridis", "gray", "cividis", "turbo")
 DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
-# A needle of 13 x 13 x 384 voxels is unreadable as cubes: boxes are at most this much longer than
-# they are wide. The reader can change it.
+# With cubic voxels, 13 x 13 x 384 of them would be too thin to read: a box is at most this many
+# times longer than it is wide. The reader can change it.
 LONGEST = 2.2
 
 
 def volume_viewer(files, layer, *, network, image):
     """Write the 3D page of one layer's feature maps, one panel per ordering.
 
-    The voxels are embedded once, as the bytes of the ``.vox`` file, and put in each order by the
-    page itself.
+    The voxels are embedded once, as the bytes of the ``.vox`` file; the page puts them in each
+    order.
 
     Parameters
     ----------
     files : Places
-        Of the image. ``viewer`` is written; each ``volume`` with its headers is linked, and shown
-        where the browser cannot draw in 3D.
+        Of the image. ``viewer`` is written; each ``volume`` and its headers are linked.
     layer : cnnvis.activations.layers.Layer
         Its orders are the panels.
     network, image : str
@@ -63,7 +54,7 @@ def volume_viewer(files, layer, *, network, image):
         ],
         "signed": False,
         "values": [float(maps.min()), float(maps.max())],
-        "axes": _axes("output pixels", "in this order"),
+        "axes": _axes("pixels", "in this order"),
         "frames": None,
         "state": _volume_start(layer.voxels),
     }
@@ -72,12 +63,12 @@ def volume_viewer(files, layer, *, network, image):
         layer.voxels[np.newaxis],
         spec,
         kind="volume",
-        title=f"{layer.name}: the feature maps of its {count} filters for {image}",
+        title=f"{layer.name}: feature maps of its {count} filters for {image}",
         trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
         layer=layer.name,
-        quantity="filter output",
+        quantity="activation",
         shape={"filters": count, "height": height, "width": width},
         black=float((maps == 0).mean()),
         rectified=bool(maps.min() >= 0),
@@ -93,7 +84,7 @@ def gradient_viewer(files, gradient, *, layer, cls, network, image):
     Parameters
     ----------
     files : Places
-        Of the image. ``gradient viewer`` is written; ``gradient volume`` with its headers is
+        Of the image. ``gradient viewer`` is written; ``gradient volume`` and its headers are
         linked.
     gradient : ndarray, (filters, channels, kh, kw)
     layer, network, image : str
@@ -108,7 +99,7 @@ def gradient_viewer(files, gradient, *, layer, cls, network, image):
         volume,
         spec,
         kind="gradient",
-        title=f"{layer}: the gradient of neuron {cls} for {image}",
+        title=f"{layer}: gradient of neuron {cls} for {image}",
         trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
@@ -138,7 +129,7 @@ def comparison_viewer(files, comparison):
         volume,
         spec,
         kind="comparison",
-        title=f"{layer}: the gradient of neuron {neuron} for the images of {name}",
+        title=f"{layer}: gradient of neuron {neuron} for the images of {name}",
         trail=_trail(comparison.network, name, "index.html", "../../../index.html"),
         network=comparison.network,
         image=name,
@@ -150,7 +141,7 @@ def comparison_viewer(files, comparison):
 
 
 def _gradient_spec(gradients, panels):
-    """Return the half-float volume of frames on one scale, its spec, and facts for the text."""
+    """Return the frames as half floats on one scale, their spec, and values for the text."""
     filters, channels, height, width = (*gradients[0].shape, 1, 1)[:4]
     rows, columns = factor(channels)
     volume = np.stack([tile_channels(gradient) for gradient in gradients])
@@ -158,8 +149,8 @@ def _gradient_spec(gradients, panels):
     spec = {
         "panels": panels,
         "signed": True,
-        # Halves are stored as shares of the largest magnitude: as they are, small gradients would
-        # fall below what a half can hold.
+        # Stored are shares of the largest magnitude: small gradients would underflow in half
+        # precision.
         "values": [0.0, largest],
         "axes": _axes("weights", "in the network's order"),
         "frames": None,
@@ -180,7 +171,7 @@ def _gradient_spec(gradients, panels):
 
 
 def _volume_start(voxels):
-    # A few very strong pixels would leave everything else dark.
+    # On a scale up to the maximum, a few very strong pixels would leave everything else dark.
     lit = voxels[voxels > 0]
     high = np.percentile(lit, 99) / 255 if lit.size else 1.0
     return {
@@ -222,7 +213,7 @@ def _trail(network, item, item_page, index_page):
 
 
 def _files(files, page):
-    """Return [(folder, its files)], both in the order given."""
+    """Return ``[(folder, its files)]``, both in the order of `files`."""
     folders = {}
     for path in map(Path, files):
         entry = {"name": path.name, "suffix": path.suffix.lstrip("."), "href": link(path, page)}
@@ -255,6 +246,6 @@ def _write_viewer(page, volume, spec, *, kind, title, **values):
 
 
 def _json_in_script(value):
-    """Return JSON that cannot end the ``<script>`` element it stands in."""
+    """Return JSON that cannot end the ``<script>`` element around it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -178,15 +178,12 @@ def test_image_page_tells_the_numbers_of_this_run(tree):
         assert percent(choice["probability"]) in page.prose
     kmeans = json.loads((tree.folder / "cat/orderings/kmeans/conv1.json").read_text())
     *first, last = map(str, kmeans["sizes"])
-    assert (
-        f"3 clusters by k-means, from weak to strong, of {', '.join(first)} and {last}"
-        in page.prose
-    )
+    assert f"clusters from weak to strong, of {', '.join(first)} and {last} filters" in page.prose
     pca = json.loads((tree.folder / "cat/orderings/pca/conv1.json").read_text())
     assert f"explains {percent(pca['explained_variance'][0])} of their variance" in page.prose
-    assert "12 filters of 3 × 3 × 3 weights → 12 outputs of 9 × 8" in page.prose
+    assert "12 filters of 3 × 3 × 3 weights → 12 feature maps of 9 × 8" in page.prose
     top = (tree.folder / "cat/importance/2/conv1.csv").read_text().splitlines()[1].split(",")
-    assert f"The first are {top[1]} ({percent(float(top[3]))})" in page.prose
+    assert f"The most important filters are {top[1]} ({percent(float(top[3]))})" in page.prose
 
 
 def test_image_page_shows_layers_in_the_networks_order_and_orders_as_passed(copy):
@@ -324,7 +321,7 @@ def test_a_damaged_importance_table_is_a_mistake_of_one_line(copy):
     assert "\n" not in str(error.value)
 
 
-def test_attributions_and_checks_stand_with_their_neuron(tree):
+def test_attributions_and_checks_are_shown_with_their_neuron(tree):
     page = Page(tree.folder / "cat/index.html")
     assert "✗ wrong gradients by numerical derivatives" in page.prose
     assert "The float32 gradients in the file differ by 1e-7." in page.prose
@@ -340,7 +337,7 @@ def test_attributions_and_checks_stand_with_their_neuron(tree):
 def test_what_is_no_check_is_named(tree, tmp_path):
     path = tmp_path / "2.check.json"
     path.write_text("[1]")
-    with pytest.raises(UserError, match="2.check.json: is not a check of gradients"):
+    with pytest.raises(UserError, match="2.check.json: is not the report of a gradient check"):
         read_check(path)
 
 
@@ -410,4 +407,4 @@ def test_numbers_read_like_a_persons():
     assert [number(v) for v in (0.5, 1234.5, -0.00001234, 0)] == [
         "0.5", "1,234", "-1.23 × 10⁻⁵", "0",
     ]  # fmt: skip
-    assert closer(1.0, 0.0) == "are as close to one another as"
+    assert closer(1.0, 0.0) == "are on average as close to each other as"

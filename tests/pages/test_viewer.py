@@ -127,7 +127,7 @@ def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_pag
     assert found["ready"] == "1"
     voxels = to_bytes(outputs)
     assert found["titles"] == list(orders)
-    assert found["heading"] == "conv: the feature maps of its 7 filters for cat's </script>"
+    assert found["heading"] == "conv: feature maps of its 7 filters for cat's </script>"
     for panel, order in zip(found["panels"], orders.values(), strict=True):
         assert base64.b64decode(panel[0]) == voxels[order].tobytes()
     assert all(panel["bright"] > 0.05 for panel in found["background"])

@@ -1,5 +1,5 @@
-// Where the eye is. The box lies as an image does: x to the right, y down, z away from us. The filters
-// come towards us, first one farthest: orders run from weak to strong, and strong ones stand in front.
+// In: the shape of the box, angles, zoom and pan. Out: the camera (eye, directions, projection matrix).
+// As in an image, x points right and y down. The first filter is farthest away: orders run from weak to strong.
 
 const add = (a, b, factor = 1) => a.map((value, i) => value + factor * b[i]);
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];

@@ -1,4 +1,5 @@
-// Everything the reader can touch. Each control is a native form element named by `data-state`.
+// In: events of the form, the mouse, fingers and keys. Out: calls of the viewer with the changed settings.
+// Each control is a native form element that names its setting in `data-state`.
 
 const numberOf = (element) => (element.type === 'checkbox' ? Number(element.checked) : element.value);
 

@@ -1,4 +1,4 @@
-// The voxels: from the text in the page to typed arrays, one per panel and frame.
+// In: base64 of gzipped voxels and the spec of the page. Out: typed arrays, one per panel and frame.
 
 /** Decode base64 of gzip into bytes. */
 async function unpack(base64) {

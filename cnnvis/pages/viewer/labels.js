@@ -1,4 +1,4 @@
-// Words over the drawing: panel titles, axes with their numbers, and the voxel under the pointer.
+// In: the drawn panels with their cameras. Out: text over the canvas (titles, axes, the value of a voxel).
 
 const formatNumber = (value) => {
   if (value === 0) return '0';

@@ -1,4 +1,4 @@
-// The page comes to life here.
+// In: the JSON spec and the voxels embedded in the page. Out: the running viewer, also as `window.viewer`.
 
 const byId = (id) => document.getElementById(id);
 

@@ -1,4 +1,4 @@
-// What the reader points at.
+// In: a point of a panel, the camera and the voxels. Out: the voxel at that point with its value, or null.
 
 /** Where a ray is inside the cropped box: [from, to] along it, or null. */
 function insideBox(ray, { eye }, size, { cropLow, cropHigh }) {

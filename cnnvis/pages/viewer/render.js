@@ -1,4 +1,4 @@
-// Drawing: one canvas, one viewport per panel, all panels seen by the same camera.
+// In: panels of voxels and the settings. Out: the WebGL2 canvas, one viewport per panel.
 
 const MODES = { volume: 0, maximum: 1, surface: 2, slices: 3 };
 const BACKGROUNDS = { dark: [0.027, 0.031, 0.047], white: [1, 1, 1] };

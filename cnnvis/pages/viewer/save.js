@@ -1,4 +1,4 @@
-// The picture to keep: the drawing with its labels, heading and colour scale, as one image.
+// In: the viewer. Out: a canvas with the drawing, its labels, title and colour scale, to be saved as PNG.
 
 /** Copy the labels that lie over the drawing, where they are. */
 function drawLabels(context, viewer) {

@@ -1,4 +1,4 @@
-// A link to a closed section opens it.
+// In: the hash of the address. Out: the collapsed section it points to is opened and scrolled to.
 const open = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   const section = target && target.closest('details');

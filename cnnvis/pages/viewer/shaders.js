@@ -1,4 +1,4 @@
-// What runs on the graphics card. One ray per pixel is followed through the volume's box.
+// In: a 3D texture, camera and settings as uniforms. Out: GLSL that casts one ray per pixel.
 
 const BOX_VERTEX = `#version 300 es
 in vec3 corner;

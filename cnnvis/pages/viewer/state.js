@@ -1,4 +1,4 @@
-// What the reader has chosen: one flat object of numbers and words, kept in the page's address.
+// In: the spec and the hash of the address. Out: the settings as one flat object, and their hash.
 
 const CHOICES = {
   mode: ['volume', 'maximum', 'surface', 'slices'],

@@ -21,12 +21,11 @@ import numpy as np
 from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.caffe.deploy import read_deploy
 from cnnvis.core.errors import UserError
-from cnnvis.engines.inspection import inspect
 
 CODEBOOK = 256
 
 
-def decode_network(compressed, prototxt, caffemodel):
+def decode_network(compressed, prototxt, info, caffemodel):
     """Write the ``.caffemodel`` of a network in Deep Compression form.
 
     Parameters
@@ -34,7 +33,9 @@ def decode_network(compressed, prototxt, caffemodel):
     compressed : str or Path
         The compressed file.
     prototxt : str or Path
-        The network, whose layers the file has neither names nor shapes of.
+        The network. The file has neither names nor shapes of its layers.
+    info : NetworkInfo
+        The prototxt's layers and their shapes (see `cnnvis.engines.inspection.inspect`).
     caffemodel : str or Path
         The file to write.
 
@@ -47,7 +48,6 @@ def decode_network(compressed, prototxt, caffemodel):
         content = Path(compressed).read_bytes()
     except OSError as error:
         raise UserError(f"{compressed}: cannot be read ({error.strerror})") from error
-    info = inspect(prototxt)
     shapes = {name: layer.weight_shape for name, layer in info.convolutions.items()}
     others = [name for name in info.layers_with_weights if name not in shapes]
     if others:

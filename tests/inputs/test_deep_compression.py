@@ -6,6 +6,7 @@ import pytest
 
 from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.core.errors import UserError
+from cnnvis.engines.inspection import inspect
 from cnnvis.inputs.deep_compression import decode, decode_network
 
 SHARED = Path(__file__).parents[3] / "shared" / "squeezenet"
@@ -121,26 +122,28 @@ def test_files(layers, tmp_path):
     prototxt, compressed = tmp_path / "deploy.prototxt", tmp_path / "x.net"
     prototxt.write_text(NET)
     compressed.write_bytes(encode(layers[0]))
-    decode_network(compressed, prototxt, tmp_path / "x.caffemodel")
+    decode_network(compressed, prototxt, inspect(prototxt), tmp_path / "x.caffemodel")
     found = read_caffemodel(tmp_path / "x.caffemodel")
     for layer, arrays in layers[1].items():
         np.testing.assert_array_equal(found[layer][0], arrays[0])
     with pytest.raises(UserError, match=r"gone\.net: cannot be read"):
-        decode_network(tmp_path / "gone.net", prototxt, tmp_path / "y.caffemodel")
+        decode_network(tmp_path / "gone.net", prototxt, inspect(prototxt), tmp_path / "y")
     prototxt.write_text(
         NET + 'layer { name: "fc" type: "InnerProduct" bottom: "b" top: "fc" '
         "inner_product_param { num_output: 2 } }"
     )
     with pytest.raises(UserError, match="layer fc has weights and is not a convolution"):
-        decode_network(compressed, prototxt, tmp_path / "y.caffemodel")
-    assert not (tmp_path / "y.caffemodel").exists()
+        decode_network(compressed, prototxt, inspect(prototxt), tmp_path / "y")
+    assert not (tmp_path / "y").exists()
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the project's ../shared/squeezenet is absent")
 def test_squeezenet_to_the_bit(tmp_path):
+    prototxt = SHARED / "SqueezeNet_deploy.prototxt"
     decode_network(
         SHARED / "compressed_SqueezeNet.net",
-        SHARED / "SqueezeNet_deploy.prototxt",
+        prototxt,
+        inspect(prototxt),
         tmp_path / "squeezenet.caffemodel",
     )
     found = read_caffemodel(tmp_path / "squeezenet.caffemodel")

@@ -1,20 +1,4 @@
-"""Filter outputs as volumes of bytes, as the study wrote them, and binarised.
-
-A volume of a layer has one slice per filter, in the order of an ordering: the bytes of the
-array ``(filters, height, width)`` in C order, so x (width) runs fastest and z is the filter::
-
-              z = filter 95
-             +-----------+
-            /           /|        offset in the file = (z * height + y) * width + x
-     z = 0 +-----------+ |
-           |  x -->    | |
-           |  y        | +
-           |  |        |/
-           +-----------+
-
-Beside every ``.vox`` stand three headers that describe the same bytes: ``.hd`` (the study's),
-``.nhdr`` (NRRD) and ``.mhd`` (MetaImage), the latter two for 3D Slicer, ParaView, ITK and Fiji.
-"""
+"""Feature maps, binarised: 255 where they are above a threshold, 0 elsewhere."""
 
 import numbers
 

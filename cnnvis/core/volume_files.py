@@ -1,4 +1,20 @@
-"""Files of 8-bit volumes and their headers, and how arrays become their bytes."""
+"""Files of 8-bit volumes and their headers, and how arrays become their bytes.
+
+A volume of a layer has one slice per filter, in the order of an ordering: the bytes of the
+array ``(filters, height, width)`` in C order, so x (width) runs fastest and z is the filter::
+
+              z = filter 95
+             +-----------+
+            /           /|        offset in the file = (z * height + y) * width + x
+     z = 0 +-----------+ |
+           |  x -->    | |
+           |  y        | +
+           |  |        |/
+           +-----------+
+
+Beside every ``.vox`` are three headers, which describe the same bytes: ``.hd`` (the study's),
+``.nhdr`` (NRRD) and ``.mhd`` (MetaImage), the latter two for 3D Slicer, ParaView, ITK and Fiji.
+"""
 
 import re
 from pathlib import Path
@@ -68,7 +84,7 @@ def scale_of(values, scale=None):
 
 
 def tile_channels(tensor):
-    """Lay the channels of each filter out as tiles; see the module's sketch.
+    """Lay the channels of each filter out as tiles, as `cnnvis.gradients.weight_gradients` shows.
 
     Parameters
     ----------

@@ -148,8 +148,7 @@ def loss_gradient(network, batch, score, cls, layers):
 
     Parameters
     ----------
-    network
-        Of `cnnvis.open_network`.
+    network : Engine
     batch : ndarray, (1, C, H, W)
         One image.
     score : str

@@ -125,7 +125,8 @@ def make_gradient_layer(files, *, layer, cls, kinds=(), title):
             files("attribution picture", **where),
             values,
             title=f"{kind.title} {title}",
-            what=f"{kind.title} at each filter of layer {layer}. {kind.meaning} One tile per filter",
+            what=f"{kind.title} at each filter of layer {layer}. {kind.meaning} "
+            "One tile per filter",
             label=kind.title[0].lower() + kind.title[1:],
         )
     return gradient

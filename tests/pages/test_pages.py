@@ -178,7 +178,9 @@ def test_image_page_tells_the_numbers_of_this_run(tree):
         assert percent(choice["probability"]) in page.prose
     kmeans = json.loads((tree.folder / "cat/orderings/kmeans/conv1.json").read_text())
     *first, last = map(str, kmeans["sizes"])
-    assert f"clusters from weak to strong, of {', '.join(first)} and {last} filters" in page.prose
+    assert (
+        f"3 clusters, from weak to strong, with {', '.join(first)} and {last} filters" in page.prose
+    )
     pca = json.loads((tree.folder / "cat/orderings/pca/conv1.json").read_text())
     assert f"explains {percent(pca['explained_variance'][0])} of their variance" in page.prose
     assert "12 filters of 3 × 3 × 3 weights → 12 feature maps of 9 × 8" in page.prose

@@ -14,7 +14,7 @@ FOLDERS = ("classes", "comparisons", "filters")
 """Folders of a network's results beside those of the images."""
 
 
-def check(config, names, made, models):
+def check(config, names, planned, models):
     """Find everything wrong with a configuration that the schema accepts.
 
     Parameters
@@ -23,8 +23,8 @@ def check(config, names, made, models):
         Completed with all defaults.
     names : dict of str to list of str
         All ``networks`` and ``images`` that the user named, with those that are wrong themselves.
-    made : dict
-        Files that are not there but will be (see `cnnvis.config.files.place_files`).
+    planned : dict
+        Missing files that a rule will make (see `cnnvis.config.files.place_files`).
     models : dict of str to Model
         The networks that could be read.
 
@@ -35,7 +35,7 @@ def check(config, names, made, models):
     infos = {name: model.info for name, model in models.items()}
     yield from reserved("images", config.get("images", {}), FOLDERS)
     for name, image in config.get("images", {}).items():
-        yield from _image(("images", name), image, names, made, models)
+        yield from _image(("images", name), image, names, planned, models)
     for name, ordering in config["orderings"].items():
         yield from _ordering(("orderings", name), ordering, infos)
     for key in ("slices", "volumes", "gradients"):
@@ -53,11 +53,11 @@ def reserved(key, names, folders):
             yield f"{key}: {name!r} is reserved for a results folder; choose another name"
 
 
-def unknown(place, names, known, what):
-    """Yield a line for each name that is not one of the known ones, `what` in the plural."""
+def unknown(place, names, options, what):
+    """Yield a line for each name that is not one of the options, `what` in the plural."""
     for name in names:
-        if name not in known:
-            yield f"{place}{name!r} is not one of the {what}; {suggest(name, known)}"
+        if name not in options:
+            yield f"{place}{name!r} is not one of the {what}; {suggest(name, options)}"
 
 
 def mistakes(place, check, *values):
@@ -80,7 +80,7 @@ def chosen_layers(layers, network):
 
 
 def gradient_layers(config, network, info):
-    """Return the layers whose gradients are made: by default the first two convolutions."""
+    """Return the layers that gradients are computed for: by default the first two convolutions."""
     chosen = chosen_layers(config.get("gradients", {}).get("layers"), network)
     return list(chosen or list(info.convolutions)[:2])
 
@@ -90,11 +90,11 @@ def networks_of(entry, networks):
     return [name for name in networks if name in entry.get("networks", networks)]
 
 
-def _image(place, image, names, made, models):
+def _image(place, image, names, planned, models):
     path = dotted(*place, "path")
     line = list(mistakes(path, find_image, image["path"]))
     expected = "an image file, skimage:NAME or sklearn:NAME"
-    yield from line or missing(path, find_image(image["path"]), made, expected)
+    yield from line or missing(path, find_image(image["path"]), planned, expected)
     networks = image.get("networks", [])
     yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
     if 0 in image.get("crop", [0, 0, 1, 1])[2:]:
@@ -136,10 +136,10 @@ def _layers(key, layers, names, infos):
     for network, info in infos.items():
         gradients = key == "gradients"
         kind = "layer with weights" if gradients else "convolution"
-        known = list(info.layers_with_weights if gradients else info.convolutions)
+        options = list(info.layers_with_weights if gradients else info.convolutions)
         for layer in chosen_layers(layers, network) or []:
-            if layer not in known:
-                yield f"{place}{network} has no {kind} named {layer!r}; {suggest(layer, known)}"
+            if layer not in options:
+                yield f"{place}{network} has no {kind} named {layer!r}; {suggest(layer, options)}"
 
 
 def _slices(slices, network, info):
@@ -165,10 +165,10 @@ def _comparison(place, comparison, config, names, models):
     neurons = {"neuron": comparison["neuron"]}
     neurons |= {f"{group}.cls": comparison[group]["cls"] for group in GROUPS}
     for network in networks_of(comparison, models):
-        known = gradient_layers(config, network, models[network].info)
+        options = gradient_layers(config, network, models[network].info)
         layers = chosen_layers(comparison.get("layers"), network) or []
         where = dotted(*place, "layers")
-        yield from unknown(where, layers, known, f"gradients.layers of {network}")
+        yield from unknown(where, layers, options, f"gradients.layers of {network}")
         for key, cls in neurons.items():
             yield from check_neuron(dotted(*place, key), cls, models[network])
     seen = set()

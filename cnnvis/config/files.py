@@ -24,7 +24,7 @@ def place_files(config):
 
     Returns
     -------
-    made : dict
+    planned : dict
         ``downloads`` ``{path: entry}``, ``decoded`` ``{path: path of the compressed file}`` and
         ``recovered`` ``{path: name in recover}``.
     lines : list of str
@@ -56,13 +56,13 @@ def place_files(config):
     return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, []
 
 
-def missing(place, path, made, expected=None):
-    """Yield a line if a file neither is there nor will be made when it is needed."""
-    if not Path(path).is_file() and not any(str(path) in table for table in made.values()):
+def missing(place, path, planned, expected=None):
+    """Yield a line if a file is neither there nor will be made by a rule."""
+    if not Path(path).is_file() and not any(str(path) in table for table in planned.values()):
         yield f"{place}file not found: {path}" + (f"; expected {expected}" if expected else "")
 
 
-def check_recover(config, made):
+def check_recover(config, planned):
     """Yield one line per mistake in the key recover."""
     for name, recovery in resolve_recover(config).items():
         place = ("recover", name)
@@ -72,7 +72,7 @@ def check_recover(config, made):
         files |= {"volume": [recovery["volume"]], "volume (header)": recovery["header"]}
         for key, paths in files.items():
             for path in paths:
-                yield from missing(dotted(*place, key), path, made)
+                yield from missing(dotted(*place, key), path, planned)
 
 
 def resolve_recover(config):

@@ -49,17 +49,17 @@ def load_config(config, files=()):
     # What the schema forbids is left out, so that the rest is still checked in the same run.
     valid = _without(config, [path for path, _ in errors]) if isinstance(config, dict) else {}
     completed = complete(valid, schema)
-    made, mistakes = place_files(completed)
-    models, more = read_networks(completed, made)
+    planned, mistakes = place_files(completed)
+    models, more = read_networks(completed, planned)
     infos = {name: model.info for name, model in models.items()}
     completed = fit(completed, valid.get("slices", {}), infos)
     names = {key: list(map(str, _mapping(config, key))) for key in ("networks", "images")}
     lines += [
         *mistakes,
         *more,
-        *checks.check(completed, names, made, models),
+        *checks.check(completed, names, planned, models),
         *check_collections(completed, names, models),
-        *check_recover(completed, made),
+        *check_recover(completed, planned),
         *check_verify(completed, names, infos),
     ]
     if lines:
@@ -69,8 +69,8 @@ def load_config(config, files=()):
     return {
         **tables,
         **resolve_collections(completed, infos),
-        **made,
-        "downloads": {**made["downloads"], **verify["downloads"]},
+        **planned,
+        "downloads": {**planned["downloads"], **verify["downloads"]},
         "recover": resolve_recover(completed),
         "verify": verify,
     }

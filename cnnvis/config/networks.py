@@ -12,15 +12,15 @@ FOLDERS = ("collections", "downloads", "recovered")
 """Folders of ``results/`` beside those of the networks."""
 
 
-def read_networks(config, made):
+def read_networks(config, planned):
     """Check the key networks.
 
     Parameters
     ----------
     config : dict
         Completed with the schema's defaults.
-    made : dict
-        Files that are not there but will be (see `cnnvis.config.files.place_files`).
+    planned : dict
+        Missing files that a rule will make (see `cnnvis.config.files.place_files`).
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_networks(config, made):
     networks = config.get("networks", {})
     models, lines = {}, list(reserved("networks", networks, FOLDERS))
     for name, network in networks.items():
-        lines += _files(name, network, made)
+        lines += _files(name, network, planned)
         if Path(network["prototxt"]).is_file():
             model, place = model_of(config, name), ("networks", name)
             wrong = list(mistakes(dotted(*place, "prototxt"), lambda model=model: model.info))
@@ -43,11 +43,11 @@ def read_networks(config, made):
     return models, lines
 
 
-def _files(name, network, made):
+def _files(name, network, planned):
     mean = network["mean"]["file"] if isinstance(network["mean"], dict) else None
     files = {key: network[key] for key in ("prototxt", "weights", "labels") if key in network}
     for key, path in (files | ({"mean": mean} if mean else {})).items():
-        yield from missing(dotted("networks", name, key), path, made)
+        yield from missing(dotted("networks", name, key), path, planned)
     if mean and Path(mean).suffix not in (".npy", ".binaryproto"):
         yield f"{dotted('networks', name, 'mean')}{mean} is neither .npy nor .binaryproto"
 

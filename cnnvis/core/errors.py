@@ -21,14 +21,14 @@ class ConfigError(UserError):
         self.lines = list(lines)
 
 
-def suggest(name, known):
-    """Return the known names, and the one that was probably meant.
+def suggest(name, options):
+    """Return the names that are possible, first the one that was probably meant.
 
     >>> suggest("conv11", ["conv1", "fc8"])
     'did you mean conv1? Expected one of conv1, fc8'
     """
-    known = list(map(str, known))
-    near = difflib.get_close_matches(str(name), known, n=1)
-    names = [*known[:12], "..."] if len(known) > 12 else known
+    options = list(map(str, options))
+    near = difflib.get_close_matches(str(name), options, n=1)
+    names = [*options[:12], "..."] if len(options) > 12 else options
     expected = f"one of {', '.join(names)}" if names else "none"
     return f"did you mean {near[0]}? Expected {expected}" if near else f"expected {expected}"

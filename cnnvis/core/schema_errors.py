@@ -123,9 +123,9 @@ def _causes(error):
 def _explain(error, schema):
     path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        for key in [key for key in error.instance if key not in known]:
-            yield (*path, key), f"{dotted(*path, key)}unknown key; {suggest(key, known)}"
+        options = list(error.schema.get("properties", {}))
+        for key in [key for key in error.instance if key not in options]:
+            yield (*path, key), f"{dotted(*path, key)}unknown key; {suggest(key, options)}"
     elif error.validator == "required":
         key = error.message.split("'")[1]
         expected = error.schema["properties"][key].get("expected", "a value")

@@ -21,7 +21,7 @@ os.environ.update(
 
 # Snakemake's limit of 100 jobs a second wakes its scheduler once a second for every job so far: half a
 # core after 300 jobs. A limit that somebody asked for stays.
-limit = workflow.scheduling_settings and workflow.scheduling_settings.max_jobs_per_timespan
+limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
 if limit and (limit.max_jobs, limit.timespan) == (100, 1):
     workflow.scheduling_settings.max_jobs_per_timespan = None
 
@@ -66,11 +66,6 @@ def any_of(names):
 environment = f"../envs/{'caffe' if tables['engine'] == 'pycaffe' else 'workflow'}.yaml"
 
 
-def source_of(wildcards):
-    """Return what is known of a missing file (its path, with slashes, is no place for lookup)."""
-    return tables["downloads"][wildcards.missing]
-
-
 def compressed_of(wildcards):
     """Return the compressed form of missing weights, and the network they are for."""
     return {
@@ -79,17 +74,9 @@ def compressed_of(wildcards):
     }
 
 
-def published_of(wildcards):
-    """Return {layer: path} of the gradients that the study published of an image."""
-    return tables["verify"]["fitted"][wildcards.image]
-
-
 wildcard_constraints:
     network=any_of(tables["networks"]),
     image=any_of(tables["images"]),
-    ordering=any_of(tables["orderings"]),
     layer=any_of({layer for layers in tables["layers"].values() for layer in layers}),
-    comparison=any_of({name for names in tables["comparisons"].values() for name in names}),
     collection=any_of(tables["collections"]),
     cls=r"\d+",
-    row=r"\d+",

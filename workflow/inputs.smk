@@ -22,7 +22,7 @@ rule download:
     conda:
         "../envs/workflow.yaml"
     params:
-        source=source_of,
+        source=entry("downloads", "{missing}"),
     message:
         "Download {wildcards.missing}."
     script:

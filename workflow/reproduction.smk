@@ -13,7 +13,7 @@ rule neuron_fit:
     What comes out is, for each layer, the neurons that fit best and how well each fits.
     """
     input:
-        unpack(published_of),
+        unpack(entry("verify", "fitted", "{image}")),
         array="results/{network}/{image}/input.npy",
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
@@ -27,7 +27,7 @@ rule neuron_fit:
         "../envs/workflow.yaml"
     params:
         model=entry("networks", "{network}", "model"),
-        published=published_of,
+        published=entry("verify", "fitted", "{image}"),
         neuron=tables["verify"]["neuron"],
         code=code("verify_neurons.py"),
     message:

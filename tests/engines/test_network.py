@@ -121,6 +121,7 @@ def test_inspection_names_what_the_study_shows():
         (lambda n, b: n.weight_gradient(b, "fc8", 0, ["pool1"]), ["pool1", "no weights"]),
         (lambda n, b: n.weight_gradient(b, "fc8", 0, ["con1"]), ["con1", "conv1"]),
         (lambda n, b: n.weight_gradient(b, "conv1", 0, ["conv2"]), ["conv2", "conv1", "below"]),
+        (lambda n, b: n.perturbations(b, "conv1", 0, "conv2"), ["conv2", "conv1", "below"]),
         (lambda n, b: n.set_weights({"conv1": [np.zeros((1, 2))]}), ["conv1"]),
     ],
 )

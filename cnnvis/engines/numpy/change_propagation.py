@@ -51,7 +51,7 @@ class Route:
         return sorted({*self.completed, *(node.tops[0] for node in self.linear)})
 
     def without_linear(self):
-        """Return the route that ends before the linear layers: where many channels change."""
+        """Return the route that ends before the linear layers, for changes of many channels."""
         bottoms = {node.bottoms[0] for node in self.linear}
         return Route(self.steps, [], self.completed | bottoms)
 
@@ -96,7 +96,7 @@ def writes_channels(layer):
 
 
 class Base:
-    """A forward pass of a batch, kept where changes of one value's channels pass by.
+    """A forward pass of a batch, with the values along the route of a change.
 
     Parameters
     ----------
@@ -104,16 +104,16 @@ class Base:
     inputs : dict
         ``{value: array (N, ...)}`` of the network's inputs.
     start, target : int
-        The value that is going to change, and the one that is asked for.
+        The value that changes, and the one that is asked for.
     keep : iterable of int
-        Further values that are needed.
+        Further values to keep.
     follow : bool
-        If False, whole layers follow right behind `start`.
+        If False, whole layers follow directly behind `start`.
 
     Attributes
     ----------
     values : dict
-        ``{value: array (N, ...)}``, those that are kept, without any change.
+        ``{value: array (N, ...)}`` without any change.
     """
 
     def __init__(self, network, inputs, start, target, keep=(), follow=True):
@@ -129,9 +129,9 @@ class Base:
         self.values = {value: values.whole(value) for value in kept}
 
     def resume_from(self, values):
-        """Return all values that a pass resumes from: the ends of a route and those beside them.
+        """Return all values that a pass resumes from: `values` at the ends, and those beside them.
 
-        Where the base pass is of one image, the changed values may be of any number.
+        If the base pass is of one image, the changed values may be of any number.
         """
         images = len(next(iter(values.values()), self.values[self.start]))
         aside = self.network.graph.beside(self.target, values)
@@ -151,14 +151,14 @@ class Base:
         return reached
 
     def after(self, channels, numbers):
-        """Return the target after some channels have become constant, in every image.
+        """Return the target with some channels of `start` set to constants, in every image.
 
         Parameters
         ----------
         channels : sequence of int
-            Of the value `start`, ascending.
+            In ascending order.
         numbers : ndarray, (channels,)
-            What each becomes.
+            The constants.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class Base:
 
 
 class Change:
-    """A change of some channels, made ready to be propagated in any image.
+    """A change of some channels, with the weights that it meets, for any image.
 
     Parameters
     ----------
@@ -234,11 +234,11 @@ class Change:
         images : slice
             Which of the base pass.
         part : ndarray, (1, channels, ...)
-            What the changed channels of `start` become.
+            The changed channels of `start`.
         ends : dict
-            ``{value: array (images, ...)}`` for every end; written to.
+            ``{value: array (images, ...)}`` for every end, which is overwritten.
         watch : callable, optional
-            See `passes.forward`; it is told of image 0.
+            See `passes.forward`; the image is 0.
 
         Returns
         -------
@@ -286,7 +286,7 @@ class Change:
         return out
 
     def add_products(self, differences, ends):
-        """Add to the inner products among the ends what the change makes of them.
+        """Add the effect of the change to the inner products among the ends.
 
         Parameters
         ----------
@@ -307,7 +307,7 @@ def _reach(layer):
 
 
 def _normalise(work, layer, whole, changed, part, asked, reach):
-    """Return an LRN's output on the channels `asked`, each run of them with its margin."""
+    """Return an LRN's output on the channels `asked`, each run of them computed with its margin."""
     out = np.empty((len(whole), len(asked), *whole.shape[2:]), whole.dtype)
     edges = np.flatnonzero(np.diff(asked) > 1) + 1
     for first, last in zip([0, *edges], [*edges, len(asked)], strict=True):
@@ -322,10 +322,10 @@ def _normalise(work, layer, whole, changed, part, asked, reach):
 
 
 def _parts(layer, params, channels):
-    """Yield, for each group of a convolution that changes, what computes the difference.
+    """Yield the parts of a convolution that compute the effect of a change, one for each group.
 
-    That is a convolution of one group without bias, its weights of the group's changed channels,
-    the group's rows of the output, and which of `channels` they are.
+    A part is a convolution of one group without bias, its weights for the changed channels, its
+    rows of the output, and which of `channels` it reads.
     """
     weights = params[layer.name][0]
     rows, depth = len(weights) // layer.group, weights.shape[1]
@@ -340,7 +340,7 @@ def _parts(layer, params, channels):
 
 
 def _product(layer, weights, difference, channels):
-    """Return what a difference (N, channels, ...) in its bottom makes of an inner product."""
+    """Return the effect of a difference (N, channels, ...) in its bottom on an inner product."""
     vectors = difference.reshape(len(difference), -1)
     per_channel = difference[0, 0].size
     if layer.inner.transpose:

@@ -106,6 +106,7 @@ class Network(Engine):
         Parameters are those of `weight_gradient`, for a batch of one image.
         """
         self._layers_with_weights([layer])
+        self._check_below([layer], blob)
         return Perturbations(self, self.input_values(batch), self.graph.value(blob), neuron, layer)
 
     def gradients(self, batch, blob, neuron, layers, data=False):
@@ -113,10 +114,7 @@ class Network(Engine):
         inputs = self.input_values(batch)
         self._layers_with_weights(layers)
         target = self.graph.value(blob)
-        below = self.graph.ancestors([target])
-        for layer in layers:
-            if self.graph.node(layer) not in below:
-                raise UserError(f"layer {layer} is not below blob {blob} and has no effect on it")
+        below = self._check_below(layers, blob)
         sharing = [n for n in partners(self.shared, layers) if self.graph.node(n) in below]
         nodes = [self.graph.node(layer) for layer in (*layers, *sharing)]
         plan = self.plan(inputs, [target], nodes, data)
@@ -177,6 +175,14 @@ class Network(Engine):
             for number, value in enumerate(self.graph.values)
             if value.producer is None
         }
+
+    def _check_below(self, layers, blob):
+        """Return the nodes that a blob is computed by, among which every layer must be."""
+        below = self.graph.ancestors([self.graph.value(blob)])
+        for layer in layers:
+            if self.graph.node(layer) not in below:
+                raise UserError(f"layer {layer} is not below blob {blob} and has no effect on it")
+        return below
 
     def _layers_with_weights(self, layers):
         for layer in layers:

@@ -4,19 +4,19 @@ import functools
 
 import numpy as np
 
-# What the images that are taken together may hold of one value: more leaves the processor's cache,
-# and one image alone of a small network takes longer to call NumPy for than to compute.
+# Images that run together may have this many bytes of one value: more would not stay in the
+# processor's cache; fewer images of a small network would spend most of the time calling NumPy.
 BLOCK_BYTES = 1_000_000
 
 
 class Values:
-    """The numbers of every value of a plan: for the whole batch, or for a few images at a time.
+    """The arrays of all values of a plan: for the whole batch, or for a few images at a time.
 
     Parameters
     ----------
     plan : Plan
     given : dict
-        ``{value: array (N, ...)}`` of the network's inputs and whatever else need not be computed.
+        ``{value: array (N, ...)}``: the network's inputs, or other values that are known already.
     dtype : dtype
     """
 
@@ -52,7 +52,7 @@ class Values:
 def forward(plan, params, given, workers, dtype, watch=None):
     """Run the plan's nodes and return their `Values`.
 
-    ``watch(node, work, image, bottoms, tops)`` is called after each node, `image` None for all.
+    ``watch(node, work, image, bottoms, tops)`` is called after each node; `image` is None for all.
     """
     values = Values(plan, given, dtype)
 
@@ -71,23 +71,23 @@ def forward(plan, params, given, workers, dtype, watch=None):
 
 
 def backward(plan, params, values, seed, workers):
-    """Walk a gradient down the plan's path.
+    """Backpropagate along the plan.
 
     Parameters
     ----------
     seed : ndarray, shape of the plan's first target
-        The gradient with respect to it: ones at the neurons, zeros elsewhere, for the neurons'.
+        The gradient with respect to it, such as ones at the neurons and zeros elsewhere.
 
     Returns
     -------
     dict, ndarray or None
-        ``{layer: [array (N, ...) per weight]}``; the gradient of the input where wanted.
+        ``{layer: [array (N, ...) per parameter]}``, and the gradient of the input, if asked for.
     """
-    walk = _Walk(plan, params, values)
-    walk.whole[plan.targets[0]][...] = seed
-    _run_stages(reversed(plan.stages), workers, walk.run)
+    backpropagation = _Backpropagation(plan, params, values)
+    backpropagation.whole[plan.targets[0]][...] = seed
+    _run_stages(reversed(plan.stages), workers, backpropagation.run)
     inputs = [n for n, value in enumerate(plan.graph.values) if value.producer is None]
-    return walk.weights, walk.whole.get(inputs[0])
+    return backpropagation.weights, backpropagation.whole.get(inputs[0])
 
 
 def _run_stages(stages, workers, run, size=None):
@@ -103,8 +103,8 @@ def _run_stages(stages, workers, run, size=None):
             workers.over_blocks(of_stage, stage.images, size(stage))
 
 
-class _Walk:
-    """A backward pass: gradients between stages, and of weights, for the whole batch."""
+class _Backpropagation:
+    """The gradients of a backward pass: of weights, and of values that several stages need."""
 
     def __init__(self, plan, params, values):
         self.plan, self.params, self.values = plan, params, values
@@ -121,20 +121,20 @@ class _Walk:
         }
 
     def _crossing(self):
-        """Return the values whose gradient passes from one stage to another."""
+        """Return the values whose gradient one stage computes and another reads."""
         crossing = {self.plan.targets[0]}
         for stage in self.plan.stages:
-            made = set()
+            computed = set()
             for number in stage.nodes:
                 node = self.plan.graph.nodes[number]
                 if number in self.plan.path:
-                    crossing.update(self.plan.wants.intersection(node.bottoms) - made)
+                    crossing.update(self.plan.wants.intersection(node.bottoms) - computed)
                 if stage.images is not None:
-                    made.update(node.tops)
+                    computed.update(node.tops)
         return crossing
 
     def run(self, stage, work, image):
-        """Walk one stage, of one image or (None) of all."""
+        """Backpropagate through one stage, for one image or (None) for all."""
         local = {}
         for number in reversed(stage.nodes):
             if number in self.plan.path:
@@ -143,7 +143,7 @@ class _Walk:
                 self._bottoms(node, work, image, local)
 
     def _read(self, value, image, local):
-        """Return the gradient of a node's top; zeros where nothing above asked for it."""
+        """Return the gradient with respect to a node's top, zeros if no later node reads it."""
         if value not in local:
             shape = self.plan.shapes[value]
             if value in self.whole:
@@ -165,8 +165,8 @@ class _Walk:
             parts = [
                 [array[one : one + 1] for array in arrays] for arrays in (bottoms, tops, dtops)
             ]
-            found = layer.weight_gradients(work, weights, *parts)
-            for target, gradient in zip(self.weights[layer.name], found, strict=True):
+            gradients = layer.weight_gradients(work, weights, *parts)
+            for target, gradient in zip(self.weights[layer.name], gradients, strict=True):
                 target[first + one] = gradient
 
     def _bottoms(self, node, work, image, local):
@@ -176,11 +176,11 @@ class _Walk:
         dtops = [self._read(value, image, local) for value in node.tops]
         bottoms, tops = self.values.of(node, work, image)
         if node.layer.is_view:
-            found = [sum(dtops[1:], start=dtops[0]).reshape(bottoms[0].shape)]
+            gradients = [sum(dtops[1:], start=dtops[0]).reshape(bottoms[0].shape)]
         else:
             weights = self.params.get(node.layer.name, [])
-            found = node.layer.backward(work, weights, bottoms, tops, dtops, wanted)
-        for value, gradient, is_wanted in zip(node.bottoms, found, wanted, strict=True):
+            gradients = node.layer.backward(work, weights, bottoms, tops, dtops, wanted)
+        for value, gradient, is_wanted in zip(node.bottoms, gradients, wanted, strict=True):
             if is_wanted:
                 self._add(value, gradient, image, local)
 

@@ -1,4 +1,4 @@
-"""What must be computed, kept and walked back for one question to a network."""
+"""Execution plan of one forward or backward pass."""
 
 import math
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Stage:
-    """Nodes that run together: for a few images after the others, or each for the whole batch.
+    """Nodes that run one after the other for a few images at a time, or each for the whole batch.
 
     Attributes
     ----------
     nodes : list of int
     images : int or None
-        How many images there are, None where the nodes run for the whole batch.
+        The number of images, None if the nodes run for the whole batch.
     largest : int
         Numbers per image of the largest value.
     """
@@ -33,25 +33,25 @@ class Plan:
     targets : list of int
         The values that are asked for.
     layers : list of int
-        Nodes whose weights a gradient is wanted for. Empty for a forward pass alone.
+        Nodes whose weights' gradient is asked for; none for a forward pass only.
     inputs : bool
-        Whether a gradient with respect to the input is wanted.
+        Whether the gradient with respect to the input is asked for.
     given : sequence of int
-        Values that need not be computed because they are there already.
+        Values that are known already.
 
     Attributes
     ----------
     stages : list of Stage
-        Consecutive layers that treat each image alone run image by image, so that what they
-        pass on is still in the processor's cache; others run on the whole batch.
+        Consecutive layers that treat images independently run for a few images at a time, so that
+        their values stay in the processor's cache; others run for the whole batch.
     storage : dict
-        The memory of each value: layers in place and layers that only rename share it.
+        The memory of each value, which layers in place and layers that only rename share.
     kept : set
-        The storages with room for the batch; all others have room for one image per thread.
+        The storages of the whole batch; all others are of a few images, one for each thread.
     path : set
-        The nodes that the gradient passes through.
+        The nodes that are backpropagated through.
     wants : set
-        The values a gradient is computed for.
+        The values whose gradient is computed.
     """
 
     def __init__(self, graph, shapes, targets, layers=(), inputs=False, given=()):
@@ -66,13 +66,15 @@ class Plan:
 
     @property
     def mixes_images(self):
-        """Whether a layer makes one image's values depend on another's."""
+        """Whether there is a layer through which images depend on each other."""
         return any(self.graph.nodes[number].layer.scope == "mixed" for number in self.nodes)
 
     def _gradient_path(self, inputs):
         if not self.layers and not inputs:
             return set(), set()
-        wants = {n for n, value in enumerate(self.graph.values) if inputs and not _made(value)}
+        wants = {
+            n for n, value in enumerate(self.graph.values) if inputs and value.producer is None
+        }
         path = set()
         for number in self.nodes:
             node = self.graph.nodes[number]
@@ -123,7 +125,7 @@ class Plan:
         return stages
 
     def _images(self, node):
-        """Return how many images a node may take one by one, or None for all at once."""
+        """Return the number of images that a node may treat separately, or None."""
         counts = {self.shapes[value][:1] for value in (*node.bottoms, *node.tops)}
         if node.layer.scope != "image" or len(counts) != 1:
             return None
@@ -144,7 +146,3 @@ class Plan:
                     if crosses or stage.images is None or number in self.path:
                         kept.add(self.storage[value])
         return kept
-
-
-def _made(value):
-    return value.producer is not None

@@ -1,9 +1,9 @@
 """Threads over images, and memory that each thread reuses.
 
-BLAS is held to one thread while a network runs, and a pool of Python threads takes an image
-each: on the sizes of AlexNet's layers that beats BLAS's own threads, because everything between
-the matrix products runs in parallel too. A batch smaller than the pool is split inside each
-layer instead.
+While a network runs, BLAS uses one thread, and a pool of Python threads runs one image each. For
+layers of AlexNet's size this is faster than BLAS's own threads, because everything between the
+matrix products runs in parallel too. If a batch has fewer images than there are threads, the
+work of each layer is divided instead.
 """
 
 import math
@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import threadpoolctl
 
-# How many parts of a batch each thread gets, one after the other.
+# How many parts of a batch each thread runs, one after the other.
 BLOCKS = 12
 
 
 class Workers:
-    """A pool of `count` threads, by default one per processor this process may run on."""
+    """A pool of `count` threads, by default one per processor that this process may use."""
 
     def __init__(self, count=None):
         self.count = count or len(os.sched_getaffinity(0))
@@ -33,12 +33,12 @@ class Workers:
         return self._blas.limit(limits=1, user_api="blas")
 
     def over_images(self, function, images):
-        """Call ``function(work, image)`` for each image, in parallel where there are enough."""
+        """Call ``function(work, image)`` for each image, in parallel if there are enough."""
         if self._pool is None or images < self.count:
             for image in range(images):
                 function(self.shared, image)
             return
-        # A few images at a time: handing them out one by one costs more than a small network does.
+        # Several at a time: submitting images one by one takes longer than a small network.
         blocks = min(images, BLOCKS * self.count)
         edges = [images * block // blocks for block in range(blocks + 1)]
 
@@ -65,7 +65,7 @@ class Workers:
             list(self._pool.map(function, edges[:-1], edges[1:]))
 
     def close(self):
-        """End the threads."""
+        """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -76,15 +76,15 @@ class Workers:
 
 
 class Work:
-    """What a layer is given to work with: memory to reuse, and a way to share its work.
+    """The means that a layer computes with: memory to reuse, and threads to divide its work.
 
     Parameters
     ----------
     split : callable, optional
-        ``split(function, length)``; by default the calling thread does everything.
+        ``split(function, length)``; by default all in the calling thread.
     each : callable, optional
         ``each(function, count)`` calls ``function(work, number)`` for each number, with the memory
-        of the thread that runs it; by default the calling thread runs them in order.
+        of the thread that runs it; by default in order in the calling thread.
     """
 
     def __init__(self, split=None, each=None):
@@ -97,7 +97,7 @@ class Work:
             function(self, number)
 
     def buffer(self, key, shape, dtype):
-        """Return memory for `key`; its content is what the last user of `key` left."""
+        """Return memory for `key`; its content is whatever was last written there."""
         size = math.prod(shape)
         key = (key, np.dtype(dtype))
         if key not in self._buffers or self._buffers[key].size < size:
@@ -105,9 +105,9 @@ class Work:
         return self._buffers[key][:size].reshape(shape)
 
     def framed(self, key, image, frame, value=0.0):
-        """Return `image` (C, H, W) in a frame of `value`, ``frame = (top, bottom, left, right)``.
+        """Return `image` (C, H, W) padded with `value`, ``frame = (top, bottom, left, right)``.
 
-        `key` must be one layer's own: only the inside is written again at later calls.
+        Only one layer may use a `key`: later calls rewrite only the inside of the frame.
         """
         top, bottom, left, right = frame
         if not any(frame):

@@ -1,4 +1,4 @@
-"""Inner product: every axis from `axis` on is one vector."""
+"""Inner product: the axes from `axis` on are one vector."""
 
 import math
 
@@ -42,7 +42,7 @@ class InnerProduct(Layer):
         out = tops[0].reshape(len(vectors), -1)
 
         def product(first, last):
-            # W x^T is faster than x W^T: the big matrix is read once, as it lies in memory.
+            # W x^T is faster than x W^T: the large matrix is read once, in the order of memory.
             out[:, first:last] = (matrix[:, first:last].T @ vectors.T).T
             if self.inner.bias_term:
                 out[:, first:last] += weights[1][first:last]

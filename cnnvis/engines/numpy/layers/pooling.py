@@ -1,4 +1,4 @@
-"""Pooling, with Caffe's output size: windows are counted upwards and clipped."""
+"""Pooling, with Caffe's output size: the number of windows is rounded up, windows are clipped."""
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Pooling(Layer):
         return [(images, channels, *counts)] * len(self.param.top)
 
     def _windows(self, size):
-        """Return, per axis, where each window starts in the padded image, and the kernel."""
+        """Return, for each axis, the windows' starts in the padded image, and the kernel size."""
         kernel = tuple(size) if self.pooling.global_pooling else self.kernel
         axes = []
         for length, k, stride, pad in zip(size, kernel, self.stride, self.pad, strict=True):
@@ -65,7 +65,7 @@ class Pooling(Layer):
         return axes
 
     def _framed(self, work, image, value):
-        """Return the image in a frame wide enough for every window."""
+        """Return the image, padded far enough for every window."""
         frame = []
         for length, (starts, k), pad in zip(
             image.shape[1:], self._windows(image.shape[1:]), self.pad, strict=True
@@ -74,7 +74,7 @@ class Pooling(Layer):
         return work.framed((self.name, value), image, tuple(map(int, frame)), value)
 
     def _shifts(self, framed, size):
-        """Yield views of `framed`: the first pixel of each window, the second, ..."""
+        """Yield views of `framed`: the first pixel of all windows, the second, ..."""
         (rows, kh), (cells, kw) = self._windows(size)
         sh, sw = self.stride
         for i, j in np.ndindex(kh, kw):
@@ -114,12 +114,12 @@ class Pooling(Layer):
         out[...] = 0
         for view in self._shifts(framed, image.shape[1:]):
             out += view
-        # Caffe divides 0 by 0 where a window is empty; so do we.
+        # As in Caffe, 0 is divided by 0 where a window is empty.
         with np.errstate(divide="ignore", invalid="ignore"):
             out /= self._areas(image.shape[1:]).astype(out.dtype)
 
     def _write_mask(self, work, image, out, mask):
-        """Write where in its plane (y * width + x) each window's maximum is, -1 for nowhere."""
+        """Write the position (y * width + x) of each window's maximum in its plane, or -1."""
         places = np.arange(image[0].size, dtype=mask.dtype).reshape(image.shape[1:])
         framed = self._framed(work, np.broadcast_to(places, image.shape), -1.0)
         mask[...] = -1

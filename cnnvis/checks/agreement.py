@@ -3,7 +3,6 @@
 import numpy as np
 
 from cnnvis.activations.orderings import order
-from cnnvis.checks.gradient_check import correlation
 from cnnvis.core.errors import UserError
 
 # ASSUME: a byte is rounded to its neighbour where a value lies within its error of a half, so
@@ -50,25 +49,30 @@ def compare_bytes(values, expected, what):
     if values.shape != expected.shape:
         sides = (" x ".join(map(str, array.shape)) for array in (values, expected))
         raise UserError("{} {what}, the study's are {}".format(*sides, what=what))
-    difference = np.abs(values.astype(int) - expected)
-    numbers = {
-        "count": difference.size,
-        "identical": int((difference == 0).sum()),
-        "off_by_one": int((difference == 1).sum()),
-        "worse": int((difference > 1).sum()),
-        "largest": int(difference.max(initial=0)),
-    }
-    if not numbers["largest"]:
-        return "agrees", f"All {difference.size:,} {what} are identical.", numbers
-    sentence = "{identical:,} of {count:,} {what} identical, {off_by_one:,} off by one"
-    sentence += ", {worse:,} worse (by up to {largest})." if numbers["worse"] else "."
-    rounding = not numbers["worse"] and numbers["off_by_one"] <= OFF_BY_ONE * difference.size
-    return "agrees" if rounding else "differs", sentence.format(what=what, **numbers), numbers
+    counts = np.bincount(np.abs(values.astype(int) - expected).ravel(), minlength=2)
+    identical, off_by_one, count = map(int, (*counts[:2], values.size))
+    worse, largest = count - identical - off_by_one, int(np.flatnonzero(counts)[-1])
+    numbers = {"count": count, "identical": identical, "off_by_one": off_by_one}
+    numbers |= {"worse": worse, "largest": largest}
+    if identical == count:
+        return "agrees", f"All {count:,} {what} are identical.", numbers
+    sentence = f"{identical:,} of {count:,} {what} identical, {off_by_one:,} off by one"
+    sentence += f", {worse:,} worse (by up to {largest})." if worse else "."
+    rounding = not worse and off_by_one <= OFF_BY_ONE * count
+    return "agrees" if rounding else "differs", sentence, numbers
 
 
 def relative_error(values, expected):
     """Return the norm of the difference relative to the norm of what is expected."""
     return float(np.linalg.norm(values - expected) / (np.linalg.norm(expected) or 1))
+
+
+def correlation(first, second):
+    """Return Pearson's correlation, or None where one of them does not vary."""
+    first, second = (np.ravel(values).astype(np.float64) for values in (first, second))
+    if first.size < 2 or not np.ptp(first) or not np.ptp(second):
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def compare_numbers(values, expected):
@@ -128,15 +132,13 @@ def identify(volume, natural):
     UserError
         If a slice is none of them.
     """
-    filters = {}
-    for number, feature_map in enumerate(natural):
-        filters.setdefault(feature_map.tobytes(), []).append(number)
-    permutation = []
+    filters, permutation = [feature_map.tobytes() for feature_map in natural], []
     for depth, feature_map in enumerate(volume):
-        numbers = filters.get(feature_map.tobytes())
-        if not numbers:
+        content = feature_map.tobytes()
+        if content not in filters:
             raise UserError(f"slice {depth} of the published volume is no filter's output")
-        permutation.append(numbers.pop(0))
+        permutation.append(filters.index(content))
+        filters[permutation[-1]] = None
     return np.array(permutation)
 
 
@@ -215,14 +217,13 @@ def compare_numerical(numerical, gradient):
     numerical, gradient : ndarray
         Of one shape.
     """
-    values = numerical.reshape(-1)
+    values, error = numerical.reshape(-1), relative_error(numerical, gradient)
     numbers = {
         "correlation": correlation(numerical, gradient),
         "neighbours": correlation(values[1:], values[:-1]),
         "float32": bool(np.all(values == values.astype(np.float32))),
-        "relative_error": relative_error(numerical, gradient),
+        "relative_error": error,
     }
-    error = numbers["relative_error"]
     if error <= GRADIENT_TOLERANCE:
         return "agrees", f"Agrees with the backpropagated gradient to {error:.1g}.", numbers
     reasons = []

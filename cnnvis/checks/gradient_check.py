@@ -18,14 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.checks import finite_differences
+from cnnvis.checks.agreement import correlation, relative_error
 from cnnvis.checks.finite_differences import FLOOR, TOLERANCE, relative_errors
+from cnnvis.checks.gradient_check_figure import draw_check
 from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 from cnnvis.core.progress import Progress
 from cnnvis.engines.numpy.linear_regions import SWITCHES
 
-MODES = ("sample", "full", "study")
 DEFAULTS = {"mode": "sample", "weights": None, "directions": 4, "seed": 0}
 # Single weights of each layer by default: as many as this number of multiplications allows.
 WEIGHTS, MULTIPLICATIONS = (10, 100), 6e9
@@ -95,13 +96,9 @@ def check_gradients(
     Raises
     ------
     UserError
-        If a file, the class, a layer or the mode is not usable.
+        If a file, the class or a layer is not usable.
     """
-    from cnnvis.checks.gradient_check_figure import draw_check
-
     check = {**DEFAULTS, **check}
-    if check["mode"] not in MODES:
-        raise UserError(f"mode: unknown mode {check['mode']!r}; expected {', '.join(MODES)}")
     model.check_neuron(cls)
     model.check_layers(layers)
     question = (model.read_input(input)[np.newaxis], model.score, cls)
@@ -111,11 +108,9 @@ def check_gradients(
         model.open(threads, dtype="float64", engine="numpy") as exact,
         model.open(threads, engine="numpy") as rounded,
     ):
-        analytic, float32 = (
-            net.weight_gradient(*question, list(layers)) for net in (exact, rounded)
-        )
-        files = {
-            layer: compare_file(gradients_npz, layer, analytic[layer][0], float32[layer][0])
+        float64, float32 = (net.weight_gradient(*question, layers) for net in (exact, rounded))
+        of_files = {
+            layer: compare_file(gradients_npz, layer, float64[layer][0], float32[layer][0])
             for layer in layers
         }
         flipped = count_flips(*(read_switches(net, *question[:2]) for net in (exact, rounded)))
@@ -123,10 +118,11 @@ def check_gradients(
             perturbations = (rounded if study else exact).perturbations(*question, layer)
             how = {**check, "weights": _sample_size(check, model.info, layer)}
             check_one = check_study if study else check_layer
-            checks[layer] = check_one(perturbations, analytic[layer][0], layer, how)
-            checks[layer].entry["float32"] = files[layer]
-            checks[layer].entry["sentence"] = sentence(layer, checks[layer].entry, check["mode"])
-    content = _report(checks, check, flipped)
+            checks[layer] = check_one(perturbations, float64[layer][0], layer, how)
+            entry = checks[layer].entry
+            entry |= {"float32": of_files[layer], "sentence": sentence(layer, entry, check["mode"])}
+    entries = {layer: each.entry for layer, each in checks.items()}
+    content = _report(entries, check, flipped)
     logging.info("%s", content["sentence"])
     write_json(report, {"score": model.score, "cls": cls, **content})
     draw_check(picture, checks, check["mode"], f"{model.score}[{cls}]", content["sentence"])
@@ -242,30 +238,24 @@ def check_directions(perturbations, gradient, layer, check):
         ``rounding``, the standard deviation that rounding gives the score.
     """
     weights, count = perturbations.weights, check["directions"]
+    numeric, analytic, kinks = np.zeros(count), np.zeros(count), np.zeros(count, bool)
     # The standard deviation of the derivative along a random direction.
     typical = (finite_differences.root_mean_square(weights) or 1.0) * np.linalg.norm(gradient)
-    numeric, analytic = np.zeros(count), np.zeros(count)
-    kinks = np.zeros(count, bool)
-    for number in range(max(count, 1)):
-        # One at a time: of a layer like fc6 of CaffeNet it has 300 MB.
+    # One direction at a time: of a layer like fc6 of CaffeNet it has 300 MB.
+    direction = finite_differences.random_direction(weights, check["seed"], layer, 0)
+    derivative = np.vdot(gradient, direction)
+    rounding = finite_differences.rounding_of(perturbations, direction, derivative)
+    smallest = finite_differences.smallest_steps(rounding, np.array([typical]), 0)[0]
+    for number in range(count):
         direction = finite_differences.random_direction(weights, check["seed"], layer, number)
-        derivative = np.vdot(gradient, direction)
-        if number == 0:
-            rounding = finite_differences.rounding_of(perturbations, direction, derivative)
-            smallest = finite_differences.smallest_steps(rounding, np.array([typical]), 0)[0]
-        if count:
-            analytic[number] = derivative
-            numeric[number], kinks[number] = finite_differences.direction_difference(
-                perturbations, direction, smallest
-            )
+        analytic[number] = np.vdot(gradient, direction)
+        numeric[number], kinks[number] = finite_differences.direction_difference(
+            perturbations, direction, smallest
+        )
     # Relative to no less than what is usual: a small one has the same rounding as the others.
     errors = relative_errors(numeric, analytic, typical / FLOOR)[~kinks]
-    return {
-        "checked": count,
-        "kinks": int(kinks.sum()),
-        "rounding": rounding,
-        **_summary(errors),
-    }
+    kinks = int(kinks.sum())
+    return {"checked": count, "kinks": kinks, "rounding": rounding, **_summary(errors)}
 
 
 def check_study(perturbations, gradient, layer, check):
@@ -282,23 +272,12 @@ def check_study(perturbations, gradient, layer, check):
     )
     with Progress(layer, len(indices), unit="weights") as progress:
         numeric, unchanged = finite_differences.study_differences(perturbations, indices, progress)
-    numeric = numeric.astype(np.float64)
     analytic, kinks = gradient.reshape(-1)[indices], np.zeros(len(indices), bool)
     entry = _entry(gradient, indices, analytic, numeric, kinks)
     entry |= {"unchanged": unchanged, "zeros": int(np.count_nonzero(numeric == 0))}
     # Where this scheme fails the scheme is wrong, which says nothing of the gradient.
     entry["agrees"] = True if entry["worst"] <= TOLERANCE else None
     return LayerCheck(entry, analytic, numeric, kinks)
-
-
-def correlation(first, second):
-    """Return Pearson's correlation, or None where one of them does not vary."""
-    first, second = (np.asarray(values, np.float64).reshape(-1) for values in (first, second))
-    if len(first) < 2:
-        return None
-    first, second = first - first.mean(), second - second.mean()
-    norms = np.linalg.norm(first) * np.linalg.norm(second)
-    return float(np.clip(first @ second / norms, -1, 1)) if norms > 0 else None
 
 
 def compare_file(path, layer, exact, rounded):
@@ -315,9 +294,10 @@ def compare_file(path, layer, exact, rounded):
     -------
     dict
         ``relative_error`` of the file to the float64 gradient and ``recomputed`` to the float32
-        one, ``by_rounding`` of these two to each other (all norms of differences, to the norm of
-        the float64 gradient), and ``agrees``: whether the file is within `FLOAT32_TOLERANCE` of
-        either, or within `FLIPS_TOLERANCE` times ``by_rounding`` where that is more.
+        one, ``by_rounding`` of the float32 one to the float64 one (see
+        `cnnvis.checks.agreement.relative_error`), and ``agrees``: whether the file is within
+        `FLOAT32_TOLERANCE` of either, or within `FLIPS_TOLERANCE` times ``by_rounding`` where that
+        is more.
 
     Raises
     ------
@@ -330,15 +310,10 @@ def compare_file(path, layer, exact, rounded):
             f"{path}: gradient of layer '{layer}' has shape {array.shape}, the network's weights "
             f"have {exact.shape}; make it again for this network"
         )
-    norm = float(np.linalg.norm(exact)) or 1.0
-
-    def error(first, second):
-        return float(np.linalg.norm(np.subtract(first, second, dtype=np.float64))) / norm
-
     errors = {
-        "relative_error": error(array, exact),
-        "recomputed": error(array, rounded),
-        "by_rounding": error(rounded, exact),
+        "relative_error": relative_error(array, exact),
+        "recomputed": relative_error(array.astype(np.float64), rounded),
+        "by_rounding": relative_error(rounded, exact),
     }
     tolerance = max(FLOAT32_TOLERANCE, FLIPS_TOLERANCE * errors["by_rounding"])
     return {**errors, "agrees": min(errors["relative_error"], errors["recomputed"]) <= tolerance}
@@ -441,25 +416,23 @@ def _float32(entries, flipped):
             f"{_short(entry['recomputed'])} from the float32 one"
             for layer, entry in wrong.items()
         )
+        text = text[0].upper() + text[1:]
     else:
-        text = f"the float32 gradients in the file differ from float64 by up to {_short(error)}"
+        text = f"The float32 gradients in the file differ from float64 by up to {_short(error)}"
     text += (
         f"; rounding in float32 flipped {flipped['gates']} of the ReLU gates and "
         f"{flipped['maxima']} of the maxima."
     )
-    text = text[0].upper() + text[1:]
     return {"agrees": not wrong, "relative_error": error, "flipped": flipped, "sentence": text}
 
 
-def _report(checks, check, flipped):
-    entries = {layer: layer_check.entry for layer, layer_check in checks.items()}
+def _report(entries, check, flipped):
     float32 = _float32({layer: entry["float32"] for layer, entry in entries.items()}, flipped)
     verdicts = [entry["agrees"] for entry in entries.values()]
-    study = check["mode"] == "study"
     sentences = [entry["sentence"] for entry in entries.values()]
     return {
         **check,
-        "step": "1e-9, one side, float32" if study else STEP_TEXT,
+        "step": "1e-9, one side, float32" if check["mode"] == "study" else STEP_TEXT,
         "relative_error": ERROR_TEXT,
         "tolerance": TOLERANCE,
         "agrees": False if False in verdicts else None if None in verdicts else True,

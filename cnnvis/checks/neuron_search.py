@@ -8,8 +8,7 @@ that fit best are computed in full and compared number by number.
 
 import numpy as np
 
-from cnnvis.checks.agreement import relative_error
-from cnnvis.checks.gradient_check import correlation
+from cnnvis.checks.agreement import correlation, relative_error
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 from cnnvis.inputs.published import read_numbers

@@ -416,7 +416,6 @@ def test_the_study_by_its_report(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"mode": "some"}, "mode: unknown mode 'some'; expected sample, full, study"),
         ({"cls": 3}, "class 3 is outside score blob 'fc8'"),
         ({"layers": ["relu1"]}, "layer 'relu1' has no weights"),
         ({"score": "fc9"}, "score blob 'fc9' does not exist"),

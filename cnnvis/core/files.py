@@ -3,8 +3,7 @@
 import contextlib
 import csv
 import json
-import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from cnnvis.core.errors import UserError
@@ -22,8 +21,8 @@ def atomic(path):
     Yields
     ------
     Path
-        An empty file in the same folder, with the same suffix (writers choose formats by it).
-        It is removed when the block raises, so that nothing half-written ever has the name.
+        A free name in the same folder, with the same suffix (writers choose formats by it). Its
+        file is removed when the block raises, so that nothing half-written ever has the name.
 
     Raises
     ------
@@ -31,30 +30,16 @@ def atomic(path):
         If the system refuses to write (disk full, no permission).
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes private files; results are meant to be shared like any other file.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def safe_name(layer):

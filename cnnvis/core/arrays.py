@@ -59,15 +59,13 @@ def read_array(path, name, kind="blob"):
         If the file cannot be read, has no such array, or the array is not finite.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise UserError(f"{path}: expected an .npz of named arrays, found one array")
-        with archive:
+        with np.load(path, allow_pickle=False) as archive:
             if name not in archive.files:
                 held = ", ".join(archive.files) or "nothing"
                 raise UserError(f"{path}: no {kind} '{name}'; it holds {held}")
             array = archive[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    # A single array, of .npy, is no context manager: TypeError.
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read as .npz ({first_line(error)})") from error
     check_finite(array, f"{path}: {kind} '{name}'")
     return array

@@ -60,7 +60,7 @@ def test_a_damaged_array_is_one_line(tmp_path):
 
 def test_one_array_is_not_an_archive(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(2))
-    with pytest.raises(UserError, match="expected an .npz of named arrays"):
+    with pytest.raises(UserError, match="a.npy: cannot be read as .npz"):
         arrays.read_array(tmp_path / "a.npy", "conv1")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from cnnvis.core.arrays import factor
 from cnnvis.core.colours import Colours
 from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, palette_pixels
-from cnnvis.core.volume_files import scale_of, tile_channels
+from cnnvis.core.volume_files import largest_magnitude, tile_channels
 
 LABEL_ROOM = 15
 SHEET_WIDTH = 1500
@@ -52,7 +52,7 @@ def rgb_pixels(values):
     return np.rint(values * 255).astype(np.uint8)
 
 
-def draw_tensor(picture, tensor, *, title, what, label, scale=None):
+def draw_tensor(picture, tensor, *, title, what, label):
     """Draw weights or their gradient, one tile per filter, zero white, red positive.
 
     Parameters
@@ -64,10 +64,8 @@ def draw_tensor(picture, tensor, *, title, what, label, scale=None):
         Of the picture and of its colour bar.
     what : str
         Begins the caption: what each tile is.
-    scale : float, optional
-        Magnitude of full colour; by default the largest in `tensor`.
     """
-    scale = scale_of(tensor, scale)
+    scale = largest_magnitude(tensor)
     channels = tensor.shape[1]
     rows, columns = factor(channels)
     if channels == 1:

@@ -25,6 +25,29 @@ from cnnvis.core.arrays import factor
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic
 
+# The study's header has no newline at its end.
+HEADERS = {
+    ".hd": "Size {width}x{height}x{depth} unsigned byte \nSpacing 1.0x1.0x1.0",
+    ".nhdr": """NRRD0004
+type: uint8
+dimension: 3
+sizes: {width} {height} {depth}
+spacings: 1 1 1
+encoding: raw
+data file: {name}
+""",
+    ".mhd": """ObjectType = Image
+NDims = 3
+BinaryData = True
+BinaryDataByteOrderMSB = False
+CompressedData = False
+DimSize = {width} {height} {depth}
+ElementSpacing = 1 1 1
+ElementType = MET_UCHAR
+ElementDataFile = {name}
+""",
+}
+
 
 def to_bytes(outputs):
     """Scale a layer to bytes by the study's formula.
@@ -49,15 +72,13 @@ def to_bytes(outputs):
     return np.rint((values - low) * 255 / (high - low)).astype(np.uint8)
 
 
-def to_signed_bytes(values, scale=None):
-    """Scale signed values to bytes symmetrically: 0 is 128, +scale 255, -scale 0.
+def to_signed_bytes(values):
+    """Scale signed values to bytes symmetrically: 0 is 128, the largest magnitude 255 or 0.
 
     Parameters
     ----------
     values : ndarray
         Any shape, all values finite.
-    scale : float, optional
-        By default the largest magnitude in `values`.
 
     Returns
     -------
@@ -70,17 +91,12 @@ def to_signed_bytes(values, scale=None):
     array([  0, 128, 191, 255], dtype=uint8)
     """
     values = np.asarray(values, np.float64)
-    scale = scale_of(values, scale)
-    return np.rint(127.5 + 127.5 * np.clip(values / scale, -1, 1)).astype(np.uint8)
+    return np.rint(127.5 + 127.5 * (values / largest_magnitude(values))).astype(np.uint8)
 
 
-def scale_of(values, scale=None):
-    """Return `scale`, checked; by default the largest magnitude in `values`, 1 where all are 0."""
-    if scale is None:
-        return float(np.abs(values).max()) or 1.0
-    if not (np.isfinite(scale) and scale > 0):
-        raise UserError(f"gradient volume: scale {scale} is not a positive number")
-    return float(scale)
+def largest_magnitude(values):
+    """Return the largest magnitude in `values`, 1 where all are 0."""
+    return float(np.abs(values).max()) or 1.0
 
 
 def tile_channels(tensor):
@@ -116,49 +132,12 @@ def write_volume(vox, volume):
     volume : ndarray of uint8, (depth, height, width)
     """
     vox = Path(vox)
-    if volume.dtype != np.uint8 or volume.ndim != 3:
-        raise TypeError(f"expected uint8 (depth, height, width), got {volume.dtype} {volume.shape}")
-    with atomic(vox) as temporary:
-        temporary.write_bytes(volume.tobytes())
-    for suffix, header in (("hd", _hd), ("nhdr", _nhdr), ("mhd", _mhd)):
-        with atomic(vox.with_suffix(f".{suffix}")) as temporary:
-            # The study's header has no newline at its end; readers of lines must get "\n" only.
-            temporary.write_bytes(header(volume.shape, vox.name).encode())
-
-
-def _hd(shape, _):
-    depth, height, width = shape
-    return f"Size {width}x{height}x{depth} unsigned byte \nSpacing 1.0x1.0x1.0"
-
-
-def _nhdr(shape, name):
-    depth, height, width = shape
-    lines = [
-        "NRRD0004",
-        "type: uint8",
-        "dimension: 3",
-        f"sizes: {width} {height} {depth}",
-        "spacings: 1 1 1",
-        "encoding: raw",
-        f"data file: {name}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _mhd(shape, name):
-    depth, height, width = shape
-    lines = [
-        "ObjectType = Image",
-        "NDims = 3",
-        "BinaryData = True",
-        "BinaryDataByteOrderMSB = False",
-        "CompressedData = False",
-        f"DimSize = {width} {height} {depth}",
-        "ElementSpacing = 1 1 1",
-        "ElementType = MET_UCHAR",
-        f"ElementDataFile = {name}",
-    ]
-    return "\n".join(lines) + "\n"
+    depth, height, width = volume.shape
+    size = {"width": width, "height": height, "depth": depth, "name": vox.name}
+    headers = {suffix: text.format(**size).encode() for suffix, text in HEADERS.items()}
+    for suffix, content in {".vox": volume.tobytes(), **headers}.items():
+        with atomic(vox.with_suffix(suffix)) as temporary:
+            temporary.write_bytes(content)
 
 
 def read_vox(path):

@@ -15,7 +15,7 @@ CaffeNet, (256, 48, 5, 5), that is 6 x 8 tiles of 5 x 5, a volume of 40 x 30 x 2
 
 Three channels (conv1) stand side by side: (96, 3, 11, 11) becomes 33 x 11 x 96.
 
-Bytes are ``rint(127.5 + 127.5 * v / scale)`` with ``scale = max |v|`` of the layer unless given:
+Bytes are ``rint(127.5 + 127.5 * v / scale)`` with ``scale = max |v|`` of the layer:
 255 is the most positive gradient, 0 the most negative, and a gradient of 0 is 128 everywhere
 (127.5 rounds to even). Weights of an inner product (outputs, inputs) are (outputs, inputs, 1, 1).
 """

@@ -9,11 +9,12 @@ gradient.
 
 import logging
 import time
-from contextlib import ExitStack
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
+from cnnvis.checks.gradient_check import MAXIMA
 from cnnvis.core.files import write_json
 from cnnvis.engines.numpy.linear_regions import SWITCHES
 from cnnvis.engines.numpy.workers import Work
@@ -53,34 +54,29 @@ def compare_engines(
     """
     batches = {image: model.read_input(path)[np.newaxis] for image, path in inputs.items()}
     caffe = replace(model, engine="pycaffe", python=python or model.python)
-    with ExitStack() as stack:
-        engines = [
-            stack.enter_context(model.open(threads, engine="numpy")),
-            stack.enter_context(caffe.open(threads)),
-        ]
+    with (
+        model.open(threads, engine="numpy") as ours,
+        caffe.open(threads) as theirs,
+        model.open(threads, "float64", engine="numpy") as exact,
+    ):
+        engines, score = (ours, theirs, exact), model.score
         answers = [
-            compare_image(engines, model.score, image, batch, layers, classes.get(image, []))
+            {"image": image, **compare_image(engines, score, batch, layers, classes.get(image, []))}
             for image, batch in batches.items()
         ]
-        flipped = [answer for answer in answers if answer["switches"]]
-        if flipped:
-            exact = stack.enter_context(model.open(threads, "float64", engine="numpy"))
-            for answer in flipped:
-                batch = batches[answer["image"]]
-                answer["float64"] = _distances(exact, model.score, batch, layers, answer)
-        summary = summarise(answers, list(engines[0].graph.blobs))
+    summary = summarise(answers)
     logging.info("%s", summary["sentence"])
     write_json(report, {"network": network, **summary})
 
 
-def compare_image(engines, score, image, batch, layers, classes):
+def compare_image(engines, score, batch, layers, classes):
     """Compare what two engines compute of one image.
 
     Parameters
     ----------
-    engines : pair of cnnvis.engines.base.Engine
-        The embedded engine and Caffe.
-    score, image : str
+    engines : sequence of 3 cnnvis.engines.base.Engine
+        The embedded engine, Caffe, and the embedded engine in float64.
+    score : str
     batch : ndarray of float32, (1, C, H, W)
     layers : list of str
     classes : list of int
@@ -88,39 +84,38 @@ def compare_image(engines, score, image, batch, layers, classes):
     Returns
     -------
     dict
-        ``image``; ``blobs`` {blob: `difference`}; ``top1``, the first class by each engine;
-        ``switches``, see `flips`; ``gradients`` {cls: {layer: difference}}; ``computed``
-        {cls: the gradients by each engine}; ``seconds`` {task: of each engine}.
+        ``blobs`` {blob: `difference`}; ``top1``, the first class by each engine; ``switches``, see
+        `flips`; ``gradients`` {cls: {layer: difference}}; ``seconds`` {task: of each engine}; and
+        ``float64``, {cls: {layer: how far each engine is from float64}}, where switches flipped.
     """
-    blobs, seconds = _timed(engines, lambda engine: engine.forward(batch))
-    answer = {
-        "image": image,
-        "blobs": {
-            name: difference(blobs[0][name], blobs[1][name])
-            for name in blobs[1]
-            if name in blobs[0]
-        },
-        "top1": [int(each[score].reshape(-1).argmax()) for each in blobs],
-        "switches": flips(engines[0].graph, *blobs),
-        "gradients": {},
-        "computed": {},
-        "seconds": {"forward": seconds},
-    }
+    *pair, exact = engines
+    (ours, theirs), forward = _timed(pair, lambda engine: engine.forward(batch))
+    seconds, gradients, distances = {"forward": forward}, {}, {}
+    switches = flips(pair[0].graph, ours, theirs)
     for cls in classes:
-        gradients, answer["seconds"]["gradient"] = _timed(
-            engines, lambda engine, cls=cls: engine.weight_gradient(batch, score, cls, layers)
-        )
-        answer["computed"][cls] = gradients
-        answer["gradients"][cls] = {
-            layer: difference(gradients[0][layer], gradients[1][layer]) for layer in layers
-        }
-    return answer
+        question = (batch, score, cls, layers)
+        of_pair, seconds["gradient"] = _timed(pair, lambda net, q=question: net.weight_gradient(*q))
+        gradients[cls] = {layer: difference(*(each[layer] for each in of_pair)) for layer in layers}
+        if switches:
+            right = exact.weight_gradient(*question)
+            distances[cls] = {
+                layer: [difference(each[layer], right[layer])["relative"] for each in of_pair]
+                for layer in layers
+            }
+    return {
+        "blobs": {name: difference(ours[name], theirs[name]) for name in ours if name in theirs},
+        "top1": [int(each[score].argmax()) for each in (ours, theirs)],
+        "switches": switches,
+        "gradients": gradients,
+        "float64": distances,
+        "seconds": seconds,
+    }
 
 
-def _timed(engines, compute):
+def _timed(pair, compute):
     """Return what each engine computes, and in how many seconds once it is warm."""
     results, seconds = [], []
-    for engine in engines:
+    for engine in pair:
         compute(engine)
         start = time.perf_counter()
         results.append(compute(engine))
@@ -136,58 +131,45 @@ def difference(values, expected):
 
 
 def flips(graph, blobs, others):
-    """Count the ReLU gates and maxima that differ between two sets of blobs.
+    """Count the ReLU gates and the maxima that differ between two sets of blobs.
+
+    A tie in one of them differs, too: of tied pixels the gradient goes to any one.
 
     Parameters
     ----------
     graph : cnnvis.engines.numpy.graph.Graph
     blobs, others : dict of str to ndarray
+        All of the graph's.
 
     Returns
     -------
     dict
-        ``{layer: count}`` of the layers that have any; see `cnnvis.engines.numpy.linear_regions`.
+        ``{layer: count of gates or windows}`` of the layers that have any; see
+        `cnnvis.engines.numpy.linear_regions`.
     """
     work, counts = Work(), {}
     for node in graph.nodes:
-        switches = SWITCHES.get(node.layer.param.type)
-        bottoms, tops = (
-            [graph.values[value].blob for value in side] for side in (node.bottoms, node.tops)
-        )
-        if switches is None or any(
-            name not in blobs or name not in others for name in [*bottoms, *tops]
-        ):
+        kind = node.layer.param.type
+        if kind not in SWITCHES:
             continue
-        states = [
-            switches(node.layer, work, [each[n] for n in bottoms], [each[n] for n in tops])
+        sides = [[graph.values[value].blob for value in s] for s in (node.bottoms, node.tops)]
+        state, other = (
+            SWITCHES[kind](node.layer, work, *([each[name] for name in side] for side in sides))
             for each in (blobs, others)
-        ]
-        if states[0] is not None and (states[0] != states[1]).any():
-            counts[node.layer.name] = int(np.count_nonzero(states[0] != states[1]))
+        )
+        if state is not None and (state != other).any():
+            differ = (state != other).any(axis=1) if kind in MAXIMA else state != other
+            counts[node.layer.name] = int(np.count_nonzero(differ))
     return counts
 
 
-def _distances(exact, score, batch, layers, answer):
-    """Return {cls: {layer: how far each engine's gradient is from that of float64}}."""
-    distances = {}
-    for cls, computed in answer["computed"].items():
-        gradients = exact.weight_gradient(batch, score, cls, layers)
-        distances[cls] = {
-            layer: [difference(each[layer], gradients[layer])["relative"] for each in computed]
-            for layer in layers
-        }
-    return distances
-
-
-def summarise(answers, blobs):
+def summarise(answers):
     """Return the report on all images of a network.
 
     Parameters
     ----------
     answers : list of dict
-        Of `compare_image`, with ``float64`` where switches flipped.
-    blobs : list of str
-        The order in which blobs are listed.
+        Of `compare_image`, with ``image``.
 
     Returns
     -------
@@ -196,18 +178,15 @@ def summarise(answers, blobs):
         where no switch flipped); ``flips``, a list by image; ``top1``; ``seconds``, medians;
         ``faithful`` and ``sentence``.
     """
-    worst = _worst(answer["blobs"] for answer in answers)
     steady = [table for a in answers if not a["switches"] for table in a["gradients"].values()]
     kinds = ("image", "switches", "gradients", "float64")
     report = {
         "images": [answer["image"] for answer in answers],
-        "blobs": {name: worst[name] for name in blobs if name in worst},
+        "blobs": _worst([answer["blobs"] for answer in answers]),
         "gradients": _worst(steady),
-        "flips": [
-            {kind: answer[kind] for kind in kinds} for answer in answers if answer["switches"]
-        ],
+        "flips": [{kind: a[kind] for kind in kinds} for a in answers if a["switches"]],
         "top1": {"agree": sum(len(set(a["top1"])) == 1 for a in answers), "of": len(answers)},
-        "seconds": _medians(answers),
+        "seconds": _medians([answer["seconds"] for answer in answers]),
     }
     differences = [*report["blobs"].values(), *report["gradients"].values()]
     within = all(value["relative"] <= TOLERANCE for value in differences)
@@ -216,20 +195,16 @@ def summarise(answers, blobs):
 
 
 def _worst(tables):
-    worst = {}
-    for table in tables:
-        for name, value in table.items():
-            if name not in worst or value["relative"] > worst[name]["relative"]:
-                worst[name] = value
-    return worst
+    """Return the largest difference of each name that the tables have in common."""
+    names = tables[0] if tables else ()
+    return {name: max((t[name] for t in tables), key=itemgetter("relative")) for name in names}
 
 
-def _medians(answers):
+def _medians(tables):
     medians = {}
-    for task in ("forward", "gradient"):
-        seconds = [answer["seconds"][task] for answer in answers if task in answer["seconds"]]
-        if seconds:
-            medians[task] = dict(zip(ENGINES, np.median(seconds, axis=0).tolist(), strict=True))
+    for task in dict.fromkeys(task for table in tables for task in table):
+        seconds = np.median([table[task] for table in tables if task in table], axis=0)
+        medians[task] = dict(zip(ENGINES, seconds.tolist(), strict=True))
     return medians
 
 

@@ -15,6 +15,8 @@ from cnnvis.core.errors import UserError
 
 # Scripts import the package beside this Snakefile, the one whose code is in their params.
 others = filter(None, [os.environ.get("PYTHONPATH")])
+# Threads of BLAS that wait for work do so idly: spinning, they cost every job 0.1 s of CPU.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.update(
     PYTHONPATH=os.pathsep.join([str(workflow.basedir), *others]), CNNVIS_HOME=str(workflow.basedir)
 )

@@ -55,6 +55,7 @@ rule crops:
         directory("results/collections/{collection}"),
     log:
         "logs/collections/{collection}.log",
+    priority: 1
     conda:
         "../envs/workflow.yaml"
     params:

@@ -13,14 +13,7 @@ from cnnvis.core.arrays import significant
 from cnnvis.core.colours import INK, Colours
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
-from cnnvis.core.painting import (
-    BAR_ROOM,
-    MARGIN,
-    TITLE_ROOM,
-    Page,
-    palette_pixels,
-    whole_ticks,
-)
+from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, whole_ticks
 
 PANEL_WIDTH = 440
 PANEL_HEIGHT = 780
@@ -152,7 +145,7 @@ def _draw_pair(picture, values, permutation, labels, ticks, *, title, label, hea
     colours = Colours("gray", *grey_limits(values))
     filters, columns = values.shape
     wide, tall = max(1, PANEL_WIDTH // columns), row_height(filters)
-    before = palette_pixels(colours, values)
+    before = colours.pixels(values)
     after = separate(before[permutation].repeat(tall, axis=0), labels, BAR)
     lefts = (MARGIN + AXIS, 2 * MARGIN + 2 * AXIS + wide * columns)
     top = TITLE_ROOM + HEAD
@@ -187,7 +180,7 @@ def separate(values, labels, bar):
 
     Parameters
     ----------
-    values : ndarray of uint8, (filters, width)
+    values : ndarray of uint8, (filters, width, ...)
         In the order of the clusters.
     labels : sequence of int, (filters,)
         Cluster of each row, ascending.
@@ -195,7 +188,7 @@ def separate(values, labels, bar):
 
     Returns
     -------
-    ndarray, (filters + bar * (clusters - 1), width)
+    ndarray, (filters + bar * (clusters - 1), width, ...)
 
     Examples
     --------
@@ -204,7 +197,7 @@ def separate(values, labels, bar):
            [255],
            [  2]], dtype=uint8)
     """
-    gap = np.full((bar, values.shape[1]), 255, np.uint8)
+    gap = np.full((bar, *values.shape[1:]), 255, np.uint8)
     starts = np.flatnonzero(np.diff(labels)) + 1
     parts = np.split(values, starts)
     return np.concatenate([piece for part in parts for piece in (gap, part)][1:])

@@ -59,20 +59,14 @@ class Colours:
     def pixels(self, values):
         """Return the colours of values as uint8 RGB, (..., 3); NaN is white.
 
+        Values beyond an end have its colour.
+
         Examples
         --------
         >>> Colours("gray", 0, 2).pixels(np.array([-1.0, 1.0, 5.0]))[:, 0]
         array([  0, 128, 255], dtype=uint8)
         """
-        pixels = table(self.name)[self.places(values)]
+        places = (values - self.low) * (256 / (self.high - self.low))
+        pixels = table(self.name)[np.nan_to_num(np.clip(places, 0, 255)).astype(np.uint8)]
         pixels[np.isnan(values)] = 255
         return pixels
-
-    def places(self, values, count=256):
-        """Return which of `count` colours values have, as uint8; those beyond an end, its last."""
-        places = (values - self.low) * (count / (self.high - self.low))
-        return np.nan_to_num(np.clip(places, 0, count - 1)).astype(np.uint8)
-
-    def shades(self, count):
-        """Return `count` evenly spaced colours of the map, uint8 RGB (count, 3)."""
-        return table(self.name)[np.rint(np.linspace(0, 255, count)).astype(int)]

@@ -11,9 +11,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from cnnvis.core.colours import GREY, INK, LIGHT_GREY, Colours
+from cnnvis.core.colours import GREY, INK, LIGHT_GREY
 from cnnvis.core.files import atomic
 
 MARGIN = 24
@@ -25,8 +25,6 @@ TIP = 12
 LINE = 19
 # Pixels a letter is high: of titles, labels, the numbers of axes, and the numbers of tiles.
 TITLE_SIZE, TEXT_SIZE, TICK_SIZE, NUMBER_SIZE = 18, 13, 12, 10
-# Of the 256 colours of a page with a palette, those of its colour map; the others are greys.
-SHADES = 224
 SMALLEST_TITLE = 11
 
 
@@ -49,40 +47,37 @@ class Page:
         Without the caption, for which the page grows.
     title : str
     colours : Colours, optional
-        Of everything on the page that is not grey. The page then has a palette, which makes the
-        PNG smaller and four times as fast to write as one in true colour.
+        Of everything on the page but text, and of the colour bar. Where they are greys, so is the
+        PNG, which makes it smaller and faster to write than one in true colour.
 
     Attributes
     ----------
     image : PIL.Image.Image
-        Of mode L or RGB.
+        In true colour.
     """
 
     def __init__(self, width, height, title, colours=None):
         length = max(1, font(TITLE_SIZE, bold=True).getlength(title)) / TITLE_SIZE
         size = max(SMALLEST_TITLE, min(TITLE_SIZE, math.floor((width - 2 * MARGIN) / length)))
         width = max(width, math.ceil(size * length) + 2 * MARGIN)
-        self.colours = colours
-        self.image = Image.new("RGB" if colours is None else "L", (width, height), "white")
+        self.colours, self.grey = colours, colours is not None and colours.name == "gray"
+        self.image = Image.new("RGB", (width, height), "white")
         self._draw = ImageDraw.Draw(self.image)
         self.write((MARGIN, 14), title, size, INK, "la", bold=True)
 
-    def _ink(self, colour):
-        return colour if self.colours is None else _grey_place(colour, _shades(self.colours))
-
     def paste(self, pixels, left, top):
-        """Put pixels on the page: places in the palette, or uint8 RGB where it has none."""
+        """Put pixels on the page, uint8, grey or RGB."""
         self.image.paste(Image.fromarray(pixels), (left, top))
 
     def write(self, place, text, size=TEXT_SIZE, colour=GREY, anchor="ls", bold=False):
         """Write a line of text at (left, top), anchored as Pillow calls it ("ls": at its start)."""
-        self._draw.text(place, text, self._ink(colour), font(size, bold), anchor)
+        self._draw.text(place, text, colour, font(size, bold), anchor)
 
     def write_upwards(self, left, middle, text, size=TEXT_SIZE):
         """Write a line of text from below upwards; `left` is where its letters' tops are."""
         width = math.ceil(font(size).getlength(text))
-        line = Image.new(self.image.mode, (width, LINE), "white")
-        ImageDraw.Draw(line).text((0, 0), text, self._ink(GREY), font(size), "la")
+        line = Image.new("RGB", (width, LINE), "white")
+        ImageDraw.Draw(line).text((0, 0), text, GREY, font(size), "la")
         self.image.paste(line.transpose(Image.Transpose.ROTATE_90), (left, middle - width // 2))
 
     def write_numbers(self, corners, numbers, left, top):
@@ -92,11 +87,11 @@ class Page:
 
     def line(self, *places, colour=GREY):
         """Draw a line one pixel wide through (left, top) places."""
-        self._draw.line(places, self._ink(colour))
+        self._draw.line(places, colour)
 
     def rectangle(self, box, colour):
         """Fill a rectangle, (left, top, right, bottom), its edges included."""
-        self._draw.rectangle(box, self._ink(colour))
+        self._draw.rectangle(box, colour)
 
     def left_axis(self, left, top, height, ticks, label):
         """Write the numbers and the label left of a picture.
@@ -133,17 +128,13 @@ class Page:
         low, high = colours.low, colours.high
         values = np.linspace(high, low, height)[:, np.newaxis].repeat(BAR_WIDTH, axis=1)
         right, bottom, middle = left + BAR_WIDTH - 1, top + height - 1, left + BAR_WIDTH // 2
-        over = [
-            (left, top),
-            (middle, top - TIP * (colours.extend in ("max", "both"))),
-            (right, top),
-        ]
-        under = [(right, bottom), (middle, bottom + TIP * (colours.extend in ("min", "both")))]
-        under += [(left, bottom)]
-        convert = palette_pixels if self.colours else Colours.pixels
-        self.paste(convert(colours, values), left, top)
-        for tip, corner in ((over, (left, top)), (under, (left, bottom))):
-            self._draw.polygon(tip, self.image.getpixel(corner))
+        highest = top - TIP * (colours.extend in ("max", "both"))
+        lowest = bottom + TIP * (colours.extend in ("min", "both"))
+        over = [(left, top), (middle, highest), (right, top)]
+        under = [(right, bottom), (middle, lowest), (left, bottom)]
+        self.paste(colours.pixels(values), left, top)
+        self._draw.polygon(over, self.image.getpixel(over[0]))
+        self._draw.polygon(under, self.image.getpixel(under[-1]))
         self.line(*over, *under, over[0], colour=LIGHT_GREY)
         names = [(value, number(value)) for value in ticks(low, high, height // 32)]
         for value, name in names:
@@ -157,47 +148,17 @@ class Page:
         """Write the page as PNG, with a caption under it and in the file's metadata."""
         lines = wrap(caption, self.image.width - 2 * MARGIN)
         width, height = self.image.size
-        grown = Image.new(self.image.mode, (width, height + LINE * len(lines) + 36), "white")
+        grown = Image.new("RGB", (width, height + LINE * len(lines) + 36), "white")
         grown.paste(self.image)
         self.image, self._draw = grown, ImageDraw.Draw(grown)
         for index, line in enumerate(lines):
             self.write((MARGIN, height + LINE * (index + 1) + 5), line)
         # Of true colours, zlib's higher levels take much longer and save little.
-        level = 1
-        if self.colours is not None:
-            grown.putpalette(_palette(self.colours).tobytes())
-            level = 3
+        picture, level = (grown.convert("L"), 3) if self.grey else (grown, 1)
         description = PngImagePlugin.PngInfo()
         description.add_text("Description", caption)
         with atomic(path) as temporary:
-            grown.save(temporary, "PNG", pnginfo=description, compress_level=level)
-
-
-def palette_pixels(colours, values):
-    """Return values as places in the palette of a page with these colours, uint8."""
-    return colours.places(values, _shades(colours))
-
-
-def _shades(colours):
-    """Return how many colours of a palette are the colour map's: a grey map is greys itself."""
-    return 256 if colours.name == "gray" else SHADES
-
-
-@functools.cache
-def _grey_place(colour, shades):
-    """Return the place of a grey in a palette.
-
-    Greys are in line at the palette's end, so that the smooth edges of letters, which Pillow
-    interpolates between places, are greys as well.
-    """
-    first = shades % 256
-    return first + round((255 - first) * ImageColor.getrgb(colour)[0] / 255)
-
-
-def _palette(colours):
-    shades = _shades(colours)
-    greys = np.rint(np.linspace(0, 255, 256 - shades))[:, np.newaxis].repeat(3, axis=1)
-    return np.concatenate([colours.shades(shades), greys]).astype(np.uint8)
+            picture.save(temporary, "PNG", pnginfo=description, compress_level=level)
 
 
 def ticks(low, high, most):

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnvis.core.arrays import factor
 from cnnvis.core.colours import Colours
-from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, palette_pixels
+from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page
 from cnnvis.core.volume_files import largest_magnitude, tile_channels
 
 LABEL_ROOM = 15
@@ -34,7 +34,7 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
     """
     step, scale, columns = _fit(*tiles.shape[:3])
     tiles = shrink(tiles, step) if step > 1 else tiles
-    pixels = palette_pixels(colours, tiles) if colours else rgb_pixels(tiles)
+    pixels = colours.pixels(tiles) if colours else np.rint(tiles * 255).astype(np.uint8)
     sheet, corners = montage(enlarge(pixels, scale), columns)
     height, width = sheet.shape[:2]
     room = BAR_ROOM if label else 0
@@ -45,11 +45,6 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
         place = (2 * MARGIN + width, TITLE_ROOM + LABEL_ROOM, min(height - LABEL_ROOM, 420))
         page.colour_bar(*place, label)
     page.save(path, caption)
-
-
-def rgb_pixels(values):
-    """Return RGB in [0, 1] as uint8."""
-    return np.rint(values * 255).astype(np.uint8)
 
 
 def draw_tensor(picture, tensor, *, title, what, label):

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnvis.activations.filters import to_colours
 from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.core.arrays import check_finite, read_npy
@@ -33,7 +34,7 @@ from cnnvis.core.colours import Colours
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json
 from cnnvis.core.sheets import draw_sheet
-from cnnvis.core.volume_files import read_vox
+from cnnvis.core.volume_files import read_vox, tile_channels
 
 UNKNOWN = 1.0
 """Relative standard error from which a filter counts as not determined."""
@@ -235,7 +236,7 @@ def equations(blob, geometry):
 
 def _solve(system, outputs, rounding):
     """Return solution, active positions, residual, error and contradictions of one filter."""
-    active = outputs > outputs.min() if outputs.min() > 0 else outputs > 0
+    active = outputs > max(outputs.min(), 0)
     rows, values = system[active], outputs[active]
     if rounding:
         solution, error = _most_likely(rows, values, rounding**2 / 3)
@@ -349,19 +350,18 @@ layer {{ name: "relu" type: "ReLU" bottom: "{layer}" top: "{layer}" }}
 def recovery_quality(recovered):
     """Return how well the filters are determined, as numbers for JSON."""
     determined = recovered.determined
-    ranges = {
-        key: {"median": float(np.median(values)), "largest": float(values.max())}
-        for key, values in (
-            ("residual", recovered.residual[determined]),
-            ("error", recovered.error[determined]),
-        )
-    }
+
+    def typical(values):
+        values = values[determined]
+        return {"median": float(np.median(values)), "largest": float(values.max())}
+
     return {
         "filters": len(determined),
         "unknowns": recovered.filters[0].size + 1,
         "determined": int(determined.sum()),
         "undetermined": np.flatnonzero(~determined).tolist(),
-        **ranges,
+        "residual": typical(recovered.residual),
+        "error": typical(recovered.error),
         "contradictions": int(recovered.contradictions.sum()),
         "active": recovered.active.tolist(),
         "residuals": recovered.residual.tolist(),
@@ -371,25 +371,18 @@ def recovery_quality(recovered):
 
 def draw(picture, recovered, layer, channel_order="BGR"):
     """Draw the recovered filters, each in its own scale."""
-    from cnnvis.activations.filters import to_colours
-
     filters, determined = recovered.filters, recovered.determined
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     filters = filters / np.where(largest > 0, largest, 1)
-    colours = None
-    if filters.shape[1] == 3:
-        tiles = to_colours(filters, channel_order)
-    else:
-        tiles = filters.transpose(0, 2, 1, 3).reshape(len(filters), filters.shape[2], -1)
-        colours = Colours("RdBu_r", -1, 1)
+    coloured = filters.shape[1] == 3
     draw_sheet(
         picture,
-        tiles,
-        [number if determined[number] else f"{number} ?" for number in range(len(filters))],
+        to_colours(filters, channel_order) if coloured else tile_channels(filters),
+        [number if known else f"{number} ?" for number, known in enumerate(determined)],
         title=f"Filters of {layer}, recovered from its outputs",
         caption=_caption(recovered, layer),
-        label="weight" if colours else None,
-        colours=colours,
+        label=None if coloured else "weight",
+        colours=None if coloured else Colours("RdBu_r", -1, 1),
     )
 
 

@@ -90,10 +90,6 @@ class Run:
         """Return the paths of an entry's published files."""
         return [published.find(self.study, name) for name in entry.files]
 
-    def results(self, entry):
-        """Return the paths of the run's files that an entry is compared with."""
-        return [Path(self.files[name]) for name in entry.results]
-
 
 def make_verification(report, run):
     """Compare a finished run with the published files; write the report as JSON.
@@ -112,9 +108,8 @@ def make_verification(report, run):
     """
     checks = []
     for entry in published.entries(run.rows, run.checked):
-        status, sentence, numbers = compare_entry(run, entry)
-        names = {"group": entry.group, "name": entry.name}
-        checks.append({**names, "status": status, "sentence": sentence, "numbers": numbers})
+        outcome = zip(("status", "sentence", "numbers"), compare_entry(run, entry), strict=True)
+        checks.append({"group": entry.group, "name": entry.name, **dict(outcome)})
     counts = {status: sum(check["status"] == status for check in checks) for status in STATUSES}
     write_json(
         report,
@@ -139,7 +134,7 @@ def conclusion(counts):
     >>> conclusion({"agrees": 0, "differs": 0, "explained": 0, "not checked": 7})
     'Nothing could be compared with what the study published; 7 comparisons could not be made.'
     """
-    agrees, differs, explained, unchecked = (counts[status] for status in STATUSES)
+    agrees, differs, explained, unchecked = map(counts.get, STATUSES)
     compared = agrees + differs
     if not compared:
         text = "Nothing could be compared with what the study published"
@@ -193,46 +188,43 @@ def compare_entry(run, entry):
     ]
     if missing:
         return "not checked", f"Not checked, because {missing[0]}.", {}
+    results = [Path(run.files[name]) for name in entry.results]
     try:
-        return METHODS[entry.method](run, entry)
+        return METHODS[entry.method](run, *results, *run.published(entry))
     except UserError as error:
         return "differs", f"Cannot be compared: {error}.", {}
 
 
-def _volume(run, entry):
-    volume, header = run.published(entry)
-    (result,) = run.results(entry)
+def _volume(run, result, volume, header):
     texts = [path.read_text(encoding="latin-1") for path in (result.with_suffix(".hd"), header)]
     if texts[0] != texts[1]:
         raise UserError("the header is {!r}, the study's is {!r}".format(*texts))
     return compare_bytes(read_vox(result), read_vox(volume), "voxels")
 
 
-def _feature_maps(run, entry):
-    outputs = read_array(run.results(entry)[0], run.blob).astype(np.float64)
-    expected = published.read_numbers(run.published(entry)[0], outputs.shape)
+def _feature_maps(run, blobs, maps):
+    outputs = read_array(blobs, run.blob).astype(np.float64)
+    expected = published.read_numbers(maps, outputs.shape)
     low, high = outputs.min(), outputs.max()
     return compare_numbers((outputs - low) * 255 / ((high - low) or 1), expected)
 
 
-def _ordering(run, entry, *, compare):
-    outputs = published.read_numbers(run.published(entry)[0])
-    return compare(read_json(run.results(entry)[0]), outputs.reshape(len(outputs), -1))
+def _ordering(run, ordering, maps, *, compare):
+    maps = published.read_numbers(maps)
+    return compare(read_json(ordering), maps.reshape(len(maps), -1))
 
 
-def _published_order(run, entry):
-    outputs, volume = run.published(entry)
-    outputs = published.read_numbers(outputs)
+def _published_order(run, ordering, maps, volume):
+    maps = published.read_numbers(maps)
     content = np.fromfile(volume, np.uint8)
-    if content.size != outputs.size:
-        raise UserError(f"{volume}: has {content.size} bytes, expected {outputs.size}")
-    ordering = read_json(run.results(entry)[0])
-    return compare_published_order(ordering, content.reshape(outputs.shape), outputs)
+    if content.size != maps.size:
+        raise UserError(f"{volume}: has {content.size} bytes, expected {maps.size}")
+    return compare_published_order(read_json(ordering), content.reshape(maps.shape), maps)
 
 
-def _slice(run, entry):
-    report = read_json(run.results(entry)[0])
-    rows = published.read_numbers(run.published(entry)[0])[:, report["row"], :]
+def _slice(run, numbers, maps):
+    report = read_json(numbers)
+    rows = published.read_numbers(maps)[:, report["row"], :]
     outcomes = [compare_pca(report["pca"], rows)]
     for k, clusters in report["kmeans"].items():
         parameters = {"k": int(k), "seed": report["seed"]}
@@ -246,19 +238,18 @@ def _slice(run, entry):
     return "agrees", sentence, numbers
 
 
-def _grid(run, entry):
+def _grid(run, picture, blobs, maps):
     """Compare a grid with one drawn of the published feature maps, pixel by pixel."""
-    picture, blobs = run.results(entry)
     outputs = read_array(blobs, run.blob)
-    expected = published.read_numbers(run.published(entry)[0], outputs.shape)
+    expected = published.read_numbers(maps, outputs.shape)
     # The published maps are scaled to 0..255; the grid's caption names the original range.
     low, high = float(outputs.min()), float(outputs.max())
     expected = (expected * ((high - low) / (np.ptp(expected) or 1)) + low).astype(outputs.dtype)
     title = f"conv1 of {run.network} on {run.image}, {picture.parent.name} order"
     with tempfile.TemporaryDirectory() as folder:
         grid = Path(folder) / "grid.png"
-        natural = range(len(expected))
-        draw_grid(grid, expected, natural, layer="conv1", method="natural", title=title)
+        order = range(len(expected))
+        draw_grid(grid, expected, order, layer="conv1", method="natural", title=title)
         return compare_bytes(_pixels(picture), _pixels(grid), "colour values of its pixels")
 
 
@@ -269,10 +260,9 @@ def _pixels(path):
         return np.asarray(image.convert("RGB"))
 
 
-def _gradient(run, entry, *, layer):
-    gradients, fit = run.results(entry)
+def _gradient(run, gradients, fit, expected, *, layer):
     gradient = read_array(gradients, layer, "gradient of layer")
-    expected = published.read_numbers(run.published(entry)[0], gradient.shape)
+    expected = published.read_numbers(expected, gradient.shape)
     fit = read_json(fit)["layers"][layer]
     if "error" in fit:
         raise UserError(fit["error"])
@@ -296,14 +286,13 @@ def _gradient(run, entry, *, layer):
     return "agrees" if agrees else "differs", sentence, numbers
 
 
-def _numerical(run, entry):
-    numerical, gradient = run.published(entry)
+def _numerical(run, numerical, gradient):
     gradient = published.read_numbers(gradient)
     return compare_numerical(published.read_numbers(numerical, gradient.shape), gradient)
 
 
-def _scheme(run, entry):
-    report = read_json(run.results(entry)[0])
+def _scheme(run, report):
+    report = read_json(report)
     return "agrees" if report["agrees"] else "explained", report["sentence"], {}
 
 

@@ -226,6 +226,10 @@ def code(script):
     return "digest"
 
 tables = {{"recover": config["recover"]}}
+
+def entry(table, name, key):
+    return lambda wildcards: tables[table][name.format(**wildcards)][key]
+
 include: "{Path(__file__).parents[2]}/workflow/recovery.smk"
 """
 

@@ -90,8 +90,7 @@ def write_member(page, top, member, note=""):
     page.rectangle((MARGIN, top, MARGIN + 5, top + ROW - 1), GROUP_COLOURS[member.group])
     page.write((left, top), shorten(member.image, 28), 15, INK, "la", bold=True)
     page.write((left, top + 18), f"{member.group} class{note}", TICK_SIZE, GREY, "la")
-    _, label, probability = member.prediction
-    prediction = f"{verdict} ({100 * probability:.0f} %): {shorten(label, 21)}"
+    prediction = f"{verdict} ({100 * member.probability:.0f} %): {shorten(member.label, 21)}"
     page.write((left, top + 32), prediction, TICK_SIZE, colour, "la")
 
 

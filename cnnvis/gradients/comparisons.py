@@ -10,26 +10,16 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from cnnvis.core.arrays import read_array, significant
 from cnnvis.core.colours import GROUP_COLOURS, VERDICTS
-from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json, safe_name, write_csv, write_json
 from cnnvis.gradients.comparison_figure import draw_comparison
 from cnnvis.gradients.norms import filter_norms
 
 GROUPS = tuple(GROUP_COLOURS)
-
-
-class Prediction(NamedTuple):
-    """The class a network chooses for an image: its index, its name and its probability."""
-
-    predicted: int
-    label: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -43,9 +33,16 @@ class Member:
         Of `GROUPS`.
     cls : int
         The image's class.
+    correct : bool
+        Whether the network chooses this class.
     declared_correct : bool
         Whether the configuration lists the image as correctly classified.
-    prediction : Prediction
+    predicted : int
+        The class the network chooses.
+    label : str
+        That class's name.
+    probability : float
+        That class's probability.
     gradients : Path
         The ``.npz`` of the compared neuron's gradients for this image.
     """
@@ -53,14 +50,12 @@ class Member:
     image: str
     group: str
     cls: int
+    correct: bool
     declared_correct: bool
-    prediction: Prediction
+    predicted: int
+    label: str
+    probability: float
     gradients: Path
-
-    @property
-    def correct(self):
-        """Whether the network chooses the image's class."""
-        return self.prediction.predicted == self.cls
 
     @property
     def verdict(self):
@@ -91,36 +86,25 @@ def read_members(files, entries, neuron):
     Raises
     ------
     UserError
-        If a prediction is not usable.
+        If a prediction cannot be read.
     """
-    entries = sorted(entries, key=lambda entry: GROUPS.index(entry["group"]))
-    members = [
-        Member(
-            image=entry["image"],
-            group=entry["group"],
-            cls=entry["cls"],
-            declared_correct=entry["correct"],
-            prediction=_read_prediction(files("prediction", image=entry["image"])),
-            gradients=files("gradients", image=entry["image"], cls=neuron),
+    members = []
+    for entry in sorted(entries, key=lambda entry: GROUPS.index(entry["group"])):
+        image, cls = entry["image"], entry["cls"]
+        best = read_json(files("prediction", image=image))["top"][0]
+        member = Member(
+            *(image, entry["group"], cls, best["index"] == cls, entry["correct"]),
+            *(best["index"], best["label"], best["probability"]),
+            files("gradients", image=image, cls=neuron),
         )
-        for entry in entries
-    ]
-    for member in members:
         if member.correct != member.declared_correct:
             logging.warning(
-                "image '%s' of class %s is declared %s, but the network predicts class %s (%s)",
-                *(member.image, member.cls, VERDICTS[member.declared_correct][0]),
-                *member.prediction[:2],
+                f"image '{image}' of class {cls} is declared "
+                f"{VERDICTS[member.declared_correct][0]}, but the network predicts "
+                f"class {member.predicted} ({member.label})"
             )
+        members.append(member)
     return members
-
-
-def _read_prediction(path):
-    try:
-        first = read_json(path)["top"][0]
-        return Prediction(int(first["index"]), str(first["label"]), float(first["probability"]))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is not a prediction") from error
 
 
 @dataclass(frozen=True)
@@ -154,18 +138,9 @@ class Comparison:
         Raises
         ------
         UserError
-            If there is no reference image, a file has no usable gradient of the layer, or
-            gradients differ in shape.
+            If a file has no usable gradient of the layer.
         """
-        if not any(member.group == "reference" for member in members):
-            raise UserError(f"{name}: there is no image of the reference class to compare with")
         gradients = [read_array(member.gradients, layer, "gradient of layer") for member in members]
-        for member, gradient in zip(members, gradients, strict=True):
-            if gradient.shape != gradients[0].shape:
-                raise UserError(
-                    f"{member.gradients}: gradient of layer '{layer}' has shape {gradient.shape}, "
-                    f"that of {members[0].image} {gradients[0].shape}; are they of one network?"
-                )
         norms = np.stack([filter_norms(gradient) for gradient in gradients])
         return cls(name, network, neuron, layer, members, gradients, norms)
 
@@ -198,14 +173,12 @@ def make_comparison(files, comparison):
     dict
         The summary, see `summarise`.
     """
-    layer = safe_name(comparison.layer)
-    summary = summarise(comparison)
+    layer, summary = safe_name(comparison.layer), summarise(comparison)
     rows = [
-        row | {"most_important": " ".join(map(str, row["most_important"]))}
+        {**row, "most_important": " ".join(map(str, row["most_important"]))}
         for row in summary["images"]
     ]
-    table = files("comparison table", layer=layer)
-    write_csv(table, list(rows[0]), (row.values() for row in rows))
+    write_csv(files("comparison table", layer=layer), rows[0], [row.values() for row in rows])
     write_json(files("comparison summary", layer=layer), summary)
     draw_comparison(files("comparison picture", layer=layer), comparison, summary)
     return summary
@@ -228,41 +201,30 @@ def summarise(comparison):
     largest = [float(np.abs(gradient).max()) for gradient in comparison.gradients]
     reference = comparison.groups == "reference"
     correlation = reference_correlation(gram / size - np.outer(means, means), reference)
-    numbers = zip(np.sqrt(np.diag(gram)), largest, correlation, comparison.norms, strict=True)
-    images = list(map(_row, comparison.members, numbers))
+    images = [
+        {
+            **{key: value for key, value in vars(member).items() if key != "gradients"},
+            "norm": _number(math.sqrt(gram[index, index])),
+            "largest": _number(largest[index]),
+            "reference_correlation": _number(correlation[index]),
+            "most_important": np.argsort(-comparison.norms[index], kind="stable")[:5].tolist(),
+        }
+        for index, member in enumerate(comparison.members)
+    ]
     groups = {
         name: describe_group(comparison.groups == name, reference, gram, correlation)
         for name in GROUPS
         if name in comparison.groups
     }
-    claim = check_claim(
-        {name: [row["norm"] for row in images if row["group"] == name] for name in groups}
-    )
-    cosine = [[_number(value) for value in row] for row in _cosine(gram)]
+    norms = {name: [row["norm"] for row in images if row["group"] == name] for name in groups}
     return {
         "layer": comparison.layer,
         "neuron": comparison.neuron,
         "scale": max(largest),
-        "claim": claim,
+        "claim": check_claim(norms),
         "groups": groups,
         "images": images,
-        "cosine": cosine,
-    }
-
-
-def _row(member, numbers):
-    norm, largest, correlation, norms = numbers
-    return {
-        "image": member.image,
-        "group": member.group,
-        "cls": member.cls,
-        "correct": member.correct,
-        "declared_correct": member.declared_correct,
-        **member.prediction._asdict(),
-        "norm": _number(norm),
-        "largest": _number(largest),
-        "reference_correlation": _number(correlation),
-        "most_important": np.argsort(-norms, kind="stable")[:5].tolist(),
+        "cosine": [[_number(value) for value in row] for row in _cosine(gram)],
     }
 
 

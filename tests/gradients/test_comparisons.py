@@ -240,14 +240,9 @@ def test_pictures_of_all_layers(files, shape):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda files, entries: entries.__delitem__(slice(1, 3)), "rocks: there is no image of"),
         (
-            lambda files, entries: write_json(files("prediction", image="moon"), {}),
-            "moon/prediction.json: is not a prediction",
-        ),
-        (
-            lambda files, entries: add(files, "moon", "dissimilar", np.zeros((3, 1, 1, 2))),
-            "gradients/3.npz: gradient of layer 'conv1' has shape \\(3, 1, 1, 2\\), that of grass",
+            lambda files, entries: files("prediction", image="moon").unlink(),
+            "moon/prediction.json: cannot be read",
         ),
         (
             lambda files, entries: write_arrays(

@@ -18,7 +18,6 @@ them as an animation.
 import gzip
 import json
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -51,24 +50,20 @@ def make_time_series(files, comparison):
     layer, members = safe_name(comparison.layer), comparison.members
     volumes = [tile_channels(gradient).astype("<f4") for gradient in comparison.gradients]
     title = f"d neuron {comparison.neuron} / d {comparison.layer}"
-    write_nifti(files("comparison nifti", layer=layer), volumes, title, describe(comparison))
+    facts = [{"time": index, **_facts(member)} for index, member in enumerate(members)]
+    comment = {"quantity": f"d neuron {comparison.neuron} / d weights of {comparison.layer}"}
+    comment["frames"] = facts
+    write_nifti(files("comparison nifti", layer=layer), volumes, title, comment)
     pvd = files("comparison vtk", layer=layer)
     frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(members))]
     for path, volume, member in zip(frames, volumes, members, strict=True):
-        write_vti(path, volume, "gradient", _facts(member))
+        write_vti(path, volume, _facts(member))
     write_pvd(pvd, frames)
     draw_animation(
         files("comparison animation", layer=layer),
         files("comparison still", layer=layer),
         comparison,
     )
-
-
-def describe(comparison):
-    """Return what the frames of a series are, for the header of a file."""
-    frames = [{"time": index, **_facts(member)} for index, member in enumerate(comparison.members)]
-    quantity = f"d neuron {comparison.neuron} / d weights of {comparison.layer}"
-    return {"quantity": quantity, "frames": frames}
 
 
 def _facts(member):
@@ -104,7 +99,12 @@ def write_nifti(path, volumes, description, comment):
     """
     import nibabel
 
-    check_axes(path, (len(volumes), *volumes[0].shape))
+    longest = max(len(volumes), *volumes[0].shape)
+    if longest > LONGEST_AXIS:
+        raise UserError(
+            f"{path}: an axis has {longest} values, but NIfTI holds at most {LONGEST_AXIS}; "
+            "leave the layer out of the comparison's layers"
+        )
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     # NIfTI has x fastest: the C order of (time, filter, y, x), read from its other end.
     image = nibabel.Nifti1Image(np.stack(volumes).T, affine)
@@ -127,17 +127,7 @@ def write_nifti(path, volumes, description, comment):
         image.to_stream(packed)
 
 
-def check_axes(path, shape):
-    """Raise a `UserError` where an axis of (time, filters, height, width) is too long."""
-    for axis, length in zip(("images", "filters", "rows", "columns"), shape, strict=True):
-        if length > LONGEST_AXIS:
-            raise UserError(
-                f"{path}: {length} {axis}, but NIfTI holds at most {LONGEST_AXIS}; "
-                "leave the layer out of the comparison's layers"
-            )
-
-
-def write_vti(path, volume, name, facts=None):
+def write_vti(path, volume, facts):
     """Write a volume as VTK XML image data, its bytes appended as they are.
 
     Values are point data, as ParaView has them from the ``.mhd`` of the same volume: surfaces of
@@ -148,55 +138,49 @@ def write_vti(path, volume, name, facts=None):
     path : str or Path
         Ends in ``.vti``.
     volume : ndarray, (depth, height, width)
-        Written as float32.
-    name : str
-        Of the array.
-    facts : dict of str to str, optional
+        Written as float32, as the array ``gradient``.
+    facts : dict of str to str
         Field data: texts that belong to the whole volume.
     """
     depth, height, width = volume.shape
     extent = f"0 {width - 1} 0 {height - 1} 0 {depth - 1}"
     values = np.ascontiguousarray(volume, "<f4")
+    size = np.uint64(values.nbytes).astype("<u8")
+    texts = "".join(
+        f'<Array type="String" Name="{name}" NumberOfTuples="1" format="ascii">'
+        f"{' '.join(map(str, [*text.encode(), 0]))}</Array>\n"
+        for name, text in facts.items()
+    )
     head = f"""<?xml version="1.0"?>
 <VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">
 <ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="1 1 1">
 <FieldData>
-{"".join(_text_array(key, text) for key, text in (facts or {}).items())}</FieldData>
+{texts}</FieldData>
 <Piece Extent="{extent}">
-<PointData Scalars="{escape(name)}">
-<DataArray type="Float32" Name="{escape(name)}" format="appended" offset="0"/>
+<PointData Scalars="gradient">
+<DataArray type="Float32" Name="gradient" format="appended" offset="0"/>
 </PointData>
 </Piece>
 </ImageData>
 <AppendedData encoding="raw">
 _"""
+    content = (head.encode(), size.tobytes(), values.data, b"\n</AppendedData>\n</VTKFile>\n")
     with atomic(path) as temporary, open(temporary, "wb") as stream:
-        stream.write(head.encode())
-        stream.write(np.uint64(values.nbytes).astype("<u8").tobytes())
-        stream.write(values.data)
-        stream.write(b"\n</AppendedData>\n</VTKFile>\n")
-
-
-def _text_array(name, text):
-    codes = " ".join(map(str, [*text.encode(), 0]))
-    return (
-        f'<Array type="String" Name="{escape(name)}" NumberOfTuples="1" format="ascii">'
-        f"{codes}</Array>\n"
-    )
+        stream.writelines(content)
 
 
 def write_pvd(path, files):
     """Write ParaView's list of the frames of a series, one second apart."""
-    folder = Path(path).parent
     frames = "".join(
         f'<DataSet timestep="{time}" group="" part="0" '
-        f'file="{escape(file.relative_to(folder).as_posix())}"/>\n'
-        for time, file in enumerate(map(Path, files))
+        f'file="{escape(file.relative_to(path.parent).as_posix())}"/>\n'
+        for time, file in enumerate(files)
     )
-    text = (
-        '<?xml version="1.0"?>\n'
-        '<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">\n'
-        f"<Collection>\n{frames}</Collection>\n</VTKFile>\n"
-    )
+    text = f"""<?xml version="1.0"?>
+<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">
+<Collection>
+{frames}</Collection>
+</VTKFile>
+"""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

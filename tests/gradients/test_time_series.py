@@ -10,7 +10,7 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.places import Places
 from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients import animation, time_series
-from cnnvis.gradients.comparisons import Comparison, Member, Prediction
+from cnnvis.gradients.comparisons import Comparison, Member
 from cnnvis.gradients.norms import filter_norms
 
 IMAGES = [
@@ -24,7 +24,7 @@ IMAGES = [
 def compare(gradients):
     """Return a comparison of gradients, as if read from files."""
     members = [
-        Member(image, group, 3, correct, Prediction(3 if correct else 4, "a class", 0.75), "")
+        Member(image, group, 3, correct, correct, 3 if correct else 4, "a class", 0.75, "")
         for group, image, correct in IMAGES[: len(gradients)]
     ]
     norms = np.stack([filter_norms(gradient) for gradient in gradients])
@@ -180,5 +180,5 @@ def test_every_filter_that_fits_is_shown_and_otherwise_the_strongest():
 
 
 def test_an_axis_that_nifti_cannot_hold(tmp_path):
-    with pytest.raises(UserError, match="40000 filters, but NIfTI holds at most 32767"):
+    with pytest.raises(UserError, match="an axis has 40000 values, but NIfTI holds at most 32767"):
         time_series.write_nifti(tmp_path / "s.nii.gz", [np.zeros((40000, 1, 1), "f4")], "", {})

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.activations.forward import to_probabilities
-from cnnvis.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,6 @@ KINDS = {
         "makes this answer more probable, against all other classes; red: less.",
     ),
 }
-
-
-def gradient_x_weight(gradient, weights):
-    """Return what each weight contributes to the score, to first order.
-
-    Parameters
-    ----------
-    gradient, weights : ndarray
-        Of one shape.
-
-    Returns
-    -------
-    ndarray
-    """
-    return gradient * weights
 
 
 def loss_seed(scores, cls):
@@ -105,13 +89,6 @@ def saliency_map(gradient):
     return np.abs(gradient).max(axis=0)
 
 
-def check_kinds(kinds):
-    """Raise a `UserError` unless all `kinds` are known."""
-    for kind in kinds:
-        if kind not in KINDS:
-            raise UserError(f"attributions: {kind!r} is unknown, expected {', '.join(KINDS)}")
-
-
 def attribute(network, batch, score, cls, gradients, kinds):
     """Compute attributions of one neuron for one image.
 
@@ -136,7 +113,7 @@ def attribute(network, batch, score, cls, gradients, kinds):
     if "gradient_x_weight" in kinds:
         for layer, gradient in gradients.items():
             weights = network.params[layer][0].reshape(gradient.shape)
-            attributions[f"gradient_x_weight/{layer}"] = gradient_x_weight(gradient, weights)
+            attributions[f"gradient_x_weight/{layer}"] = gradient * weights
     if "loss" in kinds:
         for layer, array in loss_gradient(network, batch, score, cls, list(gradients)).items():
             attributions[f"loss/{layer}"] = array

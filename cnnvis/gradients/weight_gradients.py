@@ -26,7 +26,7 @@ from cnnvis.core.arrays import check_finite, read_array, write_arrays, write_npy
 from cnnvis.core.files import safe_name
 from cnnvis.core.sheets import draw_tensor
 from cnnvis.core.volume_files import tile_channels, to_signed_bytes, write_volume
-from cnnvis.gradients.attributions import KINDS, attribute, check_kinds, saliency_map
+from cnnvis.gradients.attributions import KINDS, attribute, saliency_map
 
 
 def make_gradients(model, preprocessing, files, *, cls, layers, kinds=(), threads=None, title):
@@ -55,11 +55,10 @@ def make_gradients(model, preprocessing, files, *, cls, layers, kinds=(), thread
     Raises
     ------
     UserError
-        If a file, the class, a kind or a layer is not usable, or a result is not finite.
+        If a file, the class or a layer is not usable, or a result is not finite.
     """
     from cnnvis.gradients.saliency_figure import draw_saliency
 
-    check_kinds(kinds)
     model.check_neuron(cls)
     model.check_layers(layers)
     values = model.read_input(files("input"))
@@ -104,29 +103,23 @@ def make_gradient_layer(files, *, layer, cls, kinds=(), title):
     """
     where = {"cls": cls, "layer": safe_name(layer)}
     gradient = read_array(files("gradients", cls=cls), layer, "gradient of layer")
-    write_volume(
-        files("gradient volume", volume="vox", **where), to_signed_bytes(tile_channels(gradient))
-    )
-    draw_tensor(
-        files("gradient picture", **where),
-        gradient,
-        title=f"Gradient {title}",
-        what=f"The gradient at each filter of layer {layer}",
-        label="gradient",
-    )
+    paths = files("gradient volume", volume="vox", **where), files("gradient picture", **where)
+    what = f"The gradient at each filter of layer {layer}"
+    _write_tensor(*paths, gradient, title=f"Gradient {title}", what=what, label="gradient")
     for name in kinds:
         kind, where["attribution"] = KINDS[name], name
-        values = read_array(files("attributions", cls=cls), f"{name}/{layer}", "attribution")
-        write_volume(
+        _write_tensor(
             files("attribution volume", volume="vox", **where),
-            to_signed_bytes(tile_channels(values)),
-        )
-        draw_tensor(
             files("attribution picture", **where),
-            values,
+            read_array(files("attributions", cls=cls), f"{name}/{layer}", "attribution"),
             title=f"{kind.title} {title}",
             what=f"{kind.title} at each filter of layer {layer}. {kind.meaning} "
             "One tile per filter",
             label=kind.title[0].lower() + kind.title[1:],
         )
     return gradient
+
+
+def _write_tensor(volume, picture, tensor, **texts):
+    write_volume(volume, to_signed_bytes(tile_channels(tensor)))
+    draw_tensor(picture, tensor, **texts)

@@ -145,7 +145,6 @@ def test_caffe_agrees(tmp_path):
         ({"cls": -1}, "class -1 is outside"),
         ({"score": "fc9"}, "score blob 'fc9' does not exist"),
         ({"layers": ["relu1"]}, "layer 'relu1' has no weights; layers that have: conv1, conv/2"),
-        ({"kinds": ["losses"]}, "attributions: 'losses' is unknown, expected gradient_x_weight, "),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(files, tmp_path, options, message):

@@ -64,13 +64,12 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
         If the blob or a parameter is not usable.
     """
     maps = read_array(files("blobs"), blob)
-    check_maps(maps, f"{files('blobs')}: blob '{blob}'")
+    what = f"{files('blobs')}: blob '{blob}'"
+    check_maps(maps, what)
+    _check_sizes(maps.shape, what, orderings, slices)
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
     name = safe_name(layer)
-    try:
-        orders = {key: describe_order(matrix, blob=blob, **how) for key, how in orderings.items()}
-    except UserError as error:
-        raise UserError(f"{error} (blob '{blob}' of {files('blobs')})") from None
+    orders = {key: describe_order(matrix, blob=blob, **how) for key, how in orderings.items()}
     voxels = to_bytes(matrix).reshape(maps.shape)
     binary = to_binary(maps, **volumes) if volumes else None
     for ordering, order in orders.items():
@@ -88,17 +87,19 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
         if volumes:
             write_volume(files("volume", volume="vox", **where), voxels[permutation])
             write_volume(files("binary volume", volume="vox", **where), binary[permutation])
+    options = {"clusters": slices["k"], "seed": slices["seed"]}
     for row in slices["rows"]:
-        where = {"layer": name, "row": row}
-        make_slice(
-            maps,
-            row,
-            {k: files("slice clusters", k=k, **where) for k in slices["k"]},
-            files("slice pca", **where),
-            files("slice numbers", **where),
-            layer=layer,
-            blob=blob,
-            seed=slices["seed"],
-            title=title,
-        )
+        make_slice(files, maps, row, layer=layer, blob=blob, title=title, **options)
     return Layer(layer, maps, voxels, orders)
+
+
+def _check_sizes(shape, what, orderings, slices):
+    """Raise a `UserError` where a layer has too few filters or rows for what is asked of it."""
+    filters, height, _ = shape
+    clusters = [ordering["k"] for ordering in orderings.values() if "k" in ordering]
+    for k in (*clusters, *slices["k"]):
+        if k > filters:
+            raise UserError(f"{what}: {filters} filters are too few for k = {k} clusters")
+    for row in slices["rows"]:
+        if row >= height:
+            raise UserError(f"{what}: has rows 0 to {height - 1}, so no slice of row {row}")

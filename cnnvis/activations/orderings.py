@@ -14,7 +14,6 @@ import warnings
 import numpy as np
 
 from cnnvis.core.arrays import significant
-from cnnvis.core.errors import UserError
 
 STARTS = 10
 
@@ -37,11 +36,6 @@ def describe_order(matrix, method, blob, **parameters):
     dict
         Ready for JSON: method, parameters, blob, permutation, the mean distance of neighbours in
         this and in the network's order, and the method's own numbers.
-
-    Raises
-    ------
-    UserError
-        If the method or a parameter is not usable.
     """
     permutation, numbers = order(matrix, method, **parameters)
     return {
@@ -62,7 +56,7 @@ def order(matrix, method, **parameters):
 
     Parameters
     ----------
-    matrix : ndarray, (filters, pixels)
+    matrix : ndarray of float64, (filters, pixels)
     method : str
         A key of `METHODS`.
     **parameters
@@ -73,24 +67,13 @@ def order(matrix, method, **parameters):
     permutation : ndarray of int, (filters,)
     numbers : dict
         What the method has to say, ready for JSON.
-
-    Raises
-    ------
-    UserError
-        If the method or a parameter is unknown, or a parameter is out of range.
     """
-    if method not in METHODS:
-        raise UserError(f"ordering: method '{method}' is unknown, expected {', '.join(METHODS)}")
-    function, known = METHODS[method]
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        raise UserError(f"ordering: method '{method}' has no parameter '{unknown[0]}'")
     from threadpoolctl import threadpool_limits
 
     # One thread: the order of a parallel sum varies, and with it the last digits; and a job of
     # many beside each other is slower, not faster, when each spreads over all processors.
     with threadpool_limits(1):
-        return function(np.asarray(matrix, np.float64), **parameters)
+        return METHODS[method](matrix, **parameters)
 
 
 def order_naturally(matrix):
@@ -170,7 +153,7 @@ def order_by_kmeans(matrix, k=10, seed=0):
     ----------
     matrix : ndarray of float64, (filters, pixels)
     k : int
-        Number of clusters; fewer come out where fewer rows are distinct.
+        Number of clusters, at most that of rows; fewer come out where fewer rows are distinct.
     seed : int
 
     Returns
@@ -179,11 +162,6 @@ def order_by_kmeans(matrix, k=10, seed=0):
     numbers : dict
         ``labels`` (cluster of each filter, natural order), ``sizes`` of the clusters and their
         ``inertia`` (sum of squared distances to the centres).
-
-    Raises
-    ------
-    UserError
-        If `k` is below 1 or above the number of filters.
     """
     labels, inertia = cluster(matrix, k, seed)
     return np.argsort(labels, kind="stable"), {
@@ -206,14 +184,7 @@ def cluster(matrix, k, seed):
     labels : ndarray of int, (filters,)
         Cluster of each row; clusters are numbered in the order that `order_by_kmeans` gives them.
     inertia : float
-
-    Raises
-    ------
-    UserError
-        If `k` is below 1 or above the number of rows.
     """
-    if not 1 <= k <= len(matrix):
-        raise UserError(f"k-means: k = {k}, expected 1 to {len(matrix)}, the number of filters")
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -221,12 +192,10 @@ def cluster(matrix, k, seed):
         # Fewer distinct rows than k (dead filters) is no mistake: clusters then stay empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(k, n_init=STARTS, random_state=seed).fit(matrix)
-    found, labels = np.unique(model.labels_, return_inverse=True)
-    means = [matrix[labels == i].mean() for i in range(len(found))]
-    firsts = [np.argmax(labels == i) for i in range(len(found))]
-    rank = np.empty(len(found), int)
-    rank[np.lexsort((firsts, means))] = np.arange(len(found))
-    return rank[labels], float(model.inertia_)
+    _, firsts, labels = np.unique(model.labels_, return_index=True, return_inverse=True)
+    means = [matrix[labels == cluster].mean() for cluster in range(len(firsts))]
+    ranks = np.argsort(np.lexsort((firsts, means)))
+    return ranks[labels], float(model.inertia_)
 
 
 def neighbour_distance(matrix):
@@ -236,7 +205,7 @@ def neighbour_distance(matrix):
 
 
 METHODS = {
-    "natural": (order_naturally, ()),
-    "kmeans": (order_by_kmeans, ("k", "seed")),
-    "pca": (order_by_pca, ()),
+    "natural": order_naturally,
+    "kmeans": order_by_kmeans,
+    "pca": order_by_pca,
 }

@@ -11,8 +11,7 @@ from cnnvis.activations.grids import grey_limits
 from cnnvis.activations.orderings import neighbour_distance, order
 from cnnvis.core.arrays import significant
 from cnnvis.core.colours import INK, Colours
-from cnnvis.core.errors import UserError
-from cnnvis.core.files import write_json
+from cnnvis.core.files import safe_name, write_json
 from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, whole_ticks
 
 PANEL_WIDTH = 440
@@ -24,41 +23,34 @@ HEAD = 40
 BAR = 8
 
 
-def make_slice(feature_maps, row, kmeans, pca, table, *, layer, blob, seed=0, title):
+def make_slice(files, feature_maps, row, *, layer, blob, clusters, seed, title):
     """Cluster and order the rows of one slice; write a picture of each and the numbers.
 
     Parameters
     ----------
+    files : Places
+        Of the image. Written are ``slice clusters`` for each number of clusters, ``slice pca`` and
+        ``slice numbers``, a JSON with every permutation and its numbers.
     feature_maps : ndarray, (filters, height, width)
         All values finite.
     row : int
         Which row of the feature maps, from 0 at the top.
-    kmeans : dict
-        ``{k: png}``: for each number of clusters, its picture.
-    pca, table : str or Path
-        The picture ordered by PCA, and the JSON with every permutation and its numbers.
     layer, blob : str
         The convolution and its blob.
+    clusters : list of int
+        Numbers of clusters, each at most that of filters.
     seed : int
         Of k-means.
     title : str
         What the pictures' titles begin with.
-
-    Raises
-    ------
-    UserError
-        If there is no such row, or a number of clusters is above the number of filters.
     """
-    rows = feature_maps.shape[1]
-    if not 0 <= row < rows:
-        raise UserError(f"slice of {layer}: blob '{blob}' has rows 0 to {rows - 1}, not {row}")
     values = feature_maps[:, row, :].astype(np.float64)
-    where = f"row {row} of {layer}"
-    clusters = {k: _order(values, where, "kmeans", k=k, seed=seed) for k in kmeans}
-    ordered = _order(values, where, "pca")
-    for k, picture in kmeans.items():
-        draw_clusters(picture, values, clusters[k], f"{title}, row {row}", k)
-    draw_pca(pca, values, ordered, f"{title}, row {row}")
+    where, title = {"layer": safe_name(layer), "row": row}, f"{title}, row {row}"
+    kmeans = {k: _order(values, "kmeans", k=k, seed=seed) for k in clusters}
+    pca = _order(values, "pca")
+    for k, numbers in kmeans.items():
+        draw_clusters(files("slice clusters", k=k, **where), values, numbers, title, k)
+    draw_pca(files("slice pca", **where), values, pca, title)
     numbers = {
         "layer": layer,
         "blob": blob,
@@ -67,17 +59,14 @@ def make_slice(feature_maps, row, kmeans, pca, table, *, layer, blob, seed=0, ti
         "width": values.shape[1],
         "seed": seed,
         "neighbour_distance": significant(neighbour_distance(values)),
-        "kmeans": {str(k): numbers for k, numbers in clusters.items()},
-        "pca": ordered,
+        "kmeans": {str(k): order for k, order in kmeans.items()},
+        "pca": pca,
     }
-    write_json(table, numbers)
+    write_json(files("slice numbers", **where), numbers)
 
 
-def _order(values, where, method, **parameters):
-    try:
-        permutation, numbers = order(values, method, **parameters)
-    except UserError as error:
-        raise UserError(f"slice at {where}: {error}") from None
+def _order(values, method, **parameters):
+    permutation, numbers = order(values, method, **parameters)
     distance = significant(neighbour_distance(values[permutation]))
     return {"permutation": permutation.tolist(), "neighbour_distance": distance, **numbers}
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from cnnvis.activations import orderings
-from cnnvis.core.errors import UserError
 
 
 def outputs(seed, filters=12, pixels=30):
@@ -103,12 +102,6 @@ def test_kmeans_of_fewer_distinct_rows_leaves_clusters_out(recwarn):
     assert not recwarn.list
 
 
-@pytest.mark.parametrize("k", [0, -1, 13])
-def test_kmeans_k_out_of_range(k):
-    with pytest.raises(UserError, match=f"k = {k}, expected 1 to 12"):
-        orderings.order_by_kmeans(outputs(0), k=k)
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 20), st.sampled_from(["natural", "pca", "kmeans"]))
 def test_every_method_gives_a_permutation(seed, filters, method):
@@ -141,15 +134,3 @@ def test_neighbours_of_both_orders_by_hand():
     description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), "pca", "conv1")
     assert description["permutation"] == [1, 2, 0]
     assert description["neighbour_distance"] == {"ordered": 1.0, "natural": 1.5}
-
-
-@pytest.mark.parametrize(
-    ("method", "parameters", "message"),
-    [
-        ("umap", {}, "method 'umap' is unknown, expected natural, kmeans, pca"),
-        ("pca", {"k": 3}, "method 'pca' has no parameter 'k'"),
-    ],
-)
-def test_mistakes_are_one_line(method, parameters, message):
-    with pytest.raises(UserError, match=message):
-        orderings.order(outputs(7), method, **parameters)

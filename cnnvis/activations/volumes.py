@@ -1,12 +1,6 @@
 """Feature maps, binarised: 255 where they are above a threshold, 0 elsewhere."""
 
-import numbers
-
 import numpy as np
-
-from cnnvis.core.errors import UserError
-
-RULES = ("positive", "otsu", "percentile")
 
 
 def to_binary(outputs, rule="positive", percentile=90):
@@ -26,22 +20,16 @@ def to_binary(outputs, rule="positive", percentile=90):
     -------
     ndarray of uint8
 
-    Raises
-    ------
-    UserError
-        If the rule is none of these.
-
     Examples
     --------
     >>> to_binary(np.array([-1.0, 0.0, 2.0]))
     array([  0,   0, 255], dtype=uint8)
     """
-    return np.where(outputs > _threshold(outputs, rule, percentile), 255, 0).astype(np.uint8)
+    return np.where(outputs > threshold(outputs, rule, percentile), 255, 0).astype(np.uint8)
 
 
-def _threshold(outputs, rule, percentile):
-    if isinstance(rule, numbers.Real) and not isinstance(rule, bool) and np.isfinite(rule):
-        return rule
+def threshold(outputs, rule, percentile):
+    """Return the value that `to_binary` compares with."""
     if rule == "positive":
         return 0
     if rule == "otsu":
@@ -49,8 +37,5 @@ def _threshold(outputs, rule, percentile):
 
         return threshold_otsu(outputs)
     if rule == "percentile":
-        if not 0 <= percentile <= 100:
-            raise UserError(f"volumes: percentile {percentile} is not between 0 and 100")
         return np.percentile(outputs, percentile)
-    expected = ", ".join(RULES)
-    raise UserError(f"volumes: binarise '{rule}' is unknown, expected {expected} or a number")
+    return rule

@@ -166,13 +166,12 @@ def compare_orders(permutation, expected, projections):
     if sorted(permutation) != list(range(filters)):
         raise UserError(f"an order of {len(permutation)} filters, the study has {filters}")
     candidates = []
-    for backwards in (False, True):
-        places = permutation[::-1] if backwards else permutation
-        moved = places != expected
-        distances = np.abs(projections[places] - projections[expected])[moved]
+    for places in (permutation, permutation[::-1]):
+        distances = np.abs(projections[places] - projections[expected])
         wrong = int((distances > TIE * np.ptp(projections)).sum())
-        candidates.append({"moved": int(moved.sum()), "wrong": wrong, "reversed": backwards})
-    numbers = {"filters": filters, **min(candidates, key=lambda each: each["wrong"])}
+        candidates.append({"moved": int((places != expected).sum()), "wrong": wrong})
+    backwards = candidates[1]["wrong"] < candidates[0]["wrong"]
+    numbers = {"filters": filters, **candidates[backwards], "reversed": backwards}
     if numbers["wrong"]:
         sentence = f"{numbers['wrong']} of {filters} filters are at a different position."
         return "differs", sentence, numbers

@@ -72,28 +72,23 @@ def _draw_scatter(axes, layer, check, largest):
     _draw_points(axes, analytic, numeric, check.kinks)
     for set_scale in (axes.set_xscale, axes.set_yscale):
         set_scale("symlog", linthresh=FLOOR, linscale=0.6)
-    axes.set_xlim(-1.6, 1.6)
-    axes.set_ylim(-reach, reach)
+    axes.set(xlim=(-1.6, 1.6), ylim=(-reach, reach))
     _set_ticks(axes.xaxis, SYMMETRIC)
     # The study's derivatives may be any number of times larger than the analytic ones.
-    tens = range(2, math.ceil(math.log10(reach)), max(2, math.ceil(math.log10(reach) / 3)))
-    large = [10.0**power for power in tens]
-    _set_ticks(axes.yaxis, [*(-value for value in reversed(large)), *SYMMETRIC, *large])
+    tens = math.ceil(math.log10(reach))
+    large = [10.0**power for power in range(2, tens, max(2, math.ceil(tens / 3)))]
+    _set_ticks(axes.yaxis, [*(-value for value in large), *SYMMETRIC, *large])
     axes.set_title(layer, fontsize=9, loc="left", color="0.1")
     style(axes, "analytic", "numerical")
 
 
 def _draw_errors(axes, check, largest):
-    errors = relative_errors(check.numeric, check.analytic, largest)
     # A logarithmic axis has no zero: exact agreement is drawn at its lower end.
-    errors = np.maximum(errors, 1e-16)
+    errors = np.maximum(relative_errors(check.numeric, check.analytic, largest), 1e-16)
     sizes = np.maximum(np.abs(check.analytic) / largest, 1e-6)
     axes.axhline(TOLERANCE, color="0.75", linewidth=0.8, zorder=0)
     _draw_points(axes, sizes, errors, check.kinks)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(5e-7, 2)
-    axes.set_ylim(3e-17, 10)
+    axes.set(xscale="log", yscale="log", xlim=(5e-7, 2), ylim=(3e-17, 10))
     _set_ticks(axes.xaxis, [1e-6, 1e-4, 1e-2, 1])
     _set_ticks(axes.yaxis, [1e-15, 1e-10, 1e-5, 1])
     style(axes, "magnitude of the analytic derivative", "relative error")

@@ -60,7 +60,7 @@ def load_config(config, files=()):
         *checks.check(completed, names, planned, models),
         *check_collections(completed, names, models),
         *check_recover(completed, planned),
-        *check_verify(completed, names, infos),
+        *check_verify(completed, names),
     ]
     if lines:
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import chosen_layers, gradient_layers, networks_of, unknown
+from cnnvis.config.checks import METHODS, chosen_layers, gradient_layers, networks_of, unknown
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -10,7 +10,7 @@ from cnnvis.inputs.sources import described
 EMPTY = {"run": {}, "inputs": [], "downloads": {}, "fitted": {}, "neuron": 0, "recovered": []}
 
 
-def check_verify(config, names, infos):
+def check_verify(config, names):
     """Yield one line per mistake in the key ``verify``.
 
     Parameters
@@ -19,7 +19,6 @@ def check_verify(config, names, infos):
         Completed with the schema's defaults.
     names : dict of str to list of str
         All ``networks`` and ``images`` the user named.
-    infos : dict of str to NetworkInfo
     """
     verify = config.get("verify")
     if not verify:
@@ -71,7 +70,7 @@ def resolve_verify(config, infos, orderings):
     rows = [row for row in config["slices"]["rows"] if row < height]
     checked = next((image for image in published.IMAGES if image not in lacks), None)
     files, reasons = {}, {}
-    for name, (path, *needs) in _results(verify, network, orderings, rows, checked).items():
+    for name, path, *needs in _results(verify, network, orderings, rows, checked):
         missing = [lacks[need] for need in needs if need in lacks]
         if missing:
             reasons[name] = missing[0]
@@ -119,68 +118,54 @@ def _lacks(config, network, info, orderings):
         for layer in published.LAYERS
         if layer not in info.convolutions
     }
-    methods = [ordering["method"] for ordering in orderings.values()]
-    lacks |= {
-        method: f"the configuration has no ordering by method {method}"
-        for method in ("natural", "pca", "kmeans")
-        if method not in methods
-    }
+    methods = {ordering["method"] for ordering in orderings.values()}
+    for method in {*METHODS} - methods:
+        lacks[method] = f"the configuration has no ordering by method {method}"
     volumes = chosen_layers(config["volumes"].get("layers"), network) or info.convolutions
     gradients = gradient_layers(config, network, info)
-    lacks |= {
-        f"{what} of {layer}": f"{what}s.layers of {network} does not name {layer}"
-        for what, layers in (("volume", volumes), ("gradient", gradients))
-        for layer in published.LAYERS
-        if layer not in layers
-    }
+    for what, layers in (("volume", volumes), ("gradient", gradients)):
+        for layer in {*published.LAYERS} - {*layers}:
+            lacks[f"{what} of {layer}"] = f"{what}s.layers of {network} does not name {layer}"
     neuron, score = config["verify"]["neuron"], config["networks"][network]["score"]
     neurons = info.blobs[score][0]
+    if neuron >= neurons:
+        lack = f"network {network} has no neuron {neuron}: its score {score} has {neurons}"
+        return lacks | dict.fromkeys(published.IMAGES, lack)
     for image in published.IMAGES:
-        if neuron >= neurons:
-            lacks[image] = (
-                f"network {network} has no neuron {neuron}: its score {score} has {neurons}"
-            )
-        elif network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
+        if network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
             lacks[image] = f"the configuration has no image {image} for {network}"
     return lacks
 
 
 def _results(verify, network, orderings, rows, checked):
-    """Return {name of a result: (path, *what the run must have for it)}."""
+    """Yield a result's name, its path, and what the run must have for it."""
     folder, neuron = f"results/{network}/{verify['image']}", verify["neuron"]
     names = {ordering["method"]: name for name, ordering in reversed(orderings.items())}
     natural = names.get("natural")
-    results = {
-        "blobs": (f"{folder}/blobs.npz", "conv1"),
-        "grid": (f"{folder}/grids/{natural}/conv1.png", "conv1", "natural"),
-    }
+    yield "blobs", f"{folder}/blobs.npz", "conv1"
+    yield "grid", f"{folder}/grids/{natural}/conv1.png", "conv1", "natural"
     for layer in published.LAYERS:
         path = f"{folder}/volumes/{natural}/{layer}.vox"
-        results[f"volume {layer}"] = path, layer, f"volume of {layer}", "natural"
+        yield f"volume {layer}", path, layer, f"volume of {layer}", "natural"
     for method in ("pca", "kmeans"):
-        path = f"{folder}/orderings/{names.get(method)}/conv1.json"
-        results[method] = path, "conv1", method
+        yield method, f"{folder}/orderings/{names.get(method)}/conv1.json", "conv1", method
     for row in rows:
-        results[f"row {row}"] = (f"{folder}/slices/conv1/row-{row}/slice.json",)
+        yield f"row {row}", f"{folder}/slices/conv1/row-{row}/slice.json"
     for image in published.IMAGES:
         gradients = f"results/{network}/{image}/gradients"
         for layer in published.GRADIENT_LAYERS:
-            results[f"{image} {layer}"] = f"{gradients}/{neuron}.npz", image, f"gradient of {layer}"
-        results[f"fit {image}"] = f"{gradients}/fit.json", image
+            yield f"{image} {layer}", f"{gradients}/{neuron}.npz", image, f"gradient of {layer}"
+        yield f"fit {image}", f"{gradients}/fit.json", image
     scheme = f"results/{network}/{checked}/gradients/{neuron}.study.json"
-    return {**results, "scheme": (scheme, checked or published.IMAGES[0])}
+    yield "scheme", scheme, checked or published.IMAGES[0]
 
 
 def _published_files(folder, files, rows):
     """Return the published files to read: those that are there, and {path: entry} of the others."""
-    names = [
-        name
-        for entry in published.entries(rows)
-        if all(result in files for result in entry.results)
-        for name in entry.files
-    ]
-    paths = [published.find(folder, name) for name in dict.fromkeys(names)]
-    entries = {str(path): described(path) for path in paths if not path.is_file()}
-    downloads = {path: entry for path, entry in entries.items() if entry}
+    entries = [each for each in published.entries(rows) if files.keys() >= set(each.results)]
+    names = dict.fromkeys(name for entry in entries for name in entry.files)
+    paths = [published.find(folder, name) for name in names]
+    sources = {str(path): described(path) for path in paths if not path.is_file()}
+    downloads = {path: source for path, source in sources.items() if source}
     present = [str(path) for path in paths if path.is_file() or str(path) in downloads]
     return present, downloads

@@ -68,13 +68,13 @@ def test_recovered_filters_are_named(tables):
 
 def test_without_the_key_there_is_nothing():
     assert resolve_verify({}, {}, {})["inputs"] == []
-    assert list(check_verify({}, {}, {})) == []
+    assert list(check_verify({}, {})) == []
 
 
 def test_mistakes(tmp_path):
     names = {"networks": ["caffenet", "alexnet"], "images": ["cat"]}
     verify = {"study": str(tmp_path / "nowhere"), "image": "dog", "network": "cafenet"}
-    lines = list(check_verify({"verify": verify}, names, {}))
+    lines = list(check_verify({"verify": verify}, names))
     assert lines == [
         f"verify.study: folder not found: {tmp_path}/nowhere; expected one with files that the "
         "study published, or study, into which they are downloaded",
@@ -82,5 +82,5 @@ def test_mistakes(tmp_path):
         "Expected one of caffenet, alexnet",
         "verify.image: 'dog' is not one of the images; expected one of cat",
     ]
-    lines = list(check_verify({"verify": {"study": str(tmp_path), "image": "cat"}}, names, {}))
+    lines = list(check_verify({"verify": {"study": str(tmp_path), "image": "cat"}}, names))
     assert lines == ["verify.network: missing; expected one of caffenet, alexnet"]

@@ -13,6 +13,7 @@ def snakemake(tmp_path):
     """Return what a script gets, and put logging back as it was."""
     root, filters = logging.getLogger(), warnings.filters[:]
     handlers, level = root.handlers[:], root.level
+    logging.captureWarnings(False)  # Another test may have run a job in this process.
     yield SimpleNamespace(log=[str(tmp_path / "logs" / "job.log")])
     for handler in root.handlers[:]:
         root.removeHandler(handler)

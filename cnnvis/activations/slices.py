@@ -12,7 +12,7 @@ from cnnvis.activations.orderings import neighbour_distance, order
 from cnnvis.core.arrays import significant
 from cnnvis.core.colours import INK, Colours
 from cnnvis.core.files import safe_name, write_json
-from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, whole_ticks
+from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, cell_ticks
 
 PANEL_WIDTH = 440
 PANEL_HEIGHT = 780
@@ -94,7 +94,7 @@ def draw_clusters(picture, values, numbers, title, k):
         picture,
         values,
         numbers["permutation"],
-        np.repeat(np.arange(count), sizes * scale),
+        sizes,
         spread(zip(middles, names, strict=True)),
         title=f"{title}: {count} clusters",
         label="cluster (number of filters)",
@@ -111,13 +111,12 @@ def draw_pca(picture, values, numbers, title):
     ``explained_variance``.
     """
     permutation = numbers["permutation"]
-    scale = row_height(len(values))
     _draw_pair(
         picture,
         values,
         permutation,
-        np.zeros(len(values) * scale),
-        [((at + 0.5) * scale, str(permutation[at])) for at in whole_ticks(len(values))],
+        [len(values)],
+        cell_ticks(permutation, row_height(len(values))),
         title=f"{title}, ordered by PCA",
         label="filter",
         head="ordered by PCA",
@@ -126,26 +125,25 @@ def draw_pca(picture, values, numbers, title):
     )
 
 
-def _draw_pair(picture, values, permutation, labels, ticks, *, title, label, head, caption):
+def _draw_pair(picture, values, permutation, sizes, ticks, *, title, label, head, caption):
     """Draw a slice in the network's order and, beside it, in another order.
 
-    `labels` are the clusters of the rows of pixels on the right, `ticks` what is written there.
+    `sizes` are those of the clusters on the right, `ticks` what is written there.
     """
     colours = Colours("gray", *grey_limits(values))
     filters, columns = values.shape
     wide, tall = max(1, PANEL_WIDTH // columns), row_height(filters)
     before = colours.pixels(values)
-    after = separate(before[permutation].repeat(tall, axis=0), labels, BAR)
+    after = separate(before[permutation].repeat(tall, axis=0), np.multiply(sizes, tall), BAR)
     lefts = (MARGIN + AXIS, 2 * MARGIN + 2 * AXIS + wide * columns)
     top = TITLE_ROOM + HEAD
     right = lefts[1] + wide * columns + MARGIN
     page = Page(right + BAR_ROOM, top + len(after) + 44, title, colours)
-    natural = [((at + 0.5) * tall, str(at)) for at in whole_ticks(filters)]
+    natural, across = cell_ticks(range(filters), tall), cell_ticks(range(columns), wide)
     panels = (
         (before.repeat(tall, axis=0), natural, "filter", "as in the network"),
         (after, ticks, label, head),
     )
-    across = [((at + 0.5) * wide, str(at)) for at in whole_ticks(columns)]
     for left, (rows, marks, name, above) in zip(lefts, panels, strict=True):
         page.paste(rows.repeat(wide, axis=1), left, top)
         page.write((left, top - 9), above, colour=INK)
@@ -164,32 +162,30 @@ def row_height(filters):
     return min(24, max(1, PANEL_HEIGHT // filters))
 
 
-def separate(values, labels, bar):
-    """Put `bar` rows of white between rows of different clusters.
+def separate(rows, sizes, bar):
+    """Put `bar` rows of white between clusters of rows.
 
     Parameters
     ----------
-    values : ndarray of uint8, (filters, width, ...)
+    rows : ndarray of uint8, (rows, ...)
         In the order of the clusters.
-    labels : sequence of int, (filters,)
-        Cluster of each row, ascending.
+    sizes : sequence of int, (clusters,)
+        How many rows each cluster has.
     bar : int
 
     Returns
     -------
-    ndarray, (filters + bar * (clusters - 1), width, ...)
+    ndarray, (rows + bar * (clusters - 1), ...)
 
     Examples
     --------
-    >>> separate(np.array([[1], [2]], np.uint8), [0, 1], 1)
+    >>> separate(np.array([[1], [2]], np.uint8), [1, 1], 1)
     array([[  1],
            [255],
            [  2]], dtype=uint8)
     """
-    gap = np.full((bar, *values.shape[1:]), 255, np.uint8)
-    starts = np.flatnonzero(np.diff(labels)) + 1
-    parts = np.split(values, starts)
-    return np.concatenate([piece for part in parts for piece in (gap, part)][1:])
+    starts = np.cumsum(sizes)[:-1]
+    return np.insert(rows, np.repeat(starts, bar), 255, axis=0)
 
 
 def spread(ticks):

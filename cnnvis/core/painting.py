@@ -146,6 +146,16 @@ class Page:
 
     def save(self, path, caption):
         """Write the page as PNG, with a caption under it and in the file's metadata."""
+        self.add_caption(caption)
+        # Of true colours, zlib's higher levels take much longer and save little.
+        picture, level = (self.image.convert("L"), 3) if self.grey else (self.image, 1)
+        description = PngImagePlugin.PngInfo()
+        description.add_text("Description", caption)
+        with atomic(path) as temporary:
+            picture.save(temporary, "PNG", pnginfo=description, compress_level=level)
+
+    def add_caption(self, caption):
+        """Let the page grow by a caption under everything else."""
         lines = wrap(caption, self.image.width - 2 * MARGIN)
         width, height = self.image.size
         grown = Image.new("RGB", (width, height + LINE * len(lines) + 36), "white")
@@ -153,12 +163,6 @@ class Page:
         self.image, self._draw = grown, ImageDraw.Draw(grown)
         for index, line in enumerate(lines):
             self.write((MARGIN, height + LINE * (index + 1) + 5), line)
-        # Of true colours, zlib's higher levels take much longer and save little.
-        picture, level = (grown.convert("L"), 3) if self.grey else (grown, 1)
-        description = PngImagePlugin.PngInfo()
-        description.add_text("Description", caption)
-        with atomic(path) as temporary:
-            picture.save(temporary, "PNG", pnginfo=description, compress_level=level)
 
 
 def ticks(low, high, most):
@@ -177,6 +181,15 @@ def whole_ticks(count):
     """Return about ten evenly spaced whole numbers below `count`, from 0."""
     steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     return list(range(0, count, next((step for step in steps if count / step <= 12), 2000)))
+
+
+def cell_ticks(names, size):
+    """Return ``[(middle, name)]`` of about ten of the cells of an axis, each `size` pixels.
+
+    >>> cell_ticks(["a", "b"], 10)
+    [(5.0, 'a'), (15.0, 'b')]
+    """
+    return [((place + 0.5) * size, str(names[place])) for place in whole_ticks(len(names))]
 
 
 def number(value):

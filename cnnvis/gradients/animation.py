@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnvis.core.colours import GROUP_COLOURS, Colours
 from cnnvis.core.files import atomic
-from cnnvis.core.painting import BAR_ROOM, LINE, MARGIN, TITLE_ROOM, Page, wrap
+from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page
 from cnnvis.core.sheets import LABEL_ROOM, enlarge, montage, shrink
 from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.comparison_figure import ROW, write_member
@@ -74,11 +74,11 @@ def fit_tiles(comparison):
     def room(scale):
         return (WIDE + GAP) // (wide * scale + GAP), TALL // (tall * scale + LABEL_ROOM)
 
-    importance = comparison.norms[comparison.groups == "reference"].mean(axis=0)
-    fitting = [scale for scale in range(2, 41) if np.prod(room(scale)) >= len(importance)]
+    filters = len(comparison.ranking)
+    fitting = [scale for scale in range(2, 41) if np.prod(room(scale)) >= filters]
     scale = max([1, *fitting])
     columns, rows = room(scale)
-    shown = np.sort(np.argsort(-importance, kind="stable")[: columns * rows])
+    shown = np.sort(comparison.ranking[: columns * rows])
     return shown, step, scale, min(columns, -(-len(shown) // rows))
 
 
@@ -87,13 +87,10 @@ def _page(size, colours, comparison, shown):
     height, width = size[:2]
     # No narrower than the lines that name an image.
     across = max(width + 2 * MARGIN + BAR_ROOM, 640)
-    bottom = TITLE_ROOM + HEAD + height
-    lines = wrap(_caption(comparison, shown, colours.high), across - 2 * MARGIN)
-    page = Page(across, bottom + LINE * len(lines) + MARGIN, comparison.title)
+    page = Page(across, TITLE_ROOM + HEAD + height, comparison.title)
     place = (2 * MARGIN + width, TITLE_ROOM + HEAD + LABEL_ROOM, min(height - LABEL_ROOM, 420))
     page.colour_bar(*place, "gradient", colours)
-    for index, line in enumerate(lines, 1):
-        page.write((MARGIN, bottom + LINE * index + 5), line)
+    page.add_caption(_caption(comparison, shown, colours.high))
     return page
 
 

@@ -9,9 +9,9 @@ from cnnvis.core.painting import (
     TICK_SIZE,
     TITLE_ROOM,
     Page,
+    cell_ticks,
     number,
     ticks,
-    whole_ticks,
 )
 from cnnvis.core.sheets import enlarge, shrink
 from cnnvis.core.volume_files import tile_channels
@@ -73,13 +73,10 @@ def choose_tiles(comparison):
     shown : ndarray of int
     tiles : ndarray, (images, shown, height, width)
     """
-    reference = comparison.groups == "reference"
-    order = np.argsort(-comparison.norms[reference].mean(axis=0), kind="stable")
     tall, wide = tile_channels(comparison.gradients[0][:1]).shape[1:]
     step = max(1, -(-max(tall, wide) // 150))
     scale = max(1, min(110 // wide, 90 // tall))
-    count = max(3, TILES // (wide * scale // step + GAP))
-    shown = order[: min(count, 12)]
+    shown = comparison.ranking[: min(12, max(3, TILES // (wide * scale // step + GAP)))]
     tiles = [tile_channels(gradient[shown]) for gradient in comparison.gradients]
     return shown, np.stack([enlarge(shrink(tile, step), scale) for tile in tiles])
 
@@ -127,7 +124,7 @@ def _draw_map(page, comparison, left, top, strip):
     names = [shorten(member.image, 30) for member in comparison.members]
     rows = [((index + 0.5) * STRIP, name) for index, name in enumerate(names)]
     page.left_axis(left, top, STRIP * count, rows, "image")
-    columns = [((index + 0.5) * strip, str(index)) for index in whole_ticks(filters)]
+    columns = cell_ticks(range(filters), strip)
     page.lower_axis(left, top + STRIP * count, filters * strip, columns, "filter")
     page.colour_bar(left + filters * strip + MARGIN, top, STRIP * count, "norm", colours)
 

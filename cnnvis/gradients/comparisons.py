@@ -157,6 +157,12 @@ class Comparison:
         """The group of each member, ndarray of str, (members,)."""
         return np.array([member.group for member in self.members])
 
+    @property
+    def ranking(self):
+        """The filters from the largest mean norm over the reference images to the least."""
+        reference = self.norms[self.groups == "reference"]
+        return np.argsort(-reference.mean(axis=0), kind="stable")
+
 
 def make_comparison(files, comparison):
     """Write the picture, the table and the summary of a comparison at one layer.

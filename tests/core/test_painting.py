@@ -129,4 +129,4 @@ def test_nothing_that_is_painted_imports_matplotlib():
 
 
 def test_examples():
-    assert doctest.testmod(painting) == (0, 2)
+    assert doctest.testmod(painting) == (0, 3)

@@ -50,24 +50,22 @@ def make_time_series(files, comparison):
     layer, members = safe_name(comparison.layer), comparison.members
     volumes = [tile_channels(gradient).astype("<f4") for gradient in comparison.gradients]
     title = f"d neuron {comparison.neuron} / d {comparison.layer}"
-    facts = [{"time": index, **_facts(member)} for index, member in enumerate(members)]
-    comment = {"quantity": f"d neuron {comparison.neuron} / d weights of {comparison.layer}"}
-    comment["frames"] = facts
+    facts = [
+        {"image": member.image, "group": member.group, "verdict": member.verdict}
+        for member in members
+    ]
+    comment = {
+        "quantity": f"d neuron {comparison.neuron} / d weights of {comparison.layer}",
+        "frames": [{"time": time, **frame} for time, frame in enumerate(facts)],
+    }
     write_nifti(files("comparison nifti", layer=layer), volumes, title, comment)
     pvd = files("comparison vtk", layer=layer)
     frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(members))]
-    for path, volume, member in zip(frames, volumes, members, strict=True):
-        write_vti(path, volume, _facts(member))
+    for frame in zip(frames, volumes, facts, strict=True):
+        write_vti(*frame)
     write_pvd(pvd, frames)
-    draw_animation(
-        files("comparison animation", layer=layer),
-        files("comparison still", layer=layer),
-        comparison,
-    )
-
-
-def _facts(member):
-    return {"image": member.image, "group": member.group, "verdict": member.verdict}
+    pictures = [files(f"comparison {kind}", layer=layer) for kind in ("animation", "still")]
+    draw_animation(*pictures, comparison)
 
 
 def write_nifti(path, volumes, description, comment):

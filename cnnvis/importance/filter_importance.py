@@ -13,8 +13,8 @@ def write_importance(table, picture, gradient, *, layer, title):
     Parameters
     ----------
     table : str or Path
-        CSV with the columns rank (1 is the most important), filter, norm, and share (of the sum
-        of norms).
+        CSV with the columns rank (1 is the most important; the lower filter at a tie), filter,
+        norm, and share (of the sum of norms; 0 where that is 0).
     picture : str or Path
         PNG: the study's map, and the norms sorted.
     gradient : ndarray, (filters, ...)
@@ -22,19 +22,10 @@ def write_importance(table, picture, gradient, *, layer, title):
     layer, title : str
     """
     norms = filter_norms(gradient)
-    rows = ((rank, index, f"{n:.9g}", f"{s:.6g}") for rank, index, n, s in rank_filters(norms))
+    total = norms.sum() or 1.0
+    rows = [
+        (rank, index, f"{norms[index]:.9g}", f"{norms[index] / total:.6g}")
+        for rank, index in enumerate(np.argsort(-norms, kind="stable"), 1)
+    ]
     write_csv(table, ("rank", "filter", "norm", "share"), rows)
     draw_importance(picture, norms, layer=layer, title=title)
-
-
-def rank_filters(norms):
-    """Return ``[(rank, filter, norm, share)]``, most important first, lower filter at a tie.
-
-    Shares are of the sum of all norms; all 0 where that is 0.
-    """
-    total = norms.sum() or 1.0
-    order = np.argsort(-norms, kind="stable")
-    return [
-        (rank, int(index), float(norms[index]), float(norms[index] / total))
-        for rank, index in enumerate(order, 1)
-    ]

@@ -28,16 +28,10 @@ def make_filters(model, pictures, *, titles, channel_order="BGR"):
         If a file or a layer is not usable.
     """
     for layer, weights in read_weights(model, list(pictures)).items():
-        draw_filters(
-            pictures[layer],
-            weights,
-            layer=layer,
-            title=titles[layer],
-            channel_order=channel_order,
-        )
+        draw_filters(pictures[layer], weights, layer, titles[layer], channel_order)
 
 
-def draw_filters(picture, weights, *, layer, title, channel_order="BGR"):
+def draw_filters(picture, weights, layer, title, channel_order="BGR"):
     """Draw the filters of one layer.
 
     Filters over three channels are colour pictures: mid grey is 0, and the colours that a filter
@@ -114,8 +108,8 @@ def read_weights(model, layers):
                 f"{model.weights}: no weights of layer '{layer}'; it has {', '.join(stored)}"
             )
     shapes = {layer: [model.info.layers_with_weights[layer]] for layer in layers}
-    only = {layer: stored[layer][:1] for layer in layers}
-    matched = match_weights(only, shapes, path=model.weights)
-    for layer in layers:
-        check_finite(matched[layer][0], f"{model.weights}: weights of layer '{layer}'")
-    return {layer: matched[layer][0] for layer in layers}
+    kernels = {layer: stored[layer][:1] for layer in layers}
+    matched = match_weights(kernels, shapes, path=model.weights)
+    for layer, (weights,) in matched.items():
+        check_finite(weights, f"{model.weights}: weights of layer '{layer}'")
+    return {layer: weights for layer, (weights,) in matched.items()}

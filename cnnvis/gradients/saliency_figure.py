@@ -36,13 +36,13 @@ def draw_saliency(picture, gradient, values, preprocessing, *, title):
     saliency = saliency_map(gradient)
     high = float(np.percentile(saliency, CLIP)) or float(saliency.max()) or 1.0
     heat, signed = Colours("inferno", 0, high, "max"), Colours("RdBu_r", -high, high, "both")
+    channels = colour_channels(gradient, preprocessing.channel_order)
     upper = {
         "saliency: largest magnitude of the colours": heat.pixels(saliency),
         "saliency over the image": overlay(pixels, saliency / high),
     }
-    lower = {"the image": pixels}
-    for name, channel in colour_channels(gradient, preprocessing.channel_order).items():
-        lower[f"gradient, {name}"] = signed.pixels(channel)
+    signs = {f"gradient, {name}": signed.pixels(values) for name, values in channels.items()}
+    lower = {"the image": pixels, **signs}
     upper = {name: resize(panel, LARGE) for name, panel in upper.items()}
     lower = {name: resize(panel, SMALL) for name, panel in lower.items()}
     width = max(_width(upper), _width(lower))

@@ -1,4 +1,4 @@
-"""Message classes for Caffe's files, built from the table in `cnnvis.caffe.fields`.
+"""Message classes for Caffe's files, built from the table in ``fields.txt``.
 
 They have a descriptor pool of their own, so that a Caffe imported into the same process can
 register messages of the same names in protobuf's global pool.
@@ -9,11 +9,10 @@ register messages of the same names in protobuf's global pool.
 """
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-from cnnvis.caffe import fields
 
 _FIELD = re.compile(
     r"(?P<name>\w+) (?P<number>\d+) (?P<type>\w+)(?P<label>\[\w*\]|!)?( =(?P<default>.*))?"
@@ -34,7 +33,7 @@ def describe(table, package="caffe"):
     Parameters
     ----------
     table : str
-        In the form that `cnnvis.caffe.fields` explains.
+        In the form that ``fields.txt`` explains.
     package : str
         The prefix of the messages' full names, visible in error messages.
 
@@ -90,7 +89,7 @@ def _add_field(message, text, package, global_enums):
 
 def _build():
     """Return all message classes by name."""
-    file = describe(fields.NETWORKS + fields.PARAMETERS + fields.LEGACY)
+    file = describe(Path(__file__).with_name("fields.txt").read_text())
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     return SimpleNamespace(

@@ -7,7 +7,7 @@ Places are in pixels from the top left corner. Pictures without plots are painte
 import numpy as np
 
 from cnnvis.core.colours import GREY, INK
-from cnnvis.core.painting import BAR_WIDTH, MARGIN, Page
+from cnnvis.core.painting import MARGIN, Page
 
 DPI = 120
 
@@ -35,26 +35,6 @@ def add_axes(figure, left, top, width, height):
     )
 
 
-def add_pixels(figure, pixels, left, top):
-    """Show pixels, uint8 (height, width, 3), as they are: nothing is resampled."""
-    height = round(figure.get_size_inches()[1] * DPI)
-    figure.figimage(pixels, left, height - top - pixels.shape[0], origin="upper")
-
-
-def add_colour_bar(figure, colours, left, top, height, label):
-    """Add the colour bar of a scale, `BAR_ROOM` pixels wide with its numbers and its label."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    mappable = ScalarMappable(Normalize(colours.low, colours.high), colormaps[colours.name])
-    axes = add_axes(figure, left, top, BAR_WIDTH, height)
-    bar = figure.colorbar(mappable, cax=axes, extend=colours.extend)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
-    bar.set_label(label, fontsize=8, color=GREY)
-
-
 def style(axes, xlabel, ylabel):
     """Give axes the look of all plots: grey, small, open to the top and to the right."""
     axes.set_xlabel(xlabel, fontsize=8, color=GREY)
@@ -63,10 +43,15 @@ def style(axes, xlabel, ylabel):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save_figure(figure, path, caption):
-    """Write a figure as PNG, with a caption under it and in the file's metadata."""
+def to_page(figure):
+    """Return a figure as a page, on which more can be painted."""
     figure.canvas.draw()
     pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     page = Page(*pixels.shape[1::-1], "")
     page.paste(pixels, 0, 0)
-    page.save(path, caption)
+    return page
+
+
+def save_figure(figure, path, caption):
+    """Write a figure as PNG, with a caption under it and in the file's metadata."""
+    to_page(figure).save(path, caption)

@@ -3,14 +3,7 @@
 import numpy as np
 
 from cnnvis.core.colours import BLUE, GREY, ORANGE
-from cnnvis.core.drawing import (
-    add_axes,
-    add_colour_bar,
-    add_pixels,
-    new_page,
-    save_figure,
-    style,
-)
+from cnnvis.core.drawing import add_axes, new_page, style, to_page
 from cnnvis.core.painting import MARGIN, TITLE_ROOM
 from cnnvis.importance.filter_importance_figure import map_colours, paint_map
 
@@ -36,17 +29,17 @@ def draw_class_importance(picture, importance, numbers, *, layer, image_set, tit
     height = max(tall, LEAST_HEIGHT)
     left = MARGIN + wide + 164
     figure = new_page(left + BARS + MARGIN, TITLE_ROOM + height + 60, title)
-    add_pixels(figure, cells, MARGIN, TITLE_ROOM)
-    bar = (2 * MARGIN + wide - 8, TITLE_ROOM, min(tall, 420))
-    add_colour_bar(figure, map_colours(means), *bar, "norm of the gradient")
     upper = height - LOWER - GAP
     _draw_bars(add_axes(figure, left, TITLE_ROOM, BARS, upper), importance)
     half, top = (BARS - 2 * GAP - 16) // 2, TITLE_ROOM + upper + GAP
     _draw_histogram(add_axes(figure, left, top, half, LOWER), means)
     place = (left + half + 2 * GAP + 16, top, half, LOWER)
     _draw_agreement(add_axes(figure, *place), numbers, image_set)
-    save_figure(
-        figure,
+    page = to_page(figure)
+    page.paste(cells, MARGIN, TITLE_ROOM)
+    bar = (2 * MARGIN + wide - 8, TITLE_ROOM, min(tall, 420))
+    page.colour_bar(*bar, "norm of the gradient", map_colours(means))
+    page.save(
         picture,
         f"Importance of the {len(means)} filters of layer {layer}, averaged over "
         f"{importance.images} images of {image_set}: the L2 norm of the gradient of the class's "

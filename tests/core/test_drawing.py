@@ -2,7 +2,6 @@ import numpy as np
 from PIL import Image
 
 from cnnvis.core import drawing
-from cnnvis.core.colours import Colours
 from cnnvis.core.painting import MARGIN
 
 
@@ -16,8 +15,9 @@ def test_a_figure_grows_by_its_caption_and_keeps_its_pixels(tmp_path):
     heights = []
     for caption in ("words", "words " * 200):
         figure = drawing.new_page(400, 200, "title")
-        drawing.add_pixels(figure, block, 40, 170)
-        drawing.save_figure(figure, tmp_path / "a.png", caption)
+        page = drawing.to_page(figure)
+        page.paste(block, 40, 170)
+        page.save(tmp_path / "a.png", caption)
         pixels, description = read(tmp_path / "a.png")
         assert description == caption
         assert np.array_equal(pixels[170:190, 40:70], block)
@@ -38,7 +38,7 @@ def test_axes_are_where_they_are_put(tmp_path):
 def test_the_same_figure_is_the_same_bytes(tmp_path):
     for name in "ab":
         figure = drawing.new_page(400, 200, "title")
-        drawing.add_colour_bar(figure, Colours("viridis", 0, 1), 20, 60, 90, "label")
+        drawing.style(drawing.add_axes(figure, 60, 60, 200, 90), "x", "y")
         drawing.save_figure(figure, tmp_path / f"{name}.png", "caption")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 

@@ -43,16 +43,17 @@ def draw_saliency(picture, gradient, values, preprocessing, *, title):
     }
     signs = {f"gradient, {name}": signed.pixels(values) for name, values in channels.items()}
     lower = {"the image": pixels, **signs}
-    upper = {name: resize(panel, LARGE) for name, panel in upper.items()}
-    lower = {name: resize(panel, SMALL) for name, panel in lower.items()}
-    width = max(_width(upper), _width(lower))
-    tall, low = (next(iter(row.values())).shape[0] for row in (upper, lower))
-    bottom = TITLE_ROOM + tall + 2 * HEAD
-    page = Page(width + 2 * MARGIN + BAR_ROOM, bottom + low + TIP, title)
-    for row, top in ((upper, TITLE_ROOM + HEAD - 6), (lower, bottom)):
+    rows = (
+        ({name: resize(panel, LARGE) for name, panel in upper.items()}, "|gradient|", heat),
+        ({name: resize(panel, SMALL) for name, panel in lower.items()}, "gradient", signed),
+    )
+    heights = [next(iter(row.values())).shape[0] for row, _, _ in rows]
+    width = max(_width(row) for row, _, _ in rows)
+    tops = (TITLE_ROOM + HEAD - 6, TITLE_ROOM + heights[0] + 2 * HEAD)
+    page = Page(width + 2 * MARGIN + BAR_ROOM, tops[1] + heights[1] + TIP, title)
+    for (row, label, colours), top, height in zip(rows, tops, heights, strict=True):
         _paste_row(page, row, top, width)
-    page.colour_bar(2 * MARGIN + width, TITLE_ROOM + HEAD - 6, tall, "|gradient|", heat)
-    page.colour_bar(2 * MARGIN + width, bottom, low, "gradient", signed)
+        page.colour_bar(2 * MARGIN + width, top, height, label, colours)
     page.save(picture, _caption(high))
 
 

@@ -54,6 +54,8 @@ class Page:
     ----------
     image : PIL.Image.Image
         In true colour.
+    draw : PIL.ImageDraw.ImageDraw
+        Draws lines and rectangles on it.
     """
 
     def __init__(self, width, height, title, colours=None):
@@ -62,7 +64,7 @@ class Page:
         width = max(width, math.ceil(size * length) + 2 * MARGIN)
         self.colours, self.grey = colours, colours is not None and colours.name == "gray"
         self.image = Image.new("RGB", (width, height), "white")
-        self._draw = ImageDraw.Draw(self.image)
+        self.draw = ImageDraw.Draw(self.image)
         self.write((MARGIN, 14), title, size, INK, "la", bold=True)
 
     def paste(self, pixels, left, top):
@@ -71,7 +73,7 @@ class Page:
 
     def write(self, place, text, size=TEXT_SIZE, colour=GREY, anchor="ls", bold=False):
         """Write a line of text at (left, top), anchored as Pillow calls it ("ls": at its start)."""
-        self._draw.text(place, text, colour, font(size, bold), anchor)
+        self.draw.text(place, text, colour, font(size, bold), anchor)
 
     def write_upwards(self, left, middle, text, size=TEXT_SIZE):
         """Write a line of text from below upwards; `left` is where its letters' tops are."""
@@ -84,14 +86,6 @@ class Page:
         """Write a number above each tile of a `montage` at (left, top)."""
         for (down, across), number in zip(corners, numbers, strict=True):
             self.write((left + across, top + down - 3), str(number), NUMBER_SIZE)
-
-    def line(self, *places, colour=GREY):
-        """Draw a line one pixel wide through (left, top) places."""
-        self._draw.line(places, colour)
-
-    def rectangle(self, box, colour):
-        """Fill a rectangle, (left, top, right, bottom), its edges included."""
-        self._draw.rectangle(box, colour)
 
     def left_axis(self, left, top, height, ticks, label):
         """Write the numbers and the label left of a picture.
@@ -106,7 +100,7 @@ class Page:
         """
         for place, name in ticks:
             middle = top + round(place)
-            self.line((left - 5, middle), (left - 1, middle))
+            self.draw.line(((left - 5, middle), (left - 1, middle)), GREY)
             self.write((left - 8, middle), name, TICK_SIZE, anchor="rm")
         widest = max((font(TICK_SIZE).getlength(name) for _, name in ticks), default=0)
         self.write_upwards(left - 12 - math.ceil(widest) - LINE, top + height // 2, label)
@@ -115,7 +109,7 @@ class Page:
         """Write the numbers and the label below a picture whose lower edge is `top`."""
         for place, name in ticks:
             middle = left + round(place)
-            self.line((middle, top), (middle, top + 4))
+            self.draw.line(((middle, top), (middle, top + 4)), GREY)
             self.write((middle, top + 7), name, TICK_SIZE, anchor="ma")
         self.write((left + width // 2, top + 25), label, anchor="ma")
 
@@ -133,13 +127,13 @@ class Page:
         over = [(left, top), (middle, highest), (right, top)]
         under = [(right, bottom), (middle, lowest), (left, bottom)]
         self.paste(colours.pixels(values), left, top)
-        self._draw.polygon(over, self.image.getpixel(over[0]))
-        self._draw.polygon(under, self.image.getpixel(under[-1]))
-        self.line(*over, *under, over[0], colour=LIGHT_GREY)
+        self.draw.polygon(over, self.image.getpixel(over[0]))
+        self.draw.polygon(under, self.image.getpixel(under[-1]))
+        self.draw.line((*over, *under, over[0]), LIGHT_GREY)
         names = [(value, number(value)) for value in ticks(low, high, height // 32)]
         for value, name in names:
             place = top + round((high - value) / (high - low) * (height - 1))
-            self.line((right + 1, place), (right + 5, place))
+            self.draw.line(((right + 1, place), (right + 5, place)), GREY)
             self.write((right + 9, place), name, TICK_SIZE, anchor="lm")
         widest = max(font(TICK_SIZE).getlength(name) for _, name in names)
         self.write_upwards(right + 14 + math.ceil(widest), top + height // 2, label)
@@ -160,7 +154,7 @@ class Page:
         width, height = self.image.size
         grown = Image.new("RGB", (width, height + LINE * len(lines) + 36), "white")
         grown.paste(self.image)
-        self.image, self._draw = grown, ImageDraw.Draw(grown)
+        self.image, self.draw = grown, ImageDraw.Draw(grown)
         for index, line in enumerate(lines):
             self.write((MARGIN, height + LINE * (index + 1) + 5), line)
 

@@ -24,7 +24,7 @@ def draw_animation(webp, still, comparison):
     Parameters
     ----------
     webp, still : str or Path
-        The animation, and its first frame as PNG.
+        The animation, lossless WebP, and its first frame as PNG.
     comparison : cnnvis.gradients.comparisons.Comparison
     """
     shown, step, scale, columns = fit_tiles(comparison)
@@ -40,7 +40,12 @@ def draw_animation(webp, still, comparison):
         page.paste(sheet, MARGIN, TITLE_ROOM + HEAD)
         page.write_numbers(corners, shown, MARGIN, TITLE_ROOM + HEAD)
         frames.append(page.image.copy())
-    save_animation(frames, webp, still)
+    options = {"save_all": True, "duration": MILLISECONDS, "loop": 0, "lossless": True}
+    with atomic(webp) as temporary:
+        # The other methods take four times as long or more, for half the size.
+        frames[0].save(temporary, "WEBP", append_images=frames[1:], quality=20, method=0, **options)
+    with atomic(still) as temporary:
+        frames[0].save(temporary, "PNG")
 
 
 def full_colour(gradients):
@@ -108,29 +113,12 @@ def _caption(comparison, shown, scale):
 
 def _write_head(page, comparison, index):
     """Write which image a frame shows, and mark which of all images it is."""
-    page.rectangle((0, TITLE_ROOM, page.image.width, TITLE_ROOM + HEAD), "white")
+    page.draw.rectangle((0, TITLE_ROOM, page.image.width, TITLE_ROOM + HEAD), "white")
     norm = np.linalg.norm(comparison.norms[index])
     write_member(page, TITLE_ROOM, comparison.members[index], f", norm {norm:.4g}")
     pitch, top = min(24, WIDE // len(comparison.members)), TITLE_ROOM + MARKS
     for place, group in enumerate(comparison.groups):
         left = MARGIN + place * pitch
-        page.rectangle((left, top, left + pitch - 5, top + 6), GROUP_COLOURS[group])
+        page.draw.rectangle((left, top, left + pitch - 5, top + 6), GROUP_COLOURS[group])
         if place != index:
-            page.rectangle((left + 1, top + 1, left + pitch - 6, top + 5), "white")
-
-
-def save_animation(frames, webp, still):
-    """Write frames as lossless WebP that repeats for ever, and the first one as PNG.
-
-    Parameters
-    ----------
-    frames : list of PIL.Image.Image
-        RGB, all of one size.
-    webp, still : str or Path
-    """
-    options = {"save_all": True, "duration": MILLISECONDS, "loop": 0, "lossless": True}
-    with atomic(webp) as temporary:
-        # The other methods take four times as long or more, for half the size.
-        frames[0].save(temporary, "WEBP", append_images=frames[1:], quality=20, method=0, **options)
-    with atomic(still) as temporary:
-        frames[0].save(temporary, "PNG")
+            page.draw.rectangle((left + 1, top + 1, left + pitch - 6, top + 5), "white")

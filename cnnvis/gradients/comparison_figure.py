@@ -84,7 +84,7 @@ def choose_tiles(comparison):
 def write_member(page, top, member, note=""):
     """Write an image's name, its group and what the network predicts, `ROW` pixels high."""
     left, (verdict, colour) = MARGIN + 14, VERDICTS[member.correct]
-    page.rectangle((MARGIN, top, MARGIN + 5, top + ROW - 1), GROUP_COLOURS[member.group])
+    page.draw.rectangle((MARGIN, top, MARGIN + 5, top + ROW - 1), GROUP_COLOURS[member.group])
     page.write((left, top), shorten(member.image, 28), 15, INK, "la", bold=True)
     page.write((left, top + 18), f"{member.group} class{note}", TICK_SIZE, GREY, "la")
     prediction = f"{verdict} ({100 * member.probability:.0f} %): {shorten(member.label, 21)}"
@@ -104,11 +104,11 @@ def _draw_norms(page, comparison, summary, place):
     page.write((left, top - 6), "norm of the gradient", TICK_SIZE)
     for index, (group, norm) in enumerate(zip(comparison.groups, norms, strict=True)):
         right, upper = left + round(norm / longest * BARS), top + index * pitch
-        page.rectangle((left, upper + 9, right, upper + ROW - 10), GROUP_COLOURS[group])
+        page.draw.rectangle((left, upper + 9, right, upper + ROW - 10), GROUP_COLOURS[group])
         text = f"{norm:,.0f}" if norm >= 100 else f"{norm:.3g}"
         page.write((right + 5, upper + ROW // 2), text, TICK_SIZE, anchor="lm")
     bottom = top + pitch * len(norms) - GAP
-    page.line((left, top), (left, bottom), (left + BARS, bottom))
+    page.draw.line(((left, top), (left, bottom), (left + BARS, bottom)), GREY)
     places = [(value / longest * BARS, number(value)) for value in ticks(0, longest, 3)]
     page.lower_axis(left, bottom, BARS, places, "")
 

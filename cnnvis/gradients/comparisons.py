@@ -203,10 +203,10 @@ def summarise(comparison):
         ``cosine``, of the angle between each two gradients, a list of lists. A cosine or a
         correlation is None where a gradient is 0 or constant.
     """
-    gram, means, size = gram_matrix(comparison.gradients)
+    gram, covariance = gram_matrix(comparison.gradients)
     largest = [float(np.abs(gradient).max()) for gradient in comparison.gradients]
     reference = comparison.groups == "reference"
-    correlation = reference_correlation(gram / size - np.outer(means, means), reference)
+    correlation = reference_correlation(covariance, reference)
     images = [
         {
             **{key: value for key, value in vars(member).items() if key != "gradients"},
@@ -235,14 +235,15 @@ def summarise(comparison):
 
 
 def gram_matrix(gradients):
-    """Return the Gram matrix of gradients, the mean of each, and their number of elements."""
+    """Return the Gram matrix of gradients and their covariances."""
     gram = np.zeros((len(gradients), len(gradients)))
     sums = np.zeros(len(gradients))
     for parts in zip(*gradients, strict=True):
         rows = np.stack([np.ravel(part) for part in parts]).astype(np.float64)
         gram += rows @ rows.T
         sums += rows.sum(axis=1)
-    return gram, sums / gradients[0].size, gradients[0].size
+    means = sums / gradients[0].size
+    return gram, gram / gradients[0].size - np.outer(means, means)
 
 
 def reference_correlation(covariance, reference):

@@ -67,7 +67,7 @@ def test_a_page_grows_by_its_caption_and_covers_nothing(tmp_path):
     heights = []
     for caption in ("", "words " * 10, "words " * 200):
         page = Page(600, 100, "")
-        page.rectangle((0, 90, 599, 99), "#000000")
+        page.draw.rectangle((0, 90, 599, 99), "#000000")
         page.save(tmp_path / "page.png", caption)
         pixels, _ = read(tmp_path / "page.png")
         assert not pixels[90:100].any()

@@ -27,7 +27,7 @@ def draw_class_importance(picture, importance, numbers, *, layer, image_set, tit
     cells = paint_map(means)
     tall, wide = cells.shape[:2]
     height = max(tall, LEAST_HEIGHT)
-    left = MARGIN + wide + 164
+    left = MARGIN + wide + 184
     figure = new_page(left + BARS + MARGIN, TITLE_ROOM + height + 60, title)
     upper = height - LOWER - GAP
     _draw_bars(add_axes(figure, left, TITLE_ROOM, BARS, upper), importance)

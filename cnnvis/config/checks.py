@@ -9,9 +9,17 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-METHODS = ("natural", "kmeans", "pca")
+METHODS = ("natural", "kmeans", "pca", "leaf")
 FOLDERS = ("classes", "comparisons", "filters")
 """Folders of a network's results beside those of the images."""
+LAYERS = {
+    "slices": ("convolution", "convolutions"),
+    "volumes": ("convolution", "convolutions"),
+    "gradients": ("layer with weights", "layers_with_weights"),
+    "class_importance": ("layer with weights", "layers_with_weights"),
+    "pruning": ("layer that can be pruned", "filters"),
+}
+"""Which layers each key is about: what they are called, and the attribute of `NetworkInfo`."""
 
 
 def check(config, names, planned, models):
@@ -33,12 +41,12 @@ def check(config, names, planned, models):
     str
     """
     infos = {name: model.info for name, model in models.items()}
-    yield from reserved("images", config.get("images", {}), FOLDERS)
-    for name, image in config.get("images", {}).items():
+    yield from reserved("images", config["images"], FOLDERS)
+    for name, image in config["images"].items():
         yield from _image(("images", name), image, names, planned, models)
     for name, ordering in config["orderings"].items():
         yield from _ordering(("orderings", name), ordering, infos)
-    for key in ("slices", "volumes", "gradients"):
+    for key in LAYERS:
         yield from _layers(key, config[key].get("layers"), names, infos)
     for network, info in infos.items():
         yield from _slices(config["slices"], network, info)
@@ -58,6 +66,12 @@ def unknown(place, names, options, what):
     for name in names:
         if name not in options:
             yield f"{place}{name!r} is not one of the {what}; {suggest(name, options)}"
+
+
+def unknown_networks(place, entry, names):
+    """Yield a line for each network that an entry names and that does not exist."""
+    networks = entry.get("networks", [])
+    yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
 
 
 def mistakes(place, check, *values):
@@ -81,7 +95,7 @@ def chosen_layers(layers, network):
 
 def gradient_layers(config, network, info):
     """Return the layers that gradients are computed for: by default the first two convolutions."""
-    chosen = chosen_layers(config.get("gradients", {}).get("layers"), network)
+    chosen = chosen_layers(config["gradients"].get("layers"), network)
     return list(chosen or list(info.convolutions)[:2])
 
 
@@ -95,8 +109,7 @@ def _image(place, image, names, planned, models):
     line = list(mistakes(path, find_image, image["path"]))
     expected = "an image file, skimage:NAME or sklearn:NAME"
     yield from line or missing(path, find_image(image["path"]), planned, expected)
-    networks = image.get("networks", [])
-    yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
+    yield from unknown_networks(place, image, names)
     if 0 in image.get("crop", [0, 0, 1, 1])[2:]:
         where = dotted(*place, "crop")
         yield f"{where}{image['crop']} is empty; expected a height and a width of at least 1"
@@ -112,17 +125,16 @@ def _ordering(place, ordering, infos):
         yield f"{dotted(*place, 'method')}missing, and {method!r} is not a method; {near}"
     elif method == "kmeans":
         for network, info in infos.items():
-            layers = info.convolutions
-            yield from _clusters(dotted(*place, "k"), ordering["k"], network, info, layers)
+            yield from _clusters(dotted(*place, "k"), ordering["k"], network, info.convolutions)
     else:
         for key in ("k", "seed"):
             if key in ordering:
                 yield f"{dotted(*place, key)}{key} applies to kmeans only, not to {method}"
 
 
-def _clusters(place, k, network, info, layers):
-    for layer in layers:
-        filters = info.convolutions[layer].shape[0]
+def _clusters(place, k, network, convolutions):
+    for layer, convolution in convolutions.items():
+        filters = convolution.shape[0]
         if k > filters:
             yield f"{place}{k} is more than the {filters} filters of {layer} in {network}"
             return
@@ -130,38 +142,37 @@ def _clusters(place, k, network, info, layers):
 
 def _layers(key, layers, names, infos):
     """Check that every layer named is one of the kind that its key is about."""
-    place = dotted(key, "layers")
+    place, (kind, attribute) = dotted(key, "layers"), LAYERS[key]
     if isinstance(layers, dict):
         yield from unknown(place, layers, names["networks"], "networks")
     for network, info in infos.items():
-        gradients = key == "gradients"
-        kind = "layer with weights" if gradients else "convolution"
-        options = list(info.layers_with_weights if gradients else info.convolutions)
+        options = getattr(info, attribute)
         for layer in chosen_layers(layers, network) or []:
             if layer not in options:
                 yield f"{place}{network} has no {kind} named {layer!r}; {suggest(layer, options)}"
 
 
 def _slices(slices, network, info):
-    heights = {layer: conv.shape[1] for layer, conv in info.convolutions.items()}
     chosen = chosen_layers(slices.get("layers"), network)
-    if chosen:
-        heights = {layer: heights[layer] for layer in chosen if layer in heights}
-    # Every layer that is named must have the row; of all convolutions, one is enough.
-    highest = {"every convolution": max(heights.values())} if heights else {}
+    named = chosen or info.convolutions
+    cut = {layer: conv for layer, conv in info.convolutions.items() if layer in named}
+    heights = {layer: conv.shape[1] for layer, conv in cut.items()}
+    if heights and not chosen:
+        # Every layer that is named must have the row; of all convolutions, one is enough.
+        heights = {"every convolution": max(heights.values())}
     for row in slices["rows"]:
-        for layer, height in (heights if chosen else highest).items():
+        for layer, height in heights.items():
             if row >= height:
                 where = f"{row} is outside {layer} of {network}"
                 yield f"{dotted('slices', 'rows')}{where}; expected 0 to {height - 1}"
-    cut = [layer for layer in heights if min(slices["rows"], default=0) < heights[layer]]
+    first = min(slices["rows"], default=0)
+    cut = {layer: conv for layer, conv in cut.items() if first < conv.shape[1]}
     for k in slices["k"]:
-        yield from _clusters(dotted("slices", "k"), k, network, info, cut)
+        yield from _clusters(dotted("slices", "k"), k, network, cut)
 
 
 def _comparison(place, comparison, config, names, models):
-    networks = comparison.get("networks", [])
-    yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
+    yield from unknown_networks(place, comparison, names)
     neurons = {"neuron": comparison["neuron"]}
     neurons |= {f"{group}.cls": comparison[group]["cls"] for group in GROUPS}
     for network in networks_of(comparison, models):
@@ -178,15 +189,11 @@ def _comparison(place, comparison, config, names, models):
             yield f"{dotted(*where)}has no images; expected some in correct or wrong"
         yield from unknown(dotted(*where), members, names["images"], "images")
         for image in members:
-            yield from _member(dotted(*where), image, image in seen, comparison, config, names)
+            if image in seen:
+                yield f"{dotted(*where)}{image!r} is listed twice in this comparison"
             seen.add(image)
-
-
-def _member(place, image, twice, comparison, config, names):
-    if twice:
-        yield f"{place}{image!r} is listed twice in this comparison"
-    shown = config.get("images", {}).get(image, {}).get("networks")
-    for network in comparison.get("networks", names["networks"]):
-        if shown is not None and network not in shown:
-            where = f"(see images.{image}.networks)"
-            yield f"{place}image {image!r} is not shown to network {network} {where}"
+            entry = config["images"].get(image, {})
+            for network in networks_of(comparison, names["networks"]):
+                if not networks_of(entry, [network]):
+                    reason = f"is not shown to network {network} (see images.{image}.networks)"
+                    yield f"{dotted(*where)}image {image!r} {reason}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.cluster.hierarchy import linkage, to_tree
 from sklearn.decomposition import PCA
 
 from cnnvis.activations import orderings
@@ -134,3 +135,30 @@ def test_neighbours_of_both_orders_by_hand():
     description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), "pca", "conv1")
     assert description["permutation"] == [1, 2, 0]
     assert description["neighbour_distance"] == {"ordered": 1.0, "natural": 1.5}
+
+
+def leaf_orders(node):
+    """Return every order of the leaves of a tree whose branches are turned."""
+    if node.is_leaf():
+        return [[node.id]]
+    left, right = leaf_orders(node.left), leaf_orders(node.right)
+    return [one for a in left for b in right for one in (a + b, b + a)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_order_of_the_tree_has_nearer_neighbours_than_leaf(seed):
+    matrix = outputs(seed, filters=8)
+    permutation, _ = orderings.order_by_leaves(matrix)
+    tree = to_tree(linkage(matrix, "average"))
+    every = [orderings.neighbour_distance(matrix[order]) for order in leaf_orders(tree)]
+    assert len(every) == 2**7
+    reached = orderings.neighbour_distance(matrix[permutation])
+    assert reached == pytest.approx(min(every), abs=1e-12)
+    assert reached < orderings.neighbour_distance(matrix)
+
+
+def test_leaf_by_hand():
+    matrix = np.array([[9.0], [1.0], [8.0], [0.0], [2.5]])
+    assert orderings.order_by_leaves(matrix)[0].tolist() == [3, 1, 4, 2, 0]
+    assert orderings.order_by_leaves(matrix[:1])[0].tolist() == [0]
+    assert orderings.order_by_leaves(np.ones((2, 3)))[0].tolist() == [0, 1]

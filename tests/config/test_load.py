@@ -217,7 +217,7 @@ WRONG = {
     "images: key 1 is a number; write it in quotes": {
         "images": {1: {}, "cat": {"path": "skimage:cat"}}
     },
-    "orderings[1]: 'kmean' is not allowed; expected natural, kmeans or pca": {
+    "orderings[1]: 'kmean' is not allowed; expected natural, kmeans, pca or leaf": {
         "orderings": ["pca", "kmean"]
     },
     "orderings.mine.method: missing, and 'mine' is not a method": {"orderings": {"mine": {"k": 3}}},

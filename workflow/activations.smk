@@ -135,7 +135,7 @@ for network, layers in tables["layers"].items():
         params:
             model=tables["networks"][network]["model"],
             titles={layer: f"Filters of {layer} in {network}" for layer in convolutions.values()},
-            channel_order=tables["networks"][network]["channel_order"],
+            channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
             code=code("make_filters.py"),
         message:
             f"Draw the filters of {network}."

@@ -13,8 +13,8 @@ from cnnvis.config.checks import (
     mistakes,
     networks_of,
     unknown,
+    unknown_networks,
 )
-from cnnvis.core.errors import suggest
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import ImageSet
@@ -26,7 +26,7 @@ CROPS = 200
 
 
 def check_collections(config, names, models):
-    """Yield one line per mistake in the keys collections, class_importance and pruning.
+    """Yield one line per mistake in the keys collections and pruning.
 
     Parameters
     ----------
@@ -36,16 +36,13 @@ def check_collections(config, names, models):
         All ``networks`` that the user named.
     models : dict of str to Model
     """
-    for name, collection in config.get("collections", {}).items():
+    for name, collection in config["collections"].items():
         yield from _collection(("collections", name), collection, names, models)
-    infos = {name: model.info for name, model in models.items()}
-    yield from _layers(config, infos)
-    yield from _pruning(config, infos)
+    yield from _pruning(config, models)
 
 
 def _collection(place, collection, names, models):
-    networks = collection.get("networks", [])
-    yield from unknown(dotted(*place, "networks"), networks, names["networks"], "networks")
+    yield from unknown_networks(place, collection, names)
     label, path = _label(collection["path"]), dotted(*place, "path")
     if label is None:
         yield from mistakes(path, lambda: _image_set(place[1], collection).images)
@@ -55,41 +52,28 @@ def _collection(place, collection, names, models):
         yield from check_neuron(dotted(*place, "cls"), collection["cls"], models[network])
 
 
-def _layers(config, infos):
-    for network, info in infos.items():
-        kinds = {
-            "class_importance": (info.layers_with_weights, "with weights"),
-            "pruning": (info.filters, "that can be pruned"),
-        }
-        for key, (known, kind) in kinds.items():
-            for layer in chosen_layers(config.get(key, {}).get("layers"), network) or []:
-                if layer not in known:
-                    what = f"{network} has no layer {kind} named {layer!r}"
-                    yield f"{dotted(key, 'layers')}{what}; {suggest(layer, known)}"
-
-
-def _pruning(config, infos):
-    pruning, known = config.get("pruning", {}), list(config.get("collections", {}))
-    place = dotted("pruning", "collections")
-    yield from unknown(place, pruning.get("collections", []), known, "collections")
-    for network, info in infos.items():
-        for layer in pruned_layers(config, network, info) if known else []:
-            count = info.filters.get(layer)
+def _pruning(config, models):
+    pruning, collections = config["pruning"], config["collections"]
+    place, chosen = dotted("pruning", "collections"), pruning.get("collections", [])
+    yield from unknown(place, chosen, list(collections), "collections")
+    for network, model in models.items() if collections else ():
+        filters = model.info.filters
+        for layer in pruned_layers(config, network, model.info):
             for step in pruning.get("steps", []):
-                if count is not None and step > count:
-                    what = f"{step} is more than the {count} filters of {layer} in {network}"
-                    yield f"{dotted('pruning', 'steps')}{what}"
+                if step > filters.get(layer, step):
+                    what = f"{step} is more than the {filters[layer]} filters of {layer}"
+                    yield f"{dotted('pruning', 'steps')}{what} in {network}"
 
 
 def pruned_layers(config, network, info):
     """Return the layers that are pruned: by default the first convolution that can be."""
-    chosen = chosen_layers(config.get("pruning", {}).get("layers"), network)
+    chosen = chosen_layers(config["pruning"].get("layers"), network)
     return list(chosen or [layer for layer in info.convolutions if layer in info.filters][:1])
 
 
 def averaged_layers(config, network, info):
     """Return the layers whose importance is averaged: by default those of the gradients."""
-    chosen = chosen_layers(config.get("class_importance", {}).get("layers"), network)
+    chosen = chosen_layers(config["class_importance"].get("layers"), network)
     return list(chosen or gradient_layers(config, network, info))
 
 
@@ -100,33 +84,20 @@ def resolve_collections(config, infos):
     -------
     dict
         - ``collections``: {collection: {``image_set``, what an `ImageSet` is made of; ``images``,
-          the fingerprint of its images; ``label`` (of the photograph that it is cut from) and
-          ``limit``, for the rule that cuts it; ``folders`` (those that this rule makes)}}
+          the fingerprint of its images; ``label`` of the photograph that a rule cuts it from;
+          ``folders`` that this rule makes}}
         - ``summed``: {network: [layer's own name, ...]}, what one pass averages
         - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``,
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
         - ``pruning``: {``zero``, ``steps``, ``random_seeds``}
     """
-    tables = {
-        name: _table(name, collection) for name, collection in config.get("collections", {}).items()
-    }
-    pruning = config.get("pruning", {})
+    tables = {name: _table(name, each) for name, each in config["collections"].items()}
+    pruning = config["pruning"]
     return {
         "collections": tables,
-        "summed": {
-            name: list(
-                dict.fromkeys(
-                    [*averaged_layers(config, name, info), *pruned_layers(config, name, info)]
-                )
-            )
-            for name, info in infos.items()
-        },
+        "summed": {name: _summed(config, name, info) for name, info in infos.items()},
         "classes": {name: _classes(config, name, info, tables) for name, info in infos.items()},
-        "pruning": {
-            "zero": pruning.get("zero", "weights_and_bias"),
-            "steps": pruning.get("steps"),
-            "random_seeds": pruning.get("random_seeds", 5),
-        },
+        "pruning": {key: pruning.get(key) for key in ("zero", "steps", "random_seeds")},
     }
 
 
@@ -136,9 +107,13 @@ def _table(name, collection):
         "image_set": asdict(image_set),
         "images": image_set.fingerprint if label is None else None,
         "label": label,
-        "limit": image_set.limit,
         "folders": [] if label is None else [image_set.path],
     }
+
+
+def _summed(config, network, info):
+    layers = averaged_layers(config, network, info) + pruned_layers(config, network, info)
+    return list(dict.fromkeys(layers))
 
 
 def _image_set(name, collection):
@@ -155,9 +130,9 @@ def _label(path):
 
 
 def _classes(config, network, info, tables):
-    collections = config.get("collections", {})
-    names = [name for name in collections if network in networks_of(collections[name], [network])]
-    pruned = config.get("pruning", {}).get("collections", names)
+    collections = config["collections"]
+    names = [name for name in collections if networks_of(collections[name], [network])]
+    pruned = config["pruning"].get("collections", names)
     layers = list(map(safe_name, averaged_layers(config, network, info)))
     removed = list(map(safe_name, pruned_layers(config, network, info)))
     classes = {}

@@ -4,10 +4,12 @@ Addresses become paths in ``results/downloads``; a missing file that the ``sourc
 describes is downloaded, too (see `cnnvis.inputs.sources`).
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from cnnvis.core.errors import UserError
 from cnnvis.core.schema_errors import dotted
+from cnnvis.inputs.images import Preprocessing
 from cnnvis.inputs.sources import as_file, missing_files
 
 SHIPPED = ("skimage:", "sklearn:")
@@ -38,22 +40,22 @@ def place_files(config):
                 entry[key], source = as_file(entry[key])
                 files.append((entry[key], source))
 
-    recoveries = config.get("recover", {})
-    for entry in (*config.get("networks", {}).values(), *recoveries.values()):
+    for entry in (*config["networks"].values(), *config["recover"].values()):
         put(entry, "weights", "labels", "volume", "image")
         mean = entry["mean"]
         if not isinstance(mean, list):
             mean = mean if isinstance(mean, dict) and "file" in mean else {"file": mean}
             entry["mean"] = {**mean, "use": mean.get("use", "pixel")}
             put(entry["mean"], "file")
-    for image in config.get("images", {}).values():
+    for image in config["images"].values():
         put(image, "path")
-    recovered = {f"results/recovered/{name}/weights.caffemodel": name for name in recoveries}
+    downloads, decoded, lines = {}, {}, []
     try:
         downloads, decoded = missing_files(files)
     except UserError as error:
-        return {"downloads": {}, "decoded": {}, "recovered": recovered}, [str(error)]
-    return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, []
+        lines = [str(error)]
+    recovered = {f"results/recovered/{name}/weights.caffemodel": name for name in config["recover"]}
+    return {"downloads": downloads, "decoded": decoded, "recovered": recovered}, lines
 
 
 def missing(place, path, planned, expected=None):
@@ -85,22 +87,28 @@ def resolve_recover(config):
         as lists; ``preprocessing`` and ``geometry``, what `Preprocessing` and `Geometry` are
         made of}}
     """
+    return {name: _recovery(recovery) for name, recovery in config["recover"].items()}
+
+
+def _recovery(recovery):
+    volume = Path(recovery["volume"])
+    preprocessing = preprocessing_of(recovery, recovery["input_shape"])
     return {
-        name: {
-            "volume": recovery["volume"],
-            "header": [str(Path(recovery["volume"]).with_suffix(".hd"))]
-            if recovery["volume"].endswith(".vox")
-            else [],
-            "image": recovery["image"],
-            "crop": recovery.get("crop"),
-            "layer": recovery["layer"],
-            "file": [] if recovery["image"].startswith(SHIPPED) else [recovery["image"]],
-            "mean_file": [recovery["mean"]["file"]] if isinstance(recovery["mean"], dict) else [],
-            "preprocessing": {
-                "shape": tuple(recovery["input_shape"]),
-                **{key: recovery[key] for key in ("mean", "input_scale", "channel_order")},
-            },
-            "geometry": {key: recovery[key] for key in ("kernel", "stride", "pad")},
-        }
-        for name, recovery in config.get("recover", {}).items()
+        **{key: recovery.get(key) for key in ("volume", "image", "crop", "layer")},
+        "header": [str(volume.with_suffix(".hd"))] if volume.suffix == ".vox" else [],
+        "file": image_file(recovery["image"]),
+        "mean_file": preprocessing.files(),
+        "preprocessing": asdict(preprocessing),
+        "geometry": {key: recovery[key] for key in ("kernel", "stride", "pad")},
     }
+
+
+def preprocessing_of(entry, shape):
+    """Return the `Preprocessing` of a network or of a recovery, for inputs of a shape."""
+    options = {key: entry[key] for key in ("mean", "input_scale", "channel_order")}
+    return Preprocessing(tuple(shape), **options)
+
+
+def image_file(path):
+    """Return the file of an image as a list: empty where a package ships it."""
+    return [] if path.startswith(SHIPPED) else [path]

@@ -48,7 +48,7 @@ def load_config(config, files=()):
     lines += [line for _, line in errors]
     # What the schema forbids is left out, so that the rest is still checked in the same run.
     valid = _without(config, [path for path, _ in errors]) if isinstance(config, dict) else {}
-    completed = complete(valid, schema)
+    completed = {"networks": {}, "images": {}, **complete(valid, schema)}
     planned, mistakes = place_files(completed)
     models, more = read_networks(completed, planned)
     infos = {name: model.info for name, model in models.items()}

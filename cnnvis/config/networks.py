@@ -29,7 +29,7 @@ def read_networks(config, planned):
     lines : list of str
         One per mistake.
     """
-    networks = config.get("networks", {})
+    networks = config["networks"]
     models, lines = {}, list(reserved("networks", networks, FOLDERS))
     for name, network in networks.items():
         lines += _files(name, network, planned)

@@ -29,17 +29,18 @@ def image_files(tables, network, image):
         ``shown``, all that the page shows, and ``made``, those of them that it waits for: lists
         of str.
     """
-    files = Places("results", network=network, image=image)
-    convolutions = {
-        layer: facts for layer, facts in tables["layers"][network].items() if facts["blob"]
-    }
+    convolutions = _convolutions(tables, network)
     kinds = [("filters", {"layer": layer}) for layer in convolutions]
     for layer, facts in convolutions.items():
         kinds += _layer_kinds(layer, facts, tables["orderings"])
     layers = list(map(safe_name, tables["differentiated"][network]))
     for cls in tables["images"][image]["classes"]:
         kinds += _neuron_kinds(cls, layers, tables)
-    return _paths(files, kinds)
+    return _paths(Places("results", network=network, image=image), kinds)
+
+
+def _convolutions(tables, network):
+    return {layer: facts for layer, facts in tables["layers"][network].items() if facts["blob"]}
 
 
 def _paths(files, kinds):
@@ -105,11 +106,12 @@ def class_files(tables):
 
 def index_files(tables):
     """Return the files of ``results/index.html``, as `image_files` does for an image."""
-    shown, made = [], []
-    for network in tables["networks"]:
-        paths = _paths(Places("results", network=network), _network_kinds(tables, network))
-        shown, made = shown + paths["shown"], made + paths["made"]
-    return {"shown": shown, "made": made}
+    kinds = [
+        (kind, {"network": network, **parts})
+        for network in tables["networks"]
+        for kind, parts in _network_kinds(tables, network)
+    ]
+    return _paths(Places("results"), kinds)
 
 
 def _network_kinds(tables, network):
@@ -118,16 +120,11 @@ def _network_kinds(tables, network):
         kinds += [(kind, {"image": image}) for kind in ("page", "picture", "prediction")]
     for comparison, facts in tables["comparisons"][network].items():
         kinds.append(("comparison page", {"comparison": comparison}))
-        kinds += [
-            ("comparison picture", {"comparison": comparison, "layer": layer})
-            for layer in facts["layers"]
-        ]
+        for layer in facts["layers"]:
+            kinds.append(("comparison picture", {"comparison": comparison, "layer": layer}))
     collections = tables["classes"][network]
     kinds += [("classes page", {})] if collections else []
-    kinds += [
-        ("class importance picture", {"collection": collection, "layer": layer})
-        for collection, facts in collections.items()
-        for layer in facts["layers"]
-    ]
-    layers = tables["layers"][network]
-    return kinds + [("filters", {"layer": layer}) for layer, f in layers.items() if f["blob"]]
+    for collection, facts in collections.items():
+        for layer in facts["layers"]:
+            kinds.append(("class importance picture", {"collection": collection, "layer": layer}))
+    return kinds + [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]

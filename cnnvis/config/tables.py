@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict
 
 from cnnvis.config.checks import GROUPS, chosen_layers, gradient_layers, networks_of
+from cnnvis.config.files import image_file, preprocessing_of
 from cnnvis.config.page_files import image_files
 from cnnvis.core.files import safe_name
 from cnnvis.engines.model import Model
@@ -27,13 +28,14 @@ def resolve(config, infos):
     Returns
     -------
     dict
-        - ``engine``, ``pycaffe``: as configured
-        - ``networks``: {network: its keys, ``threads``; ``model`` and ``preprocessing``, what
-          `Model` and `Preprocessing` are made of; ``labels`` and ``mean_file`` as lists}
+        - ``engine``: as configured
+        - ``networks``: {network: ``prototxt``, ``weights``; ``labels`` and ``mean_file`` as lists;
+          ``threads``; ``model`` and ``preprocessing``, what `Model` and `Preprocessing` are made
+          of}
         - ``layers``: {network: {layer: {``name``, ``blob`` (None for other layers than
           convolutions), ``volumes`` (None for a layer without), ``slices``}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
-        - ``images``: {image: its keys; ``file``: a list}
+        - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
         - ``orderings``: {ordering: {``method`` and its numbers}}
         - ``attributions``: [kind, ...]
         - ``check``: {``mode`` and its numbers}
@@ -41,9 +43,9 @@ def resolve(config, infos):
         - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
         - ``shown``: {network: [image, ...]}
     """
+    check = config["gradients"]["check"]
     tables = {
         "engine": config["engine"],
-        "pycaffe": config["pycaffe"],
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
         "layers": {name: _layers(config, name, info) for name, info in infos.items()},
         "differentiated": {
@@ -52,59 +54,41 @@ def resolve(config, infos):
         "images": {name: _image(image) for name, image in config["images"].items()},
         "orderings": _orderings(config["orderings"]),
         "attributions": config["attributions"],
-        "check": _check(config["gradients"]["check"]),
+        "check": {"mode": check} if isinstance(check, str) else check,
         "comparisons": {name: _comparisons(config, name, info) for name, info in infos.items()},
     }
     pages = {name: _pages(config, name, tables) for name in infos}
-    return {
-        **tables,
-        "pages": pages,
-        "shown": {name: list(images) for name, images in pages.items()},
-    }
-
-
-def _weights(info):
-    return sum(math.prod(shape) for shape in info.layers_with_weights.values())
-
-
-def _check(check):
-    return {"mode": check} if isinstance(check, str) else check
+    shown = {name: list(images) for name, images in pages.items()}
+    return {**tables, "pages": pages, "shown": shown}
 
 
 def _network(config, name, info):
     network = config["networks"][name]
-    mean, given = network["mean"], network.get("input_shape")
-    options = config["pycaffe"] if config["engine"] == "pycaffe" else {}
+    preprocessing = preprocessing_of(network, info.input_shape)
+    weights = sum(map(math.prod, info.layers_with_weights.values()))
     return {
-        **network,
-        "mean_file": [mean["file"]] if isinstance(mean, dict) else [],
+        "prototxt": network["prototxt"],
+        "weights": network["weights"],
         "labels": [network["labels"]] if "labels" in network else [],
-        "shape": list(info.input_shape),
-        "input_shape": given,
-        "threads": 4 if _weights(info) > LARGE else 1,
-        "engine_options": options | ({"input_shape": given} if given else {}),
+        "mean_file": preprocessing.files(),
+        "threads": 4 if weights > LARGE else 1,
         "model": asdict(model_of(config, name)),
-        "preprocessing": {
-            "shape": tuple(info.input_shape),
-            "mean": mean,
-            "input_scale": network["input_scale"],
-            "channel_order": network["channel_order"],
-        },
+        "preprocessing": asdict(preprocessing),
     }
 
 
 def model_of(config, name):
     """Return the `Model` of a network of the completed configuration."""
-    network, given = config["networks"][name], config["networks"][name].get("input_shape")
-    options = config["pycaffe"] if config["engine"] == "pycaffe" else {}
+    network, engine = config["networks"][name], config["engine"]
+    shape = network.get("input_shape")
     return Model(
         prototxt=network["prototxt"],
         weights=network["weights"],
         score=network["score"],
-        engine=config["engine"],
+        engine=engine,
         surplus=network["surplus_weights"],
-        input_shape=tuple(given) if given else None,
-        python=options.get("python"),
+        input_shape=tuple(shape) if shape else None,
+        python=config["pycaffe"].get("python") if engine == "pycaffe" else None,
     )
 
 
@@ -113,6 +97,7 @@ def _layers(config, network, info):
         key: chosen_layers(config[key].get("layers"), network) or info.convolutions
         for key in ("volumes", "slices")
     }
+    volumes = {"rule": config["volumes"]["binarise"], "percentile": config["volumes"]["percentile"]}
     layers = {}
     for layer in info.layers_with_weights:
         convolution = info.convolutions.get(layer)
@@ -121,14 +106,10 @@ def _layers(config, network, info):
         layers[safe_name(layer)] = {
             "name": layer,
             "blob": convolution.blob if convolution else None,
-            "volumes": _volumes(config["volumes"]) if layer in shown["volumes"] else None,
+            "volumes": volumes if layer in shown["volumes"] else None,
             "slices": {"rows": rows, **{key: config["slices"][key] for key in ("k", "seed")}},
         }
     return layers
-
-
-def _volumes(volumes):
-    return {"rule": volumes["binarise"], "percentile": volumes["percentile"]}
 
 
 def _pages(config, network, tables):
@@ -137,13 +118,13 @@ def _pages(config, network, tables):
         if image["artefacts"] == "all"
         else {"shown": [], "made": []}
         for name, image in config["images"].items()
-        if network in networks_of(image, [network])
+        if networks_of(image, [network])
     }
 
 
 def _image(image):
-    shipped = image["path"].startswith(("skimage:", "sklearn:"))
-    return {**image, "crop": image.get("crop"), "file": [] if shipped else [image["path"]]}
+    keys = {key: image.get(key) for key in ("path", "crop", "classes")}
+    return {**keys, "file": image_file(image["path"])}
 
 
 def _orderings(orderings):
@@ -160,20 +141,17 @@ def _comparisons(config, network, info):
     return {
         name: {
             "neuron": comparison["neuron"],
-            "layers": list(
-                map(safe_name, chosen_layers(comparison.get("layers"), network) or gradients)
-            ),
-            "members": _members(comparison),
+            "layers": [
+                safe_name(layer)
+                for layer in chosen_layers(comparison.get("layers"), network) or gradients
+            ],
+            "members": [
+                {"group": group, "cls": comparison[group]["cls"], "image": image, "correct": right}
+                for group in GROUPS
+                for right, verdict in ((True, "correct"), (False, "wrong"))
+                for image in comparison[group][verdict]
+            ],
         }
         for name, comparison in config["comparisons"].items()
-        if network in networks_of(comparison, [network])
+        if networks_of(comparison, [network])
     }
-
-
-def _members(comparison):
-    return [
-        {"group": group, "cls": comparison[group]["cls"], "image": image, "correct": correct}
-        for group in GROUPS
-        for correct in (True, False)
-        for image in comparison[group]["correct" if correct else "wrong"]
-    ]

@@ -245,6 +245,15 @@ WRONG = {
     "gradients.layers: thin has no layer with weights named 'conv11'; did you mean conv1?": {
         "gradients__layers": ["conv11"]
     },
+    "class_importance.layers: thin has no layer with weights named 'pool1'; expected": {
+        "class_importance__layers": {"thin": ["pool1"]}
+    },
+    "class_importance.layers: 'thick' is not one of the networks; did you mean thin?": {
+        "class_importance__layers": {"thick": ["conv1"]}
+    },
+    "pruning.layers: thin has no layer that can be pruned named 'conv9'; did you mean conv": {
+        "pruning__layers": ["conv9"]
+    },
     "colours: unknown key; expected one of engine, pycaffe, networks": {"colours": 3},
 }
 

@@ -204,19 +204,3 @@ class Dropout(Layer):
     """y = x, as in testing (Caffe scales in training instead)."""
 
     is_view = True
-
-
-ACTIVATIONS = {
-    "AbsVal": AbsVal,
-    "BNLL": BNLL,
-    "Dropout": Dropout,
-    "ELU": ELU,
-    "Exp": Exp,
-    "Log": Log,
-    "PReLU": PReLU,
-    "Power": Power,
-    "ReLU": ReLU,
-    "Sigmoid": Sigmoid,
-    "TanH": TanH,
-    "Threshold": Threshold,
-}

@@ -2,6 +2,9 @@
 
 from cnnvis.core.errors import UserError
 
+LAYERS = {}
+"""Every layer type's class, by its name in a prototxt."""
+
 
 class Layer:
     """One layer: the shapes of its tops and weights, a forward and a backward function.
@@ -36,6 +39,11 @@ class Layer:
     shares_memory = False
     overwrites = False
     needs_top = True
+
+    def __init_subclass__(cls):
+        # A class whose name begins with an underscore is a base of layer types.
+        if cls.__name__[0] != "_":
+            LAYERS[cls.__name__] = cls
 
     def __init__(self, param):
         self.param = param

@@ -148,11 +148,31 @@ class _Convolutional(Layer):
         total = [np.zeros_like(array) for array in weights]
         part = np.empty_like(weights[0])
         for bottom, dtop in zip(bottoms, dtops, strict=True):
-            self._weight_gradient(work, part, bottom[0], dtop[0])
+            image, products = (dtop, bottom) if self.transposed else (bottom, dtop)
+            self._weight_gradient(work, part, image[0], products[0])
             total[0] += part
             if self.bias:
                 total[1] += dtop[0].sum(axis=(1, 2))
         return total
+
+    def _weight_gradient(self, work, gradient, image, products):
+        """Write the products of every patch of `image` with the numbers that it makes, or is of."""
+        columns = self.window.columns(work, self.name, image, products.shape[1:])
+        flat = products.reshape(len(products), -1)
+        for rows, patches, part in self._groups(gradient, columns, flat):
+            _multiply(work, part, patches.T, rows)
+
+    def _add_products(self, work, weights, products, image):
+        """Add to `image` every number of `products` times the weights, where its patch lies."""
+        flat = products.reshape(len(products), -1)
+        columns = work.buffer("columns", (self.group * weights[0].size, flat.shape[1]), image.dtype)
+        for rows, part, target in self._groups(weights, flat, columns):
+            _multiply(work, rows.T, part, target)
+        if self.window.is_pointwise:
+            image += columns.reshape(image.shape)
+        else:
+            shape = (len(image), *self.window.kernel, *products.shape[1:])
+            self.window.add_columns(work, columns.reshape(shape), image)
 
     def _groups(self, weights, *matrices):
         """Yield, for each group, its rows of the (rows, depth) weights and of the matrices."""
@@ -190,21 +210,7 @@ class Convolution(_Convolutional):
         work.split(product, len(out))
 
     def _backward(self, work, weights, dout, dimage):
-        dout_rows = dout.reshape(len(dout), -1)
-        depth = weights[0].size
-        columns = work.buffer("columns", (self.group * depth, dout_rows.shape[1]), dout.dtype)
-        for rows, part, target in self._groups(weights, dout_rows, columns):
-            _multiply(work, rows.T, part, target)
-        shape = (len(dimage), *self.window.kernel, *dout.shape[1:])
-        if self.window.is_pointwise:
-            dimage += columns.reshape(dimage.shape)
-        else:
-            self.window.add_columns(work, columns.reshape(shape), dimage)
-
-    def _weight_gradient(self, work, gradient, image, dout):
-        columns = self.window.columns(work, self.name, image, dout.shape[1:])
-        for rows, patches, part in self._groups(gradient, columns, dout.reshape(len(dout), -1)):
-            _multiply(work, part, patches.T, rows)
+        self._add_products(work, weights, dout, dimage)
 
 
 class Deconvolution(_Convolutional):
@@ -217,25 +223,11 @@ class Deconvolution(_Convolutional):
         return stride * (size - 1) + extent - 2 * pad
 
     def _forward(self, work, weights, image, out):
-        flat = image.reshape(len(image), -1)
-        depth = weights[0][0].size
-        columns = work.buffer("columns", (self.group * depth, flat.shape[1]), image.dtype)
-        for rows, part, target in self._groups(weights[0], flat, columns):
-            _multiply(work, rows.T, part, target)
         out[...] = weights[1][:, None, None] if self.bias else 0
-        shape = (len(out), *self.window.kernel, *image.shape[1:])
-        self.window.add_columns(work, columns.reshape(shape), out)
+        self._add_products(work, weights[0], image, out)
 
     def _backward(self, work, weights, dout, dimage):
         columns = self.window.columns(work, self.name, dout, dimage.shape[1:])
         parts = dimage.reshape(len(dimage), -1)
         for rows, patches, part in self._groups(weights, columns, parts):
             part += rows @ patches
-
-    def _weight_gradient(self, work, gradient, image, dout):
-        columns = self.window.columns(work, self.name, dout, image.shape[1:])
-        for rows, patches, part in self._groups(gradient, columns, image.reshape(len(image), -1)):
-            _multiply(work, part, patches.T, rows)
-
-
-CONVOLUTIONS = {"Convolution": Convolution, "Deconvolution": Deconvolution}

@@ -31,18 +31,15 @@ class Eltwise(Layer):
 
     def forward(self, work, weights, bottoms, tops):
         y = tops[0]
-        if self.operation == PROD:
-            np.multiply(bottoms[0], bottoms[1], out=y)
-            for x in bottoms[2:]:
-                y *= x
-        elif self.operation == SUM:
+        if self.operation == SUM:
             np.multiply(bottoms[0], y.dtype.type(self.coefficients[0]), out=y)
             for x, coefficient in zip(bottoms[1:], self.coefficients[1:], strict=True):
                 y += x * y.dtype.type(coefficient)
-        else:
-            np.maximum(bottoms[0], bottoms[1], out=y)
-            for x in bottoms[2:]:
-                np.maximum(y, x, out=y)
+            return
+        combine = np.multiply if self.operation == PROD else np.maximum
+        combine(bottoms[0], bottoms[1], out=y)
+        for x in bottoms[2:]:
+            combine(y, x, out=y)
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
         dy = dtops[0]
@@ -71,96 +68,89 @@ class Eltwise(Layer):
 class _Broadcast(Layer):
     """A factor or term, learned or a second bottom, broadcast along some axes of the first."""
 
-    def _span(self, shape, param):
-        axis = self.axis(param.axis, shape)
-        stop = len(shape) if param.num_axes == -1 else axis + param.num_axes
-        if stop > len(shape):
-            self.fail(f"axis {axis} and num_axes {param.num_axes} reach past a blob {shape}")
-        return tuple(shape[axis:stop])
+    def __init__(self, param):
+        super().__init__(param)
+        self.options = param.scale_param if param.type == "Scale" else param.bias_param
 
-    def _spread(self, other, shape, param):
-        """Return `other` shaped to be combined with a blob of `shape`."""
-        axis = self.axis(param.axis, shape) if other.ndim else 0
-        return other.reshape((1,) * axis + other.shape + (1,) * (len(shape) - axis - other.ndim))
-
-    def _gather(self, products, other, param):
-        """Return the sum of `products` over every axis that `other` was broadcast along."""
-        axis = self.axis(param.axis, products.shape) if other.ndim else 0
-        own = range(axis, axis + other.ndim)
-        axes = tuple(number for number in range(products.ndim) if number not in own)
-        return products.sum(axis=axes).reshape(other.shape)
-
-    def _check_second(self, bottoms, param):
+    def shapes(self, bottoms):
         if len(bottoms) > 1:
-            axis = self.axis(param.axis, bottoms[0]) if len(bottoms[1]) else 0
+            axis = self._first_axis(len(bottoms[1]), bottoms[0])
             if tuple(bottoms[0][axis : axis + len(bottoms[1])]) != tuple(bottoms[1]):
                 self.fail(f"second bottom {bottoms[1]} does not fit {bottoms[0]} at axis {axis}")
             if axis == 0 and len(bottoms[1]) == 0:
                 self.scope = "mixed"
+        return [bottoms[0]]
+
+    def weight_shapes(self, bottoms):
+        if len(bottoms) > 1:
+            return []
+        shape, count = bottoms[0], self.options.num_axes
+        axis = self.axis(self.options.axis, shape)
+        stop = len(shape) if count == -1 else axis + count
+        if stop > len(shape):
+            self.fail(f"axis {axis} and num_axes {count} reach past a blob {shape}")
+        return [tuple(shape[axis:stop])]
+
+    def _first_axis(self, axes, shape):
+        """Return which axis of `shape` the first of the other's `axes` is."""
+        return self.axis(self.options.axis, shape) if axes else 0
+
+    @staticmethod
+    def _other(weights, bottoms):
+        return bottoms[1] if len(bottoms) > 1 else weights[0]
+
+    def _spread(self, other, x):
+        """Return the factor or term shaped to be combined with `x`."""
+        before = self._first_axis(other.ndim, x.shape)
+        return other.reshape((1,) * before + other.shape + (1,) * (x.ndim - before - other.ndim))
+
+    def _gather(self, products, other):
+        """Return the sum of `products` over every axis that `other` was broadcast along."""
+        first = self._first_axis(other.ndim, products.shape)
+        own = range(first, first + other.ndim)
+        axes = tuple(axis for axis in range(products.ndim) if axis not in own)
+        return products.sum(axis=axes).reshape(other.shape)
 
 
 class Scale(_Broadcast):
     """y = x s, or x s + b: s learned or the second bottom, b learned."""
 
-    def shapes(self, bottoms):
-        self._check_second(bottoms, self.param.scale_param)
-        return [bottoms[0]]
-
     def weight_shapes(self, bottoms):
-        param = self.param.scale_param
-        learned = self._span(bottoms[0], param) if len(bottoms) == 1 else tuple(bottoms[1])
-        return [learned] * ((len(bottoms) == 1) + param.bias_term)
-
-    def _factor(self, weights, bottoms):
-        return bottoms[1] if len(bottoms) > 1 else weights[0]
+        learned = super().weight_shapes(bottoms)
+        bias = (learned or [tuple(bottoms[1])]) if self.options.bias_term else []
+        return learned + bias
 
     def forward(self, work, weights, bottoms, tops):
-        param, x = self.param.scale_param, bottoms[0]
-        np.multiply(x, self._spread(self._factor(weights, bottoms), x.shape, param), out=tops[0])
-        if param.bias_term:
-            tops[0] += self._spread(weights[-1], x.shape, param)
+        np.multiply(
+            bottoms[0], self._spread(self._other(weights, bottoms), bottoms[0]), out=tops[0]
+        )
+        if self.options.bias_term:
+            tops[0] += self._spread(weights[-1], bottoms[0])
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
-        param, x = self.param.scale_param, bottoms[0]
-        factor = self._factor(weights, bottoms)
-        gradients = [dtops[0] * self._spread(factor, x.shape, param)]
+        factor = self._other(weights, bottoms)
+        gradients = [dtops[0] * self._spread(factor, bottoms[0])]
         if len(bottoms) > 1:
-            gradients.append(self._gather(dtops[0] * x, factor, param))
+            gradients.append(self._gather(dtops[0] * bottoms[0], factor))
         return gradients
 
     def weight_gradients(self, work, weights, bottoms, tops, dtops):
-        param = self.param.scale_param
-        gradients = []
-        if len(bottoms) == 1:
-            gradients.append(self._gather(dtops[0] * bottoms[0], weights[0], param))
-        if param.bias_term:
-            gradients.append(self._gather(dtops[0], weights[-1], param))
-        return gradients
+        terms = [dtops[0] * bottoms[0]] if len(bottoms) == 1 else []
+        terms += [dtops[0]] * self.options.bias_term
+        return [self._gather(*pair) for pair in zip(terms, weights, strict=True)]
 
 
 class Bias(_Broadcast):
     """y = x + b, b learned or the second bottom."""
 
-    def shapes(self, bottoms):
-        self._check_second(bottoms, self.param.bias_param)
-        return [bottoms[0]]
-
-    def weight_shapes(self, bottoms):
-        return [self._span(bottoms[0], self.param.bias_param)] if len(bottoms) == 1 else []
-
     def forward(self, work, weights, bottoms, tops):
-        term = bottoms[1] if len(bottoms) > 1 else weights[0]
-        term = self._spread(term, bottoms[0].shape, self.param.bias_param)
-        np.add(bottoms[0], term, out=tops[0])
+        np.add(bottoms[0], self._spread(self._other(weights, bottoms), bottoms[0]), out=tops[0])
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
         gradients = [dtops[0].copy()]
         if len(bottoms) > 1:
-            gradients.append(self._gather(dtops[0], bottoms[1], self.param.bias_param))
+            gradients.append(self._gather(dtops[0], bottoms[1]))
         return gradients
 
     def weight_gradients(self, work, weights, bottoms, tops, dtops):
-        return [self._gather(dtops[0], weights[0], self.param.bias_param)]
-
-
-ELEMENTWISE = {"Bias": Bias, "Eltwise": Eltwise, "Scale": Scale}
+        return [self._gather(dtops[0], array) for array in weights]

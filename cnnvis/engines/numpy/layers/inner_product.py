@@ -65,6 +65,3 @@ class InnerProduct(Layer):
         dout = dtops[0].reshape(len(vectors), -1)
         gradient = vectors.T @ dout if self.inner.transpose else dout.T @ vectors
         return [gradient, dout.sum(axis=0)] if self.inner.bias_term else [gradient]
-
-
-INNER_PRODUCTS = {"InnerProduct": InnerProduct}

@@ -175,6 +175,3 @@ class Softmax(Layer):
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
         y, dy = tops[0], dtops[0]
         return [y * (dy - (dy * y).sum(axis=self._axis(y.shape), keepdims=True))]
-
-
-NORMALISATIONS = {"BatchNorm": BatchNorm, "LRN": LRN, "MVN": MVN, "Softmax": Softmax}

@@ -174,6 +174,3 @@ def _extreme(source, out, axis, kernel, stride):
     np.copyto(out, view(0))
     for shift in range(1, kernel):
         np.maximum(out, view(shift), out=out)
-
-
-POOLINGS = {"Pooling": Pooling}

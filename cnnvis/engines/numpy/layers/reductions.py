@@ -75,6 +75,3 @@ class ArgMax(Layer):
         else:
             both = [order, values] if self.argmax.out_max_val else [order]
             tops[0][...] = np.stack(both, axis=1).reshape(tops[0].shape)
-
-
-REDUCTIONS = {"ArgMax": ArgMax, "Reduction": Reduction}

@@ -7,21 +7,22 @@ import numpy as np
 from cnnvis.engines.numpy.layers.base import Layer
 
 
-class Split(Layer):
-    """The same blob under several names."""
+class _View(Layer):
+    """Tops that are the bottom's memory, in Caffe as here."""
 
     is_view = True
     shares_memory = True
+
+
+class Split(_View):
+    """The same blob under several names."""
 
     def shapes(self, bottoms):
         return [bottoms[0]] * len(self.param.top)
 
 
-class Flatten(Layer):
+class Flatten(_View):
     """Axes `axis` to `end_axis` become one."""
-
-    is_view = True
-    shares_memory = True
 
     def shapes(self, bottoms):
         shape, flatten = bottoms[0], self.param.flatten_param
@@ -32,11 +33,8 @@ class Flatten(Layer):
         return [(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])]
 
 
-class Reshape(Layer):
+class Reshape(_View):
     """Axes `axis` to `axis + num_axes` get the dimensions given: 0 copies, -1 is inferred."""
-
-    is_view = True
-    shares_memory = True
 
     def shapes(self, bottoms):
         shape, reshape = tuple(bottoms[0]), self.param.reshape_param
@@ -177,14 +175,3 @@ class Silence(Layer):
 
     def forward(self, work, weights, bottoms, tops):
         pass
-
-
-SHAPINGS = {
-    "Concat": Concat,
-    "Crop": Crop,
-    "Flatten": Flatten,
-    "Reshape": Reshape,
-    "Silence": Silence,
-    "Slice": Slice,
-    "Split": Split,
-}

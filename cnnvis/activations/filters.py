@@ -5,7 +5,6 @@ import numpy as np
 from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
 from cnnvis.core.arrays import check_finite
-from cnnvis.core.errors import UserError
 from cnnvis.core.sheets import draw_sheet, draw_tensor
 
 
@@ -102,13 +101,8 @@ def read_weights(model, layers):
     """
     model.check_layers(layers)
     stored = read_caffemodel(model.weights)
-    for layer in layers:
-        if layer not in stored:
-            raise UserError(
-                f"{model.weights}: no weights of layer '{layer}'; it has {', '.join(stored)}"
-            )
     shapes = {layer: [model.info.layers_with_weights[layer]] for layer in layers}
-    kernels = {layer: stored[layer][:1] for layer in layers}
+    kernels = {layer: stored.get(layer, [])[:1] for layer in layers}
     matched = match_weights(kernels, shapes, path=model.weights)
     for layer, (weights,) in matched.items():
         check_finite(weights, f"{model.weights}: weights of layer '{layer}'")

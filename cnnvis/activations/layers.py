@@ -8,7 +8,7 @@ from cnnvis.activations.grids import draw_grid
 from cnnvis.activations.orderings import describe_order
 from cnnvis.activations.slices import make_slice
 from cnnvis.activations.volumes import to_binary
-from cnnvis.core.arrays import check_maps, read_array
+from cnnvis.core.arrays import read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.core.volume_files import to_bytes, write_volume
@@ -64,9 +64,7 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
         If the blob or a parameter is not usable.
     """
     maps = read_array(files("blobs"), blob)
-    what = f"{files('blobs')}: blob '{blob}'"
-    check_maps(maps, what)
-    _check_sizes(maps.shape, what, orderings, slices)
+    _check_sizes(maps.shape, f"{files('blobs')}: blob '{blob}'", orderings, slices)
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
     name = safe_name(layer)
     orders = {key: describe_order(matrix, blob=blob, **how) for key, how in orderings.items()}

@@ -1,4 +1,4 @@
-"""Files of named arrays, and the two questions everything asks of an array.
+"""Files of arrays, and small questions that everything asks of numbers.
 
 An ``.npz`` of this project is uncompressed (activations hardly compress, and one blob of many is
 read at memory speed), written whole or not at all, and the same bytes for the same arrays.
@@ -76,14 +76,6 @@ def check_finite(array, what):
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad:
         raise UserError(f"{what}: {bad} of {array.size} values are NaN or infinite")
-
-
-def check_maps(array, what):
-    """Raise a `UserError` unless `array` is filter outputs, (filters, height, width)."""
-    if array.ndim != 3 or not array.size:
-        raise UserError(
-            f"{what}: has shape {array.shape}, expected (filters, height, width) of a convolution"
-        )
 
 
 def first_line(error):

@@ -71,12 +71,6 @@ def test_values_that_are_not_finite_are_named(tmp_path, bad):
         arrays.read_array(tmp_path / "a.npz", "conv1")
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3), (1, 2, 3, 4), (2, 0, 3)])
-def test_only_filter_outputs_are_maps(shape):
-    with pytest.raises(UserError, match="expected \\(filters, height, width\\)"):
-        arrays.check_maps(np.zeros(shape), "a.npz: blob 'fc8'")
-
-
 def test_one_array_comes_back(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     arrays.write_npy(tmp_path / "new" / "a.npy", values)

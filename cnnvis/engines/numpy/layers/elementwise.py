@@ -121,9 +121,8 @@ class Scale(_Broadcast):
         return learned + bias
 
     def forward(self, work, weights, bottoms, tops):
-        np.multiply(
-            bottoms[0], self._spread(self._other(weights, bottoms), bottoms[0]), out=tops[0]
-        )
+        factor = self._spread(self._other(weights, bottoms), bottoms[0])
+        np.multiply(bottoms[0], factor, out=tops[0])
         if self.options.bias_term:
             tops[0] += self._spread(weights[-1], bottoms[0])
 

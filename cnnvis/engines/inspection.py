@@ -70,7 +70,7 @@ def inspect(prototxt, input_shape=None):
 
 def describe(graph):
     """Return the `NetworkInfo` of a parsed network."""
-    from cnnvis.engines.numpy.change_propagation import writes_channels
+    from cnnvis.engines.numpy.change_propagation import has_filters
 
     shapes, weights = graph.shapes(graph.inputs)
     convolutions = {}
@@ -87,6 +87,6 @@ def describe(graph):
         filters={
             node.layer.name: weights[node.layer.name][0][0]
             for node in graph.nodes
-            if writes_channels(node.layer) and not node.layer.param.inner_product_param.transpose
+            if has_filters(node.layer)
         },
     )

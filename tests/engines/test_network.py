@@ -247,3 +247,12 @@ def test_ablated_filters_by_hand(tmp_path):
     ]
     kept = network.scores_without(images, "c", sets, "fc", keep_bias=True)
     assert kept[:, :, 0].tolist() == [[707, 609], [701, 601], [1007, 1009], [1001, 1001]]
+
+
+def test_what_is_ablated_lies_on_the_first_axis_of_transposed_weights_too(tmp_path):
+    text = """layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+        inner_product_param { num_output: 2 bias_term: false transpose: true } }"""
+    weights = {"fc": [np.array([[1.0, 10.0], [2.0, 20.0]])]}
+    network = network_of(tmp_path, text, weights, size=(1, 2, 1, 1))
+    scores = network.scores_without(np.array([3.0, 4.0]).reshape(1, 2, 1, 1), "fc", [[], [0]], "fc")
+    assert scores[:, 0].tolist() == [[11, 110], [8, 80]]

@@ -59,8 +59,7 @@ class Route:
 def find_route(graph, start, target):
     """Return the `Route` of a change from the value `start` to the value `target`."""
     route, partial, touched = Route([], [], set()), {start}, {start}
-    for number in graph.ancestors([target]):
-        node = graph.nodes[number]
+    for node in graph.ancestors([target]):
         if not touched.intersection(node.bottoms):
             continue
         touched.update(node.tops)
@@ -93,6 +92,11 @@ def writes_channels(layer):
     """Whether a layer is linear, and writes (and bias is added to) one channel per filter."""
     kind = layer.param.type
     return kind == "Convolution" or (kind == "InnerProduct" and layer.inner.axis == 1)
+
+
+def has_filters(layer):
+    """Whether `writes_channels`, with the weights of each filter on the first axis."""
+    return writes_channels(layer) and not layer.param.inner_product_param.transpose
 
 
 class Base:

@@ -15,7 +15,7 @@ def golden_networks():
 
 def output_of(graph, layer):
     """Return the value that a layer writes, before anything in place follows."""
-    return graph.nodes[graph.node(layer)].tops[0]
+    return graph.node(layer).tops[0]
 
 
 def difference(found, expected):

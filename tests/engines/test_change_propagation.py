@@ -100,7 +100,7 @@ def test_a_change_is_propagated_to_the_next_linear_layers():
 def test_a_sum_needs_all_channels_and_its_other_branch():
     graph = opened(MORE_GOLDENS / "resnet_thin")[0].graph
     first_sum = next(node for node in graph.nodes if node.layer.param.type == "Eltwise")
-    branch = graph.nodes[graph.values[first_sum.bottoms[-1]].producer]
+    branch = graph.values[first_sum.bottoms[-1]].producer
     last = len(graph.values) - 1
     route = find_route(graph, branch.tops[0], last)
     assert first_sum.bottoms[-1] in route.completed

@@ -20,18 +20,18 @@ class Value:
     """
 
     blob: str
-    producer: int | None
+    producer: "Node | None"
     memory: int
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A layer and the numbers of the values that it reads and writes."""
 
     layer: Layer
     bottoms: list
     tops: list
-    in_place: bool = False
+    in_place: bool
 
 
 @dataclass
@@ -66,19 +66,18 @@ class Graph:
                 self._new_value(blob, None, param.name)
             return
         bottoms = [self._read(blob, param) for blob in param.bottom]
-        layer, number = self._layer(param), len(self.nodes)
-        tops = [
-            self._new_value(blob, number, param.name, self._written_over(blob, bottoms, layer))
-            for blob in param.top
-        ]
         in_place = bool(param.top) and param.top[0] in param.bottom
-        self.nodes.append(Node(layer, bottoms, tops, in_place))
+        node = Node(self._layer(param), bottoms, [], in_place)
+        for blob in param.top:
+            over = self._written_over(blob, node)
+            node.tops.append(self._new_value(blob, node, param.name, over))
+        self.nodes.append(node)
 
-    def _written_over(self, blob, bottoms, layer):
-        """Return the bottom that the top `blob` of `layer` overwrites in Caffe, or None."""
-        if layer.shares_memory:
-            return bottoms[0]
-        return next((value for value in bottoms if self.values[value].blob == blob), None)
+    def _written_over(self, blob, node):
+        """Return the bottom that the top `blob` of a node overwrites in Caffe, or None."""
+        if node.layer.shares_memory:
+            return node.bottoms[0]
+        return next((value for value in node.bottoms if self.values[value].blob == blob), None)
 
     def _layer(self, param):
         if param.type not in LAYERS:
@@ -107,6 +106,11 @@ class Graph:
         self.blobs[blob] = len(self.values) - 1
         return self.blobs[blob]
 
+    @property
+    def input_values(self):
+        """The numbers of the values that no layer writes."""
+        return [number for number, value in enumerate(self.values) if value.producer is None]
+
     def shapes(self, inputs):
         """Return the shape of every value, and of every layer's weights, for `inputs`.
 
@@ -121,9 +125,8 @@ class Graph:
             Shapes by value; ``{layer: [shapes]}`` for layers with weights.
         """
         shapes = [None] * len(self.values)
-        for number, value in enumerate(self.values):
-            if value.producer is None:
-                shapes[number] = tuple(inputs[value.blob])
+        for value in self.input_values:
+            shapes[value] = tuple(inputs[self.values[value].blob])
         weights = {}
         for node in self.nodes:
             bottoms = [shapes[value] for value in node.bottoms]
@@ -152,26 +155,25 @@ class Graph:
         return max(number for number, other in enumerate(self.values) if other.memory == memory)
 
     def node(self, layer):
-        """Return the number of a layer's node."""
+        """Return a layer's node."""
         names = [node.layer.name for node in self.nodes]
         if layer not in names:
             raise UserError(f"{self.source}: there is no layer {layer!r}; {suggest(layer, names)}")
-        return names.index(layer)
+        return self.nodes[names.index(layer)]
 
     def ancestors(self, values, given=()):
-        """Return the numbers of the nodes that compute `values` from `given`, in order."""
+        """Return the nodes that compute `values` from `given`, in order."""
         needed, nodes = set(values).difference(given), []
-        for number in range(len(self.nodes) - 1, -1, -1):
-            if needed.intersection(self.nodes[number].tops):
-                nodes.append(number)
-                needed.update(set(self.nodes[number].bottoms).difference(given))
+        for node in reversed(self.nodes):
+            if needed.intersection(node.tops):
+                nodes.append(node)
+                needed.update(set(node.bottoms).difference(given))
         return nodes[::-1]
 
     def beside(self, target, changed):
         """Return the values `target` depends on besides `changed` and what is computed from it."""
         follows, beside = set(changed), set()
-        for number in self.ancestors([target], changed):
-            node = self.nodes[number]
+        for node in self.ancestors([target], changed):
             if follows.intersection(node.bottoms):
                 follows.update(node.tops)
                 beside.update(set(node.bottoms) - follows)

@@ -6,7 +6,7 @@ from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.base import Engine
-from cnnvis.engines.numpy.change_propagation import Base, writes_channels
+from cnnvis.engines.numpy.change_propagation import Base, has_filters
 from cnnvis.engines.numpy.graph import read_graph
 from cnnvis.engines.numpy.passes import backward, forward
 from cnnvis.engines.numpy.perturbations import Perturbations
@@ -90,8 +90,8 @@ class Network(Engine):
         computed once, and above it only what changes; equal to whole passes but for rounding.
         """
         self._layers_with_weights([layer])
-        node = self.graph.nodes[self.graph.node(layer)]
-        if partners(self.shared, [layer]) or not writes_channels(node.layer):
+        node = self.graph.node(layer)
+        if partners(self.shared, [layer]) or not has_filters(node.layer):
             return super().scores_without(batch, layer, sets, blob, keep_bias)
         weights, *bias = self.params[layer]
         left = bias[0] if keep_bias and bias else np.zeros(len(weights), self.dtype)
@@ -170,11 +170,8 @@ class Network(Engine):
     def input_values(self, batch):
         """Return ``{value: array}`` of the network's inputs."""
         inputs = self.as_inputs(batch)
-        return {
-            number: inputs[value.blob]
-            for number, value in enumerate(self.graph.values)
-            if value.producer is None
-        }
+        values = self.graph.values
+        return {value: inputs[values[value].blob] for value in self.graph.input_values}
 
     def _check_below(self, layers, blob):
         """Return the nodes that a blob is computed by, among which every layer must be."""
@@ -216,7 +213,7 @@ class Network(Engine):
         ----------
         values, targets
             As in `run`.
-        nodes : sequence of int
+        nodes : sequence of Node
             Whose gradients with respect to weights are asked for.
         data : bool
             Whether that of the input is.
@@ -226,7 +223,7 @@ class Network(Engine):
         if key not in self._plans:
             shapes = self._shapes(sizes)
             self._check_values(sizes, shapes, targets)
-            while len(self._plans) >= PLANS_KEPT:
+            if len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[key] = Plan(self.graph, shapes, targets, nodes, data, sizes)
         return self._plans[key]
@@ -235,11 +232,8 @@ class Network(Engine):
         """Return the shape of every value, where those of some are `sizes`."""
         images = next(iter(sizes.values()))[0]
         inputs = {blob: (images, *shape[1:]) for blob, shape in self.inputs.items()}
-        inputs |= {
-            self.graph.values[value].blob: shape
-            for value, shape in sizes.items()
-            if self.graph.values[value].producer is None
-        }
+        given = [value for value in self.graph.input_values if value in sizes]
+        inputs |= {self.graph.values[value].blob: sizes[value] for value in given}
         shapes, weights = self.graph.shapes(inputs)
         for layer, of_layer in weights.items():
             if of_layer != self.weight_shapes[layer]:
@@ -255,11 +249,10 @@ class Network(Engine):
             if tuple(shape) != shapes[value]:
                 blob = self.graph.values[value].blob
                 raise UserError(f"blob {blob}: has shape {shape}, expected {shapes[value]}")
-        for number in self.graph.ancestors(targets, sizes):
-            for value in self.graph.nodes[number].bottoms:
-                if self.graph.values[value].producer is None and value not in sizes:
-                    layer = self.graph.nodes[number].layer.name
-                    raise UserError(
-                        f"{self.source}: layer {layer} needs the input, but every path to what is "
-                        "asked for must pass a value that is given"
-                    )
+        missing = set(self.graph.input_values).difference(sizes)
+        for node in self.graph.ancestors(targets, sizes):
+            if missing.intersection(node.bottoms):
+                raise UserError(
+                    f"{self.source}: layer {node.layer.name} needs the input, but every path to "
+                    "what is asked for must pass a value that is given"
+                )

@@ -57,8 +57,7 @@ def forward(plan, params, given, workers, dtype, watch=None):
     values = Values(plan, given, dtype)
 
     def run(stage, work, images):
-        for number in stage.nodes:
-            node = plan.graph.nodes[number]
+        for node in stage.nodes:
             if not node.layer.is_view:
                 bottoms, tops = values.of(node, work, images)
                 node.layer.forward(work, params.get(node.layer.name, []), bottoms, tops)
@@ -86,8 +85,7 @@ def backward(plan, params, values, seed, workers):
     backpropagation = _Backpropagation(plan, params, values)
     backpropagation.whole[plan.targets[0]][...] = seed
     _run_stages(reversed(plan.stages), workers, backpropagation.run)
-    inputs = [n for n, value in enumerate(plan.graph.values) if value.producer is None]
-    return backpropagation.weights, backpropagation.whole.get(inputs[0])
+    return backpropagation.weights, backpropagation.whole.get(plan.graph.input_values[0])
 
 
 def _run_stages(stages, workers, run, size=None):
@@ -110,11 +108,8 @@ class _Backpropagation:
         self.plan, self.params, self.values = plan, params, values
         images = plan.shapes[plan.targets[0]][0]
         self.weights = {
-            plan.graph.nodes[number].layer.name: [
-                np.empty((images, *array.shape), values.dtype)
-                for array in params[plan.graph.nodes[number].layer.name]
-            ]
-            for number in sorted(plan.layers)
+            layer: [np.empty((images, *array.shape), values.dtype) for array in params[layer]]
+            for layer in (node.layer.name for node in plan.nodes if node in plan.layers)
         }
         self.whole = {
             value: np.zeros(plan.shapes[value], values.dtype) for value in self._crossing()
@@ -125,9 +120,8 @@ class _Backpropagation:
         crossing = {self.plan.targets[0]}
         for stage in self.plan.stages:
             computed = set()
-            for number in stage.nodes:
-                node = self.plan.graph.nodes[number]
-                if number in self.plan.path:
+            for node in stage.nodes:
+                if node in self.plan.path:
                     crossing.update(self.plan.wants.intersection(node.bottoms) - computed)
                 if stage.images is not None:
                     computed.update(node.tops)
@@ -136,26 +130,27 @@ class _Backpropagation:
     def run(self, stage, work, image):
         """Backpropagate through one stage, for one image or (None) for all."""
         local = {}
-        for number in reversed(stage.nodes):
-            if number in self.plan.path:
-                node = self.plan.graph.nodes[number]
-                self._weights(node, number, work, image, local)
+        for node in reversed(stage.nodes):
+            if node in self.plan.path:
+                self._weights(node, work, image, local)
                 self._bottoms(node, work, image, local)
 
     def _read(self, value, image, local):
         """Return the gradient with respect to a node's top, zeros if no later node reads it."""
         if value not in local:
-            shape = self.plan.shapes[value]
             if value in self.whole:
-                whole = self.whole[value]
-                local[value] = whole if image is None else whole[image : image + 1]
+                local[value] = self._whole(value, image)
             else:
-                shape = shape if image is None else (1, *shape[1:])
+                images, *shape = self.plan.shapes[value]
+                shape = (images if image is None else 1, *shape)
                 local[value] = np.zeros(shape, self.values.dtype)
         return local[value]
 
-    def _weights(self, node, number, work, image, local):
-        if number not in self.plan.layers:
+    def _whole(self, value, image):
+        return self.whole[value] if image is None else self.whole[value][image : image + 1]
+
+    def _weights(self, node, work, image, local):
+        if node not in self.plan.layers:
             return
         layer, weights = node.layer, self.params[node.layer.name]
         bottoms, tops = self.values.of(node, work, image)
@@ -186,7 +181,7 @@ class _Backpropagation:
 
     def _add(self, value, gradient, image, local):
         if value in self.whole:
-            target = self.whole[value] if image is None else self.whole[value][image : image + 1]
+            target = self._whole(value, image)
             target += gradient
         elif value in local:
             local[value] += gradient

@@ -42,7 +42,7 @@ class Perturbations:
     def __init__(self, network, inputs, target, neuron, layer):
         graph = network.graph
         self.network, self.target, self.neuron = network, target, neuron
-        self.node = graph.nodes[graph.node(layer)]
+        self.node = graph.node(layer)
         self.weights = network.params[layer][0]
         self.learned = self.node.layer.param.type != "BatchNorm"
         shared = bool(partners(network.shared, [layer]))

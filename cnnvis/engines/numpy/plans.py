@@ -10,7 +10,7 @@ class Stage:
 
     Attributes
     ----------
-    nodes : list of int
+    nodes : list of Node
     images : int or None
         The number of images, None if the nodes run for the whole batch.
     largest : int
@@ -32,8 +32,8 @@ class Plan:
         The shape of every value.
     targets : list of int
         The values that are asked for.
-    layers : list of int
-        Nodes whose weights' gradient is asked for; none for a forward pass only.
+    layers : list of Node
+        Those whose weights' gradient is asked for; none for a forward pass only.
     inputs : bool
         Whether the gradient with respect to the input is asked for.
     given : sequence of int
@@ -67,31 +67,23 @@ class Plan:
     @property
     def mixes_images(self):
         """Whether there is a layer through which images depend on each other."""
-        return any(self.graph.nodes[number].layer.scope == "mixed" for number in self.nodes)
+        return any(node.layer.scope == "mixed" for node in self.nodes)
 
     def _gradient_path(self, inputs):
-        if not self.layers and not inputs:
-            return set(), set()
-        wants = {
-            n for n, value in enumerate(self.graph.values) if inputs and value.producer is None
-        }
-        path = set()
-        for number in self.nodes:
-            node = self.graph.nodes[number]
-            if number in self.layers or wants.intersection(node.bottoms):
-                path.add(number)
+        wants, path = set(self.graph.input_values if inputs else ()), set()
+        for node in self.nodes:
+            if node in self.layers or wants.intersection(node.bottoms):
+                path.add(node)
                 wants.update(node.tops)
         return wants, path
 
     def _share_memory(self):
-        readers = {}
-        for number in self.nodes:
-            for value in self.graph.nodes[number].bottoms:
-                readers.setdefault(value, set()).add(number)
-        storage = {}
-        for number in self.nodes:
-            node = self.graph.nodes[number]
-            shares = node.layer.is_view or self._may_overwrite(number, node, readers)
+        readers, storage = {}, {}
+        for node in self.nodes:
+            for value in node.bottoms:
+                readers.setdefault(value, set()).add(node)
+        for node in self.nodes:
+            shares = node.layer.is_view or self._may_overwrite(node, readers)
             for value in node.bottoms:
                 storage.setdefault(value, value)
             for value in node.tops:
@@ -100,26 +92,25 @@ class Plan:
             storage.setdefault(target, target)
         return storage
 
-    def _may_overwrite(self, number, node, readers):
+    def _may_overwrite(self, node, readers):
         if not (node.in_place and node.layer.overwrites):
             return False
         bottom = node.bottoms[0]
         producer = self.graph.values[bottom].producer
-        if producer is None or readers[bottom] != {number}:
+        if producer is None or readers[bottom] != {node}:
             return False
         if bottom in self.given or bottom in self.targets:
             return False
-        maker = self.graph.nodes[producer].layer
+        maker = producer.layer
         return not maker.is_view and not (maker.needs_top and producer in self.path)
 
     def _make_stages(self):
         stages = []
-        for number in self.nodes:
-            images = self._images(self.graph.nodes[number])
+        for node in self.nodes:
+            images = self._images(node)
             if not stages or images is None or stages[-1].images != images:
                 stages.append(Stage([], images))
-            stages[-1].nodes.append(number)
-            node = self.graph.nodes[number]
+            stages[-1].nodes.append(node)
             sizes = [math.prod(self.shapes[value][1:]) for value in (*node.bottoms, *node.tops)]
             stages[-1].largest = max(stages[-1].largest, *sizes)
         return stages
@@ -135,14 +126,10 @@ class Plan:
         kept = {self.storage[value] for value in self.targets}
         where = {}
         for position, stage in enumerate(self.stages):
-            for number in stage.nodes:
-                node = self.graph.nodes[number]
-                for value in node.tops:
-                    where[value] = position
-                    if stage.images is None or number in self.path:
-                        kept.add(self.storage[value])
-                for value in node.bottoms:
-                    crosses = where.get(value) != position
-                    if crosses or stage.images is None or number in self.path:
+            for node in stage.nodes:
+                where.update(dict.fromkeys(node.tops, position))
+                whole = stage.images is None or node in self.path
+                for value in (*node.tops, *node.bottoms):
+                    if whole or where.get(value) != position:
                         kept.add(self.storage[value])
         return kept

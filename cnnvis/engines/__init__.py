@@ -8,16 +8,7 @@ from cnnvis.core.errors import UserError
 ENGINES = {"numpy": "cnnvis.engines.numpy.network", "pycaffe": "cnnvis.engines.pycaffe"}
 
 
-def open_network(
-    prototxt,
-    weights,
-    engine="numpy",
-    dtype="float32",
-    threads=None,
-    surplus="error",
-    input_shape=None,
-    **options,
-):
+def open_network(prototxt, weights, engine="numpy", **options):
     """Open a Caffe network.
 
     Parameters
@@ -29,16 +20,16 @@ def open_network(
     engine : {"numpy", "pycaffe"}
         The embedded engine, or BVLC Caffe itself.
     dtype : {"float32", "float64"}
-        The arithmetic. Caffe's own is float32.
+        The arithmetic; by default float32, as in Caffe.
     threads : int, optional
         By default one per processor that this process may use.
     surplus : {"error", "ignore"}
-        Whether weights of layers that the network does not have are refused or, as in Caffe,
-        ignored.
+        Whether weights of layers that the network does not have are refused (the default) or, as in
+        Caffe, ignored.
     input_shape : sequence of 3 int, optional
         (C, H, W), for a ``train_val.prototxt`` that does not specify it.
     **options
-        Of one engine alone: ``python`` (pycaffe), the parsed ``graph`` (numpy).
+        Those four, and of one engine alone ``python`` (pycaffe), the parsed ``graph`` (numpy).
 
     Returns
     -------
@@ -61,12 +52,4 @@ def open_network(
     if not isinstance(weights, dict):
         weights = Path(weights)
     module = importlib.import_module(ENGINES[engine])
-    return module.Network(
-        Path(prototxt),
-        weights,
-        dtype=dtype,
-        threads=threads,
-        surplus=surplus,
-        input_shape=input_shape,
-        **options,
-    )
+    return module.Network(Path(prototxt), weights, **options)

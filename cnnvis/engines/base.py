@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from cnnvis.core.errors import UserError
+from cnnvis.caffe.caffemodel import read_caffemodel
+from cnnvis.caffe.matching import match_weights
+from cnnvis.core.errors import UserError, suggest
 
 
 class Engine(ABC):
@@ -16,19 +18,27 @@ class Engine(ABC):
         The prototxt, for error messages.
     inputs : dict
         ``{blob: shape}`` of the network's inputs, the images' axis included.
-    input_shape : tuple of int
-        (C, H, W) of the first input.
     dtype : dtype
         Of the arithmetic and of all results.
     params : dict
         ``{layer: [weights, bias, ...]}``; change them by `set_weights` only.
+    layers : list of str
+        The names of all layers.
+    weight_shapes : dict
+        ``{layer: [shape, ...]}`` of the layers with weights.
     """
 
     source: str
     inputs: dict
-    input_shape: tuple
     dtype: np.dtype
     params: dict
+    layers: list
+    weight_shapes: dict
+
+    @property
+    def input_shape(self):
+        """(C, H, W) of the first input."""
+        return tuple(next(iter(self.inputs.values()))[1:])
 
     def __enter__(self):
         return self
@@ -153,6 +163,29 @@ class Engine(ABC):
         finally:
             self.set_weights({layer: kept})
         return np.stack([array.reshape(len(array), -1) for array in scores])
+
+    def _take_inputs(self, inputs):
+        """Set the inputs' shapes, of which a network needs one at least."""
+        if not inputs:
+            raise UserError(
+                f"{self.source}: has no input: expected an Input layer or `input:` field"
+            )
+        self.inputs = inputs
+
+    @staticmethod
+    def _matched(weights, expected, surplus):
+        """Return the weights of a file or a dict, by layer, as they are `expected`."""
+        if isinstance(weights, dict):
+            return match_weights(weights, expected, path="weights", surplus=surplus)
+        return match_weights(read_caffemodel(weights), expected, path=weights, surplus=surplus)
+
+    def _check_weights(self, layers):
+        """Raise a `UserError` unless every layer exists and has weights."""
+        for layer in layers:
+            if layer not in self.weight_shapes:
+                known = layer in self.layers
+                wrong = f"layer {layer} has no weights" if known else f"there is no layer {layer!r}"
+                raise UserError(f"{self.source}: {wrong}; {suggest(layer, self.weight_shapes)}")
 
     def as_inputs(self, batch):
         """Return ``{blob: array}`` of a batch, contiguous and of this engine's dtype.

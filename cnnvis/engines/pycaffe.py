@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.deploy import deploy_text
 from cnnvis.caffe.matching import match_weights
 from cnnvis.caffe.prototxt import read_prototxt
@@ -27,13 +26,6 @@ class Network(Engine):
     python : str or Path, optional
         An interpreter that imports caffe, or the PREFIX of ``scripts/install_caffe.sh``. By default
         this interpreter if it imports caffe, or that of the active conda environment.
-
-    Attributes
-    ----------
-    input_shape : tuple of int
-        (C, H, W) of the first input.
-    weight_shapes : dict
-        ``{layer: [shape, ...]}``.
 
     Raises
     ------
@@ -77,12 +69,7 @@ class Network(Engine):
         copy.write_bytes(text)
         self._caffe.names[str(copy)] = self.source
         answer = self._caffe.ask("open", self.source, prototxt=str(copy))
-        self.inputs = {blob: tuple(shape) for blob, shape in answer["inputs"].items()}
-        if not self.inputs:
-            raise UserError(
-                f"{self.source}: has no input: expected an Input layer or `input:` field"
-            )
-        self.input_shape = next(iter(self.inputs.values()))[1:]
+        self._take_inputs({blob: tuple(shape) for blob, shape in answer["inputs"].items()})
         self.blobs = answer["blobs"]
         self.layers = answer["layers"]
         self.weight_shapes = {
@@ -91,26 +78,27 @@ class Network(Engine):
 
     def _load(self, weights, surplus):
         """Check the weights as every engine does (Caffe hardly does), and pass them on."""
+        matched = self._matched(weights, self.weight_shapes, surplus)
         if isinstance(weights, dict):
-            matched = match_weights(weights, self.weight_shapes, path="weights", surplus=surplus)
             self._send_weights(matched)
-            return
-        match_weights(read_caffemodel(weights), self.weight_shapes, path=weights, surplus=surplus)
-        self._caffe.ask("load", str(weights), caffemodel=str(weights))
+        else:
+            self._caffe.ask("load", str(weights), caffemodel=str(weights))
 
     @property
     def params(self):
         """``{layer: [weights, bias, ...]}``, float32, fetched from Caffe on first use."""
         if self._params is None:
             answer = self._caffe.ask("params", self.source, layers=list(self.weight_shapes))
-            self._params = {
-                layer: [self._caffe.take(path) for path in paths] for layer, paths in answer.items()
-            }
+            self._params = self._take(answer)
         return self._params
+
+    def _take(self, paths):
+        """Read the arrays that Caffe has stored for each layer."""
+        return {layer: list(map(self._caffe.take, files)) for layer, files in paths.items()}
 
     def set_weights(self, weights):
         """See `Engine.set_weights`."""
-        self._layers_with_weights(weights)
+        self._check_weights(weights)
         expected = {layer: self.weight_shapes[layer] for layer in weights}
         self._send_weights(match_weights(weights, expected, path="weights"))
 
@@ -133,7 +121,7 @@ class Network(Engine):
     def gradients(self, batch, blob, neuron, layers, data=False):
         """See `Engine.gradients`. Caffe sums those of a batch, so images go one at a time."""
         self._check_blob(blob)
-        self._layers_with_weights(layers)
+        self._check_weights(layers)
         arrays = self.as_inputs(batch)
         images = len(next(iter(arrays.values())))
         with self._caffe.arrays() as store:
@@ -146,11 +134,8 @@ class Network(Engine):
                 layers=list(layers),
                 data=data,
             )
-        weights = {
-            layer: [self._caffe.take(path) for path in paths]
-            for layer, paths in answer["weights"].items()
-        }
-        return weights, self._caffe.take(answer["data"]) if data else None
+        of_data = self._caffe.take(answer["data"]) if data else None
+        return self._take(answer["weights"]), of_data
 
     def _seed(self, neuron, images, store):
         """Return the elements of a blob that are differentiated, or the weights of all."""
@@ -163,15 +148,6 @@ class Network(Engine):
             raise UserError(
                 f"{self.source}: there is no blob {blob!r}; {suggest(blob, self.blobs)}"
             )
-
-    def _layers_with_weights(self, layers):
-        for layer in layers:
-            if layer not in self.layers:
-                hint = suggest(layer, self.weight_shapes)
-                raise UserError(f"{self.source}: there is no layer {layer!r}; {hint}")
-            if layer not in self.weight_shapes:
-                hint = suggest(layer, self.weight_shapes)
-                raise UserError(f"{self.source}: layer {layer} has no weights; {hint}")
 
 
 def _text_of(prototxt, input_shape):

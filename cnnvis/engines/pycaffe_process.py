@@ -163,11 +163,23 @@ class CaffeProcess:
         last = log.strip().splitlines()[-1:] or ["it printed nothing"]
         return f"the process ended with status {code}: {last[0].strip()}"
 
+    @contextlib.contextmanager
     def arrays(self):
-        """Return a context manager for a function that stores an array and returns its path."""
+        """Yield a function that stores an array for one command and returns its path."""
         if not self._finalizer.alive:
             raise UserError("the network is closed: open it again")
-        return _Arrays(self.folder)
+        paths = []
+
+        def store(array):
+            paths.append(self.folder / f"given-{len(paths)}.npy")
+            np.save(paths[-1], np.asarray(array, np.float32))
+            return str(paths[-1])
+
+        try:
+            yield store
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
 
     def take(self, path):
         """Read an array that the process has stored, and delete its file."""
@@ -178,27 +190,6 @@ class CaffeProcess:
     def close(self):
         """End the process and delete its folder."""
         self._finalizer()
-
-
-class _Arrays:
-    """Arrays stored for one command and deleted after it."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._paths = []
-
-    def __enter__(self):
-        return self._store
-
-    def __exit__(self, *error):
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-
-    def _store(self, array):
-        path = self._folder / f"given-{len(self._paths)}.npy"
-        np.save(path, np.asarray(array, np.float32))
-        self._paths.append(path)
-        return str(path)
 
 
 def _environment(threads):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
-from cnnvis.core.errors import UserError, suggest
+from cnnvis.core.errors import UserError
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.change_propagation import Base, has_filters
 from cnnvis.engines.numpy.graph import read_graph
@@ -40,16 +39,13 @@ class Network(Engine):
             raise UserError(f"dtype: {dtype!r} is unknown, expected float32 or float64")
         self.dtype = np.dtype(dtype)
         self.graph = graph or read_graph(prototxt, input_shape)
-        self.source, self.inputs = self.graph.source, self.graph.inputs
-        if not self.inputs:
-            raise UserError(f"{prototxt}: has no input: expected an Input layer or `input:` field")
-        self.input_shape = tuple(next(iter(self.inputs.values()))[1:])
-        self.weights_source = "weights" if isinstance(weights, dict) else str(weights)
+        self.source = self.graph.source
+        self._take_inputs(self.graph.inputs)
+        self.layers = [node.layer.name for node in self.graph.nodes]
         _, self.weight_shapes = self.graph.shapes(self.inputs)
-        source = weights if isinstance(weights, dict) else read_caffemodel(weights)
-        expected = {node.layer.name: [] for node in self.graph.nodes} | self.weight_shapes
-        matched = match_weights(source, expected, path=self.weights_source, surplus=surplus)
-        self.params = {layer: self._cast(arrays) for layer, arrays in matched.items() if arrays}
+        expected = dict.fromkeys(self.layers, ()) | self.weight_shapes
+        matched = self._matched(weights, expected, surplus)
+        self.params = {layer: self._cast(arrays) for layer, arrays in matched.items()}
         self.shared = shared_groups(self.graph, self.weight_shapes)
         share(self.shared, self.params)
         self.workers = Workers(threads)
@@ -65,7 +61,7 @@ class Network(Engine):
     def set_weights(self, weights):
         """See `Engine.set_weights`."""
         for layer, arrays in weights.items():
-            self._layers_with_weights([layer])
+            self._check_weights([layer])
             expected = {layer: self.weight_shapes[layer]}
             matched = match_weights({layer: arrays}, expected, path="weights")
             self.params[layer] = self._cast(matched[layer])
@@ -89,7 +85,7 @@ class Network(Engine):
         Parameters and result are those of `Engine.scores_without`. What lies below the layer is
         computed once, and above it only what changes; equal to whole passes but for rounding.
         """
-        self._layers_with_weights([layer])
+        self._check_weights([layer])
         node = self.graph.node(layer)
         if partners(self.shared, [layer]) or not has_filters(node.layer):
             return super().scores_without(batch, layer, sets, blob, keep_bias)
@@ -105,14 +101,14 @@ class Network(Engine):
 
         Parameters are those of `weight_gradient`, for a batch of one image.
         """
-        self._layers_with_weights([layer])
+        self._check_weights([layer])
         self._check_below([layer], blob)
         return Perturbations(self, self.input_values(batch), self.graph.value(blob), neuron, layer)
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """See `Engine.gradients`."""
         inputs = self.input_values(batch)
-        self._layers_with_weights(layers)
+        self._check_weights(layers)
         target = self.graph.value(blob)
         below = self._check_below(layers, blob)
         sharing = [n for n in partners(self.shared, layers) if self.graph.node(n) in below]
@@ -120,7 +116,7 @@ class Network(Engine):
         plan = self.plan(inputs, [target], nodes, data)
         seed = self._seed(neuron, plan.shapes[target], blob)
         if plan.mixes_images and len(seed) > 1:
-            return self._one_by_one(inputs, blob, seed, layers, data)
+            return self._one_by_one(self.as_inputs(batch), blob, seed, layers, data)
         with self.workers.single_threaded_blas():
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
             of_weights, of_data = backward(plan, self.params, values, seed, self.workers)
@@ -155,12 +151,12 @@ class Network(Engine):
         with self.workers.single_threaded_blas():
             return forward(plan, params, values, self.workers, self.dtype, watch)
 
-    def _one_by_one(self, inputs, blob, seed, layers, data):
+    def _one_by_one(self, batch, blob, seed, layers, data):
         parts = []
         for image in range(len(seed)):
-            one = {value: array[image : image + 1] for value, array in inputs.items()}
-            batch = {self.graph.values[value].blob: array for value, array in one.items()}
-            parts.append(self.gradients(batch, blob, seed[image : image + 1], layers, data))
+            one = slice(image, image + 1)
+            inputs = {name: array[one] for name, array in batch.items()}
+            parts.append(self.gradients(inputs, blob, seed[one], layers, data))
         gradients = {
             layer: [np.concatenate(arrays) for arrays in zip(*(p[0][layer] for p in parts))]  # noqa: B905
             for layer in layers
@@ -180,14 +176,6 @@ class Network(Engine):
             if self.graph.node(layer) not in below:
                 raise UserError(f"layer {layer} is not below blob {blob} and has no effect on it")
         return below
-
-    def _layers_with_weights(self, layers):
-        for layer in layers:
-            if layer not in self.params:
-                self.graph.node(layer)
-                raise UserError(
-                    f"{self.source}: layer {layer} has no weights; {suggest(layer, self.params)}"
-                )
 
     def _seed(self, neuron, shape, blob):
         """Return the gradient with respect to a blob of `shape` that `neuron` specifies."""

@@ -38,16 +38,14 @@ class Workers:
             for image in range(images):
                 function(self.shared, image)
             return
-        # Several at a time: submitting images one by one takes longer than a small network.
-        blocks = min(images, BLOCKS * self.count)
-        edges = [images * block // blocks for block in range(blocks + 1)]
 
         def run(first, last):
             work = self._own()
             for image in range(first, last):
                 function(work, image)
 
-        list(self._pool.map(run, edges[:-1], edges[1:]))
+        # Several at a time: submitting images one by one takes longer than a small network.
+        self._map(run, images, min(images, BLOCKS * self.count))
 
     def over_blocks(self, function, images, size):
         """Call ``function(work, slice)`` for blocks of at most `size` images, in parallel."""
@@ -61,8 +59,12 @@ class Workers:
         if self._pool is None or parts < 2:
             function(0, length)
         else:
-            edges = [length * part // parts for part in range(parts + 1)]
-            list(self._pool.map(function, edges[:-1], edges[1:]))
+            self._map(function, length, parts)
+
+    def _map(self, function, length, parts):
+        """Call ``function(start, stop)`` for `parts` parts of ``range(length)``, in parallel."""
+        edges = [length * part // parts for part in range(parts + 1)]
+        list(self._pool.map(function, edges[:-1], edges[1:]))
 
     def close(self):
         """Stop the threads."""

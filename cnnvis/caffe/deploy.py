@@ -143,11 +143,8 @@ def is_judge(layer):
 def _sources(net):
     """Return the layers that read data; where there is an Input, DummyData is a constant."""
     has_input = any(layer.type == "Input" for layer in net.layer)
-    return [layer for layer in net.layer if is_data(layer) and not (has_input and _is_dummy(layer))]
-
-
-def _is_dummy(layer):
-    return layer.type == "DummyData"
+    dropped = ("DummyData",) if has_input else ()
+    return [layer for layer in net.layer if is_data(layer) and layer.type not in dropped]
 
 
 def _labels(net, sources):
@@ -301,14 +298,11 @@ def _softmax(loss, net, dead, added):
 def _auxiliary(net):
     """Return the auxiliary losses: those with less weight than another of the same label."""
     losses = [layer for layer in net.layer if layer.type == "SoftmaxWithLoss"]
-    return [
-        loss
-        for loss in losses
-        if any(
-            loss.bottom[1:] == other.bottom[1:] and _weight(loss) < _weight(other)
-            for other in losses
-        )
-    ]
+    largest = {}
+    for loss in losses:
+        label = tuple(loss.bottom[1:])
+        largest[label] = max(_weight(loss), largest.get(label, _weight(loss)))
+    return [loss for loss in losses if _weight(loss) < largest[tuple(loss.bottom[1:])]]
 
 
 def _weight(loss):

@@ -80,7 +80,7 @@ def parse_prototxt(text, name="prototxt", phase="TEST", level=0, stages=()):
     upgrade(net, name)
     if not net.layer:
         raise UserError(f"{name}: has no layers, expected a network")
-    _set_state(net, phase, level, stages)
+    net.state.MergeFrom(messages.NetState(phase=phase, level=level, stage=stages))
     keep_included(net, name)
     return net
 
@@ -110,14 +110,6 @@ def _describe(error, name):
     if line is None:
         return f"{name}: {reason[:_LONGEST]}"
     return f"{name}:{line}:{column}: {reason.removeprefix(f'{line}:{column} : ')[:_LONGEST]}"
-
-
-def _set_state(net, phase, level, stages):
-    net.state.phase = (
-        messages.NetState.DESCRIPTOR.fields_by_name["phase"].enum_type.values_by_name[phase].number
-    )
-    net.state.level = level
-    net.state.stage.extend(stages)
 
 
 def keep_included(net, name):

@@ -1,4 +1,4 @@
-"""Feature maps: one forward pass for each network and image, then one job for each layer.
+"""Feature maps: one forward pass for each network and image, then one job for its layers.
 
 Input: the image; the network's prototxt, weights, labels and mean.
 Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
@@ -45,79 +45,74 @@ rule activations:
         "../scripts/make_activations.py"
 
 
-# Which volumes and slices a layer has is up to the configuration, so every layer has its own rule.
+# Which layers a network has, and which of them have volumes and slices, is up to the network and
+# the configuration, so every network has its own rules.
 for network, layers in tables["layers"].items():
-    for layer, facts in layers.items():
-        if facts["blob"] is None:
-            continue
+    convolutions = {layer: facts for layer, facts in layers.items() if facts["blob"]}
+    with_volumes = [layer for layer, facts in convolutions.items() if facts["volumes"]]
+    cuts = [
+        (layer, row) for layer, facts in convolutions.items() for row in facts["slices"]["rows"]
+    ]
 
-        rule:
-            """Order a layer's feature maps; draw them, cut slices, write volumes and a 3D page."""
-            name:
-                f"layer_{layer}@{network}"
-            input:
-                f"results/{network}/{{image}}/blobs.npz",
-            output:
-                collect(
-                    "results/{network}/{{image}}/orderings/{ordering}/{layer}.json",
-                    network=network,
-                    layer=layer,
-                    ordering=tables["orderings"],
-                ),
-                collect(
-                    "results/{network}/{{image}}/grids/{ordering}/{layer}.png",
-                    network=network,
-                    layer=layer,
-                    ordering=tables["orderings"],
-                ),
-                collect(
-                    "results/{network}/{{image}}/volumes/{ordering}/{layer}.{suffix}",
-                    network=network,
-                    layer=layer,
-                    ordering=tables["orderings"] if facts["volumes"] else [],
-                    suffix=[
-                        *("vox", "hd", "nhdr", "mhd"),
-                        *("binary.vox", "binary.hd", "binary.nhdr", "binary.mhd"),
-                    ],
-                ),
-                collect(
-                    "results/{network}/{{image}}/viewer/{layer}.html",
-                    network=network,
-                    layer=layer if facts["volumes"] else [],
-                ),
-                collect(
-                    "results/{network}/{{image}}/slices/{layer}/row-{row}/{name}",
-                    network=network,
-                    layer=layer,
-                    row=facts["slices"]["rows"],
-                    name=[
-                        *collect("kmeans-{k}.png", k=facts["slices"]["k"]),
-                        "pca.png",
-                        "slice.json",
-                    ],
-                ),
-            log:
-                f"logs/{network}/{{image}}/layers/{layer}.log",
-            benchmark:
-                f"logs/{network}/{{image}}/layers/{layer}.tsv"
-            conda:
-                "../envs/workflow.yaml"
-            params:
+    # One job for all layers of an image: importing scikit-learn takes five times as long as a layer.
+    rule:
+        """Order each layer's feature maps; draw them, cut slices, write volumes and 3D pages."""
+        name:
+            f"layers@{network}"
+        input:
+            f"results/{network}/{{image}}/blobs.npz",
+        output:
+            collect(
+                "results/{network}/{{image}}/orderings/{ordering}/{layer}.json",
                 network=network,
-                layer=facts["name"],
-                blob=facts["blob"],
-                orderings=tables["orderings"],
-                volumes=facts["volumes"],
-                slices=facts["slices"],
-                code=code("make_layer.py"),
-            message:
-                f"Order, draw and write the feature maps of {layer} of {network} on {{wildcards.image}}."
-            script:
-                "../scripts/make_layer.py"
-
-
-for network, layers in tables["layers"].items():
-    convolutions = {layer: facts["name"] for layer, facts in layers.items() if facts["blob"]}
+                layer=convolutions,
+                ordering=tables["orderings"],
+            ),
+            collect(
+                "results/{network}/{{image}}/grids/{ordering}/{layer}.png",
+                network=network,
+                layer=convolutions,
+                ordering=tables["orderings"],
+            ),
+            collect(
+                "results/{network}/{{image}}/volumes/{ordering}/{layer}.{suffix}",
+                network=network,
+                layer=with_volumes,
+                ordering=tables["orderings"],
+                suffix=[
+                    *("vox", "hd", "nhdr", "mhd"),
+                    *("binary.vox", "binary.hd", "binary.nhdr", "binary.mhd"),
+                ],
+            ),
+            collect(
+                "results/{network}/{{image}}/viewer/{layer}.html",
+                network=network,
+                layer=with_volumes,
+            ),
+            collect(
+                "results/{network}/{{image}}/slices/{cut[0]}/row-{cut[1]}/{name}",
+                network=network,
+                cut=cuts,
+                name=[
+                    *collect("kmeans-{k}.png", k=tables["clusters"]),
+                    *("pca.png", "slice.json"),
+                ],
+            ),
+        log:
+            f"logs/{network}/{{image}}/layers.log",
+        benchmark:
+            f"logs/{network}/{{image}}/layers.tsv"
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            network=network,
+            layers=list(convolutions.values()),
+            orderings=tables["orderings"],
+            code=code("make_layers.py"),
+        message:
+            f"Order, draw and write the feature maps of {network} on {{wildcards.image}}."
+        script:
+            "../scripts/make_layers.py"
 
     rule:
         """Draw the weights of every convolution's filters; they are the same for every image."""
@@ -134,7 +129,10 @@ for network, layers in tables["layers"].items():
             "../envs/workflow.yaml"
         params:
             model=tables["networks"][network]["model"],
-            titles={layer: f"Filters of {layer} in {network}" for layer in convolutions.values()},
+            titles={
+                facts["name"]: f"Filters of {facts['name']} in {network}"
+                for facts in convolutions.values()
+            },
             channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
             code=code("make_filters.py"),
         message:

@@ -74,33 +74,52 @@ rule gradient_check:
         "../scripts/check_gradients.py"
 
 
-rule gradient_layer:
-    """Write a neuron's gradient at one layer as a volume, picture and 3D page; rank the filters."""
-    input:
-        gradients="results/{network}/{image}/gradients/{cls}.npz",
-        attributions="results/{network}/{image}/attributions/{cls}.npz",
-    output:
-        multiext(
-            "results/{network}/{image}/gradients/{cls}/{layer}",
-            *(".vox", ".hd", ".nhdr", ".mhd", ".png"),
-        ),
-        collect(
-            "results/{{network}}/{{image}}/attributions/{{cls}}/{kind}/{{layer}}.{suffix}",
-            kind=tables["attributions"],
-            suffix=["vox", "hd", "nhdr", "mhd", "png"],
-        ),
-        table="results/{network}/{image}/importance/{cls}/{layer}.csv",
-        map="results/{network}/{image}/importance/{cls}/{layer}.png",
-        viewer="results/{network}/{image}/viewer/gradient-{cls}-{layer}.html",
-    log:
-        "logs/{network}/{image}/gradients/{cls}/{layer}.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        layer=entry("layers", "{network}", "{layer}", "name"),
-        kinds=tables["attributions"],
-        code=code("make_gradient_layer.py"),
-    message:
-        "Draw the gradient of neuron {wildcards.cls} by {wildcards.layer} on {wildcards.image}."
-    script:
-        "../scripts/make_gradient_layer.py"
+# Which layers gradients are taken at is up to the configuration, so every network has its own rule.
+for network, names in tables["differentiated"].items():
+    layers = [layer for layer, facts in tables["layers"][network].items() if facts["name"] in names]
+
+    rule:
+        """Write a neuron's gradient at each layer as volume, picture and 3D page; rank filters."""
+        name:
+            f"gradient_layers@{network}"
+        input:
+            f"results/{network}/{{image}}/gradients/{{cls}}.npz",
+            f"results/{network}/{{image}}/attributions/{{cls}}.npz",
+        output:
+            collect(
+                "results/{network}/{{image}}/gradients/{{cls}}/{layer}.{suffix}",
+                network=network,
+                layer=layers,
+                suffix=["vox", "hd", "nhdr", "mhd", "png"],
+            ),
+            collect(
+                "results/{network}/{{image}}/attributions/{{cls}}/{kind}/{layer}.{suffix}",
+                network=network,
+                kind=tables["attributions"],
+                layer=layers,
+                suffix=["vox", "hd", "nhdr", "mhd", "png"],
+            ),
+            collect(
+                "results/{network}/{{image}}/importance/{{cls}}/{layer}.{suffix}",
+                network=network,
+                layer=layers,
+                suffix=["csv", "png"],
+            ),
+            collect(
+                "results/{network}/{{image}}/viewer/gradient-{{cls}}-{layer}.html",
+                network=network,
+                layer=layers,
+            ),
+        log:
+            f"logs/{network}/{{image}}/gradients/{{cls}}.layers.log",
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            network=network,
+            layers=names,
+            kinds=tables["attributions"],
+            code=code("make_gradient_layers.py"),
+        message:
+            f"Draw the gradients of neuron {{wildcards.cls}} of {network} on {{wildcards.image}}."
+        script:
+            "../scripts/make_gradient_layers.py"

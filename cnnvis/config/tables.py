@@ -37,6 +37,7 @@ def resolve(config, infos):
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
         - ``orderings``: {ordering: {``method`` and its numbers}}
+        - ``clusters``: [number of clusters of a slice, ...]
         - ``attributions``: [kind, ...]
         - ``check``: {``mode`` and its numbers}
         - ``comparisons``: {network: {comparison: {``neuron``, ``layers``, ``members``}}}
@@ -53,6 +54,7 @@ def resolve(config, infos):
         },
         "images": {name: _image(image) for name, image in config["images"].items()},
         "orderings": _orderings(config["orderings"]),
+        "clusters": config["slices"]["k"],
         "attributions": config["attributions"],
         "check": {"mode": check} if isinstance(check, str) else check,
         "comparisons": {name: _comparisons(config, name, info) for name, info in infos.items()},

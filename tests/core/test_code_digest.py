@@ -96,7 +96,7 @@ def used_by(script, engine="numpy"):
 
 
 def test_scripts_use_what_one_expects():
-    used = used_by("make_layer.py")
+    used = used_by("make_layers.py")
     assert {"activations/layers.py", "activations/orderings.py", "pages/viewers.py"} <= used
     assert {"pages/templates/viewer.html", "pages/viewer/main.js", "core/colours.json"} <= used
     assert not {"config/load.py", "importance/pruning.py", "engines/numpy/network.py"} & used

@@ -37,7 +37,7 @@ CONFIG = {
     },
 }
 SHOWN = {"image_page", "index"}
-LAYERS = {f"layer_conv{number}@thin" for number in range(1, 6)}
+LAYERS = {"layers@thin"}
 
 
 def write(study, config, name="config/config.yaml"):
@@ -75,7 +75,7 @@ def test_a_second_run_does_nothing(complete):
 def test_a_class_more_runs_its_gradient_and_what_shows_it(complete):
     write(complete, images(cat={"path": "skimage:cat", "classes": [1, 7]}))
     plan = complete.plan()
-    assert set(plan.values()) == {"gradients", "gradient_layer", "gradient_check", *SHOWN}
+    assert set(plan.values()) == {"gradients", "gradient_layers@thin", "gradient_check", *SHOWN}
     for output in plan:
         assert "/cat/" in output or output.endswith("index.html")
         assert "7" in output or plan[output] in SHOWN
@@ -148,7 +148,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
         ("pages/index", {"index"}),
         (
             "pages/templates/index.html",
-            {*LAYERS, "gradient_layer", "comparison_pets@thin", *SHOWN},
+            {*LAYERS, "gradient_layers@thin", "comparison_pets@thin", *SHOWN},
         ),
         ("engines/pycaffe", set()),
     ],
@@ -170,7 +170,7 @@ def test_one_artefact_runs_only_its_ancestors(study):
     plan = study.snakemake("-n", "results/thin/cat/volumes/kmeans/conv1.vox")
     assert plan.returncode == 0
     jobs = dict(re.findall(r"^([\w@]+) +(\d+)$", plan.stdout + plan.stderr, re.MULTILINE))
-    assert jobs == {"activations": "1", "layer_conv1@thin": "1", "total": "2"}
+    assert jobs == {"activations": "1", "layers@thin": "1", "total": "2"}
 
 
 def test_one_artefact_alone_is_made(study):

@@ -81,56 +81,42 @@ def decode(content, shapes, name="compressed network"):
     UserError
         If the content is damaged or of another network.
     """
-    reader = _Reader(content, name)
-    counts = reader.take("<u4", len(shapes), "the numbers of codes").tolist()
-    expected = 4 * len(counts) + sum(
+    if len(content) < 4 * len(shapes):
+        raise UserError(f"{name}: ends at byte {len(content)}, within the numbers of codes")
+    counts = np.frombuffer(content, "<u4", len(shapes)).tolist()
+    sizes = [
         4 * (CODEBOOK + shape[0]) + count + (count + 1) // 2
         for count, shape in zip(counts, shapes.values(), strict=True)
-    )
+    ]
+    expected = 4 * len(counts) + sum(sizes)
     if expected != len(content):
         raise UserError(
             f"{name}: has {len(content)} bytes, but its header announces {expected}: it is "
             "truncated, or not a Deep Compression file of this network"
         )
-    return {
-        layer: _decode_layer(reader, count, shape, layer)
-        for count, (layer, shape) in zip(counts, shapes.items(), strict=True)
-    }
+    layers, place = {}, 4 * len(counts)
+    for (layer, shape), count, size in zip(shapes.items(), counts, sizes, strict=True):
+        what = f"{name}: layer {layer}"
+        layers[layer] = _decode_layer(content[place : place + size], count, shape, what)
+        place += size
+    return layers
 
 
-def _decode_layer(reader, count, shape, layer):
-    codebook = reader.take("<f4", CODEBOOK, layer)
-    biases = reader.take("<f4", shape[0], layer)
-    codes = reader.take("u1", count, layer)
-    halves = reader.take("u1", (count + 1) // 2, layer)
+def _decode_layer(content, count, shape, what):
+    biases_end = 4 * (CODEBOOK + shape[0])
+    codebook, biases = np.split(np.frombuffer(content[:biases_end], "<f4"), [CODEBOOK])
+    codes, halves = np.split(np.frombuffer(content[biases_end:], "u1"), [count])
     gaps = np.stack([halves & 15, halves >> 4], axis=1).ravel()[:count]
     places = np.cumsum(gaps.astype(np.int64) + 1) - 1
     weights = np.zeros(shape, np.float32)
     if count and places[-1] >= weights.size:
         raise UserError(
-            f"{reader.name}: layer {layer}: the gaps lead to weight {places[-1]} of "
-            f"{weights.size}: the file is damaged, or of another network"
+            f"{what}: the gaps lead to weight {places[-1]} of {weights.size}: the file is "
+            "damaged, or of another network"
         )
     if not np.isfinite(codebook).all() or not np.isfinite(biases).all():
         raise UserError(
-            f"{reader.name}: layer {layer}: has values that are not finite: the file is damaged, "
-            "or of another network"
+            f"{what}: has values that are not finite: the file is damaged, or of another network"
         )
     weights.ravel()[places] = codebook[codes]
     return [weights, biases.astype(np.float32)]
-
-
-class _Reader:
-    """Reads one array after the other."""
-
-    def __init__(self, content, name):
-        self.content, self.name, self.place = content, name, 0
-
-    def take(self, dtype, count, what):
-        """Return the next `count` numbers."""
-        length = np.dtype(dtype).itemsize * count
-        if self.place + length > len(self.content):
-            raise UserError(f"{self.name}: ends at byte {len(self.content)}, within {what}")
-        numbers = np.frombuffer(self.content, dtype, count, self.place)
-        self.place += length
-        return numbers

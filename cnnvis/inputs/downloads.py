@@ -15,13 +15,13 @@ from pathlib import Path
 
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic
-from cnnvis.inputs.http import TIMEOUT, PermanentError, TemporaryError, append
+from cnnvis.inputs.http import TIMEOUT, PermanentError, TemporaryError, append, writing
 
 ATTEMPTS = 5
 CHECKSUMS = ("sha256", "sha1")
 
 
-def fetch_file(entry, path, **options):
+def fetch_file(entry, path):
     """Download a file that a ``source.yaml`` or a configuration describes.
 
     Parameters
@@ -30,8 +30,6 @@ def fetch_file(entry, path, **options):
         ``urls``, or the address of an ``archive`` that holds a file of this name, and optionally
         ``size``, ``sha1`` and ``sha256`` (see `cnnvis.inputs.sources`).
     path : str or Path
-    **options
-        ``timeout``, ``attempts`` and ``wait`` of `fetch`.
 
     Raises
     ------
@@ -40,9 +38,9 @@ def fetch_file(entry, path, **options):
     """
     expected = {key: entry[key] for key in ("size", *CHECKSUMS) if key in entry}
     if "archive" in entry:
-        _fetch_member(entry["archive"], Path(path), expected, options)
+        _fetch_member(entry["archive"], Path(path), expected)
     else:
-        fetch(entry["urls"], path, **expected, **options)
+        fetch(entry["urls"], path, **expected)
 
 
 def fetch(
@@ -80,10 +78,8 @@ def fetch(
     path, expected = Path(path), {"size": size, "sha256": sha256, "sha1": sha1}
     if _is_in_place(path, expected):
         return
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     part, failures = path.with_name(f"{path.name}.part"), []
     for url in urls:
         reason = _try(url, part, expected, timeout, attempts, wait)
@@ -160,14 +156,14 @@ def _is_in_place(path, expected):
     return path.exists()
 
 
-def _fetch_member(url, path, expected, options):
+def _fetch_member(url, path, expected):
     """Download an archive, take the file of the path's name out of it, and delete it."""
     if _is_in_place(path, expected):
         return
     # Jobs run side by side: each has an archive of its own.
     archive = path.with_name(f"{path.name}.archive")
     keep = archive.exists()
-    fetch([url], archive, **options)
+    fetch([url], archive)
     try:
         with atomic(path) as temporary:
             _extract(archive, path.name, temporary)

@@ -1,5 +1,6 @@
 """One request over HTTP: the bytes that a file lacks are requested and appended to it."""
 
+import contextlib
 import http.client
 import logging
 import socket
@@ -70,32 +71,29 @@ def _copy(answer, path, done, size):
         raise PermanentError(f"the server offers {total} bytes, expected {size}")
     if done:
         logging.info("%s: resuming at %.1f MB", path.stem, done / 1e6)
+    with writing(path):
+        file = path.open("ab" if done else "wb", buffering=0)
     with (
-        _open(path, "ab" if done else "wb") as file,
+        file,
         Progress(path.stem, total or size, unit="bytes", done=done) as progress,
     ):
         while chunk := answer.read(CHUNK):
             progress.add(len(chunk))
             if size is not None and progress.done > size:
                 raise PermanentError(f"the server sends more than the expected {size} bytes")
-            _write(file, chunk, path)
+            with writing(path):
+                while chunk:  # A file without a buffer may take a part only.
+                    chunk = chunk[file.write(chunk) :]
         if total is not None and progress.done < total:
             raise TemporaryError(f"the connection broke after {progress.done} of {total} bytes")
 
 
-def _open(path, mode):
+@contextlib.contextmanager
+def writing(path):
+    """Turn an error of the system into a `UserError`: no other address would help."""
     try:
-        return path.open(mode, buffering=0)
+        yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _write(file, chunk, path):
-    try:
-        while chunk:
-            chunk = chunk[file.write(chunk) :]
-    except OSError as error:
-        # Not a failure of the address: no other one would help.
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 

@@ -22,7 +22,6 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from cnnvis.core.errors import UserError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".jfif", ".jpe")
 SUFFIXES += (".pbm", ".pgm", ".ppm", ".pnm")
 CAFFE_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<cls>\d+)")
-# Chunks that are decoded or wait for the network: they bound the memory.
+# Chunks that are decoded or wait while the network computes: they bound the memory.
 AHEAD = 2
 # ASSUME: more decoders than this only take processors from the network, which needs ten times
 # the time of decoding a photograph.
@@ -70,12 +69,28 @@ class ImageSet:
         UserError
             If the path does not exist or holds no image.
         """
-        return list_images(self.path, self.cls, self.limit)
+        several = isinstance(self.path, list | tuple)
+        entries = [str(entry) for entry in (self.path if several else [self.path])]
+        listed = (image for entry in entries for image in _images_of(entry, self.cls))
+        images = list(dict.fromkeys(listed))
+        if not images:
+            raise UserError(
+                f"collection {', '.join(entries)}: holds no image of class {self.cls}; expected "
+                f"files such as {', '.join(SUFFIXES[:4])}"
+            )
+        return images[: self.limit]
 
     @cached_property
     def fingerprint(self):
-        """A digest of the images' names, sizes and times of change."""
-        return fingerprint(self.images)
+        """A digest of the images' names, sizes and times of change; images may be missing."""
+        total = hashlib.sha256()
+        for image in self.images:
+            try:
+                status = os.stat(image)
+                total.update(f"{image}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            except OSError:
+                total.update(f"{image}\0missing\0".encode())
+        return total.hexdigest()[:16]
 
     def chunks(self, preprocessing, size, threads=None, start=0):
         """Yield the images as inputs, chunk by chunk, while the next chunks are being decoded.
@@ -97,25 +112,18 @@ class ImageSet:
         Chunk
         """
         threads = min(threads or len(os.sched_getaffinity(0)), DECODERS)
-        places = range(start, len(self.images), size)
-        parts = (self.images[place : place + size] for place in places)
         waiting = deque()
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-
-            def submit(count):
-                for part in islice(parts, count):
-                    waiting.append((part, [pool.submit(preprocessing, image) for image in part]))
-
             try:
-                submit(AHEAD)
+                for place in range(start, len(self.images), size):
+                    part = self.images[place : place + size]
+                    waiting.append((part, [pool.submit(preprocessing, image) for image in part]))
+                    if len(waiting) > AHEAD:
+                        yield _gather(*waiting.popleft())
                 while waiting:
-                    chunk = _gather(*waiting.popleft())
-                    submit(1)
-                    yield chunk
+                    yield _gather(*waiting.popleft())
             finally:
-                for _, futures in waiting:
-                    for future in futures:
-                        future.cancel()
+                pool.shutdown(cancel_futures=True)
 
 
 @dataclass
@@ -153,38 +161,6 @@ def _gather(part, futures):
             logging.warning("skipped: %s", error)
     futures.clear()  # They hold the inputs, which are copied below.
     return Chunk(images, np.stack(inputs) if inputs else None, skipped)
-
-
-def list_images(path, cls=None, limit=None):
-    """Return the images of a set, sorted.
-
-    Parameters
-    ----------
-    path : str, Path or list of them
-        See the module.
-    cls : int, optional
-        Whose lines of a list in Caffe's format are taken; by default those of all classes.
-    limit : int, optional
-        How many images, at most.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    UserError
-        If something named does not exist, or there is no image.
-    """
-    entries = [str(entry) for entry in (path if isinstance(path, list | tuple) else [path])]
-    images = list(dict.fromkeys(image for entry in entries for image in _images_of(entry, cls)))
-    if not images:
-        of_class = f" of class {cls}" if cls is not None else ""
-        raise UserError(
-            f"collection {', '.join(entries)}: holds no image{of_class}; expected files such as "
-            f"{', '.join(SUFFIXES[:4])}"
-        )
-    return images[:limit]
 
 
 def _images_of(entry, cls):
@@ -234,49 +210,7 @@ def _read_list(path, cls):
             continue
         labelled = CAFFE_LINE.fullmatch(line)
         if labelled and _is_image(labelled["path"]):
-            if cls is not None and int(labelled["cls"]) != cls:
+            if int(labelled["cls"]) != cls:
                 continue
             line = labelled["path"]
         yield os.path.join(os.path.dirname(path), line)
-
-
-def fingerprint(images):
-    """Return a digest of the names, sizes and times of change of files, which may be missing."""
-    total = hashlib.sha256()
-    for image in images:
-        try:
-            status = os.stat(image)
-            total.update(f"{image}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-        except OSError:
-            total.update(f"{image}\0missing\0".encode())
-    return total.hexdigest()[:16]
-
-
-def write_crops(photograph, crops, folder):
-    """Write crops of a photograph as PNG files that decode to the same numbers.
-
-    Parameters
-    ----------
-    photograph : ndarray of float, (height, width, 3)
-        In [0, 1], from 8-bit pixels.
-    crops : list of [top, left, height, width]
-    folder : str or Path
-        It will hold ``crop-0000.png`` and so on; it is replaced as a whole.
-    """
-    import shutil
-    import tempfile
-
-    from PIL import Image
-
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.rint(np.asarray(photograph, np.float64) * 255).astype(np.uint8)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        unfinished = Path(temporary) / "crops"
-        unfinished.mkdir()
-        for number, (top, left, height, width) in enumerate(crops):
-            part = pixels[top : top + height, left : left + width]
-            Image.fromarray(part).save(unfinished / f"crop-{number:04d}.png")
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)

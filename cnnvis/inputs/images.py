@@ -80,75 +80,56 @@ class Preprocessing:
         image = read_image(source, self.shape[0])
         if crop is not None:
             image = crop_image(image, crop, source)
-        values = preprocess(image, self.shape, self._mean, self.input_scale, self.channel_order)
+        values = self.apply(image)
         check_finite(values, f"{source}: preprocessed input")
         return values
 
+    def apply(self, image):
+        """Return the input that an image is, float32 of the network's shape.
+
+        Parameters
+        ----------
+        image : ndarray of float32, (height, width, channels)
+            In [0, 1], RGB or grey.
+
+        Raises
+        ------
+        UserError
+            If the channel order is neither BGR nor RGB.
+        """
+        if self.channel_order not in ("BGR", "RGB"):
+            raise UserError(
+                f"channel_order: '{self.channel_order}' is unknown, expected BGR or RGB"
+            )
+        values = resize(image, self.shape[1:]).transpose(2, 0, 1)[::-1]
+        # The mean stays in double precision until it is subtracted, as in caffe.io.Transformer:
+        # real Caffe's inputs are met to the last bit.
+        values = (values * np.float32(255) - self._mean).astype(np.float32)
+        values *= np.float32(self.input_scale)
+        return np.ascontiguousarray(values if self.channel_order == "BGR" else values[::-1])
+
     def undo(self, values):
-        """Return the picture that an input was: uint8 RGB (height, width, 3), or grey."""
-        return to_pixels(values, self._mean, self.input_scale, self.channel_order)
+        """Return the picture that an input was, with scale and mean undone.
+
+        Parameters
+        ----------
+        values : ndarray, (channels, height, width)
+
+        Returns
+        -------
+        ndarray of uint8
+            RGB, (height, width, 3), or (height, width) for one channel.
+        """
+        values = np.asarray(values, np.float64)
+        if self.channel_order == "RGB":
+            values = values[::-1]
+        pixels = np.rint(values / self.input_scale + self._mean)
+        pixels = np.clip(pixels, 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
+        return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
     def files(self):
         """Return the files it reads besides images: the mean's, if it has one."""
         return [self.mean["file"]] if isinstance(self.mean, dict) else []
-
-
-def preprocess(image, shape, mean, input_scale=1.0, channel_order="BGR"):
-    """Turn an image into a network's input.
-
-    Parameters
-    ----------
-    image : ndarray of float32, (height, width, channels)
-        In [0, 1], RGB or grey.
-    shape : tuple of int
-        (channels, height, width).
-    mean : ndarray of float64
-        Broadcasts to `shape`; in BGR, 0 to 255.
-    input_scale : float
-    channel_order : {"BGR", "RGB"}
-
-    Returns
-    -------
-    ndarray of float32, `shape`
-
-    Raises
-    ------
-    UserError
-        If `channel_order` is neither.
-    """
-    if channel_order not in ("BGR", "RGB"):
-        raise UserError(f"channel_order: '{channel_order}' is unknown, expected BGR or RGB")
-    values = resize(image, shape[1:]).transpose(2, 0, 1)[::-1]
-    # The mean stays in double precision until it is subtracted, as in caffe.io.Transformer: real
-    # Caffe's inputs are met to the last bit.
-    values = (values * np.float32(255) - mean).astype(np.float32)
-    values *= np.float32(input_scale)
-    return np.ascontiguousarray(values if channel_order == "BGR" else values[::-1])
-
-
-def to_pixels(values, mean, input_scale=1.0, channel_order="BGR"):
-    """Turn a network's input into a picture again: scale and mean undone.
-
-    Parameters
-    ----------
-    values : ndarray, (channels, height, width)
-        Of `preprocess`.
-    mean : ndarray of float64
-        Of `read_mean`.
-    input_scale, channel_order
-        As given to `preprocess`.
-
-    Returns
-    -------
-    ndarray of uint8
-        RGB, (height, width, 3), or (height, width) for one channel.
-    """
-    values = np.asarray(values, np.float64)
-    if channel_order == "RGB":
-        values = values[::-1]
-    pixels = values / input_scale + mean
-    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)[::-1].transpose(1, 2, 0)
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def resize(image, size):
@@ -222,12 +203,8 @@ def read_image(source, channels=3):
         raise UserError(f"{source}: a network with {channels} input channels cannot take an image")
     pixels = _decode(find_image(source), source)
     # Through float64, as img_as_float does: its rounding is part of the published arrays.
-    if pixels.dtype == np.uint16:
-        image = pixels / 65535.0
-    elif pixels.dtype == np.uint8:
-        image = pixels / 255.0
-    else:
-        image = _unit_range(pixels, source)
+    largest = {"uint8": 255.0, "uint16": 65535.0}.get(pixels.dtype.name)
+    image = pixels / largest if largest else _unit_range(pixels, source)
     if image.ndim == 2:
         image = image[:, :, np.newaxis].repeat(channels, axis=2)
     elif channels == 1:
@@ -268,12 +245,10 @@ def _decode(path, source):
 
 def _colours(file):
     """Return a frame as grey ("L", "I;16", "I", "F") or "RGB"."""
-    if file.mode == "1":
-        return file.convert("L")
     if file.mode in ("L", "I", "F", "RGB") or file.mode.startswith("I;16"):
         return file
-    if file.mode in ("LA", "La"):
-        return file.getchannel("L")
+    if file.mode in ("1", "LA"):
+        return file.convert("L")
     if file.mode == "P" and "transparency" in file.info:
         return file.convert("RGBA").convert("RGB")
     return file.convert("RGB")

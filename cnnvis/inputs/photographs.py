@@ -5,15 +5,18 @@ seen in training. ``models/photonet/train.py`` draws its crops with these functi
 """
 
 import functools
+import shutil
+from pathlib import Path
 
 import numpy as np
 
 from cnnvis.core.checkout import ROOT
-from cnnvis.inputs.image_sets import write_crops
-from cnnvis.inputs.images import crop_image, preprocess, read_image
+from cnnvis.core.files import atomic
+from cnnvis.inputs.images import Preprocessing, crop_image, read_image, read_mean
 
 SHAPE = (3, 227, 227)
-MEAN = np.array([104.00698793, 116.66876762, 122.67891434]).reshape(3, 1, 1)  # BGR
+PREPROCESSING = Preprocessing(SHAPE, [104.00698793, 116.66876762, 122.67891434])
+MEAN = read_mean(PREPROCESSING.mean, SHAPE)
 TRAINING_SHARE = 0.68
 # The held-out strips are narrow. Crops of both parts are at least this share of a strip's side.
 SMALLEST = 0.6
@@ -37,9 +40,23 @@ def read_photograph(label):
 
 
 def make_crops(label, count, folder):
-    """Write `count` held-out crops of a class's photograph as PNG files into a folder."""
+    """Write held-out crops of a class's photograph as PNG files that decode to the same numbers.
+
+    Parameters
+    ----------
+    label : str
+    count : int
+    folder : str or Path
+        It will hold ``crop-0000.png`` and so on, and nothing else.
+    """
+    from PIL import Image
+
     photograph = read_photograph(label)
-    write_crops(photograph, held_out_crops(label, photograph.shape, count), folder)
+    pixels = np.rint(photograph.astype(np.float64) * 255).astype(np.uint8)
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, crop in enumerate(held_out_crops(label, photograph.shape, count)):
+        with atomic(Path(folder) / f"crop-{number:04d}.png") as temporary:
+            Image.fromarray(crop_image(pixels, crop, label)).save(temporary)
 
 
 def split_column(width):
@@ -85,7 +102,7 @@ def held_out_crops(label, shape, count, seed=0):
 
 def network_input(photograph, crop):
     """Return a crop as the network sees it, float32 (3, 227, 227): the project's own steps."""
-    return preprocess(crop_image(photograph, crop, "crop"), SHAPE, MEAN)
+    return PREPROCESSING.apply(crop_image(photograph, crop, "crop"))
 
 
 def sampled(photograph, crop):

@@ -19,8 +19,8 @@ from cnnvis.importance.streaming import (
     forget,
     stream,
 )
-from cnnvis.inputs.image_sets import ImageSet, fingerprint, list_images, write_crops
-from cnnvis.inputs.images import Preprocessing, read_image
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
 
 PREPROCESSING = Preprocessing((3, 4, 4), [104.0, 117.0, 123.0])
 
@@ -34,6 +34,10 @@ def save(path, value=0, size=(6, 5)):
 
 def names(images, folder):
     return [str(Path(image).relative_to(folder)) for image in images]
+
+
+def list_images(path, cls=1, limit=None):
+    return ImageSet("cats", path, cls, limit).images
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ def test_patterns_and_files_come_one_after_the_other_and_once(tmp_path):
     [
         (lambda folder: folder / "none", "there is no such folder"),
         (lambda folder: [str(folder / "*.gif")], "matches the pattern"),
-        (lambda folder: folder, "holds no image; expected files such as .jpg"),
+        (lambda folder: folder, "holds no image of class 1; expected files such as .jpg"),
     ],
 )
 def test_nothing_to_look_at_is_said_in_one_line(tmp_path, make, words):
@@ -110,13 +114,16 @@ def test_nothing_to_look_at_is_said_in_one_line(tmp_path, make, words):
 
 
 def test_the_fingerprint_changes_with_every_image(folder):
-    images = list_images(folder)
-    before = fingerprint(images)
-    assert before == fingerprint(images)
-    assert before != fingerprint(images[:-1])
-    os.utime(images[0], (1, 1))
-    assert before != fingerprint(images)
-    assert len(fingerprint(["/nowhere.png"])) == 16
+    def fingerprint(limit=None):
+        return ImageSet("cats", folder, 1, limit).fingerprint
+
+    before = fingerprint()
+    assert before == fingerprint()
+    assert before != fingerprint(limit=6)
+    os.utime(folder / "0.png", (1, 1))
+    assert before != fingerprint()
+    (folder / "list.txt").write_text("/nowhere.png\n")
+    assert len(ImageSet("cats", folder / "list.txt", 1).fingerprint) == 16
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
@@ -242,18 +249,6 @@ def test_a_checkpoints_key_depends_on_images_model_and_contents_of_files(folder,
     weights.write_text("2")
     keys.add(key())
     assert len(keys) == 7
-
-
-def test_crops_decode_to_the_numbers_of_the_photograph(tmp_path):
-    photograph = read_image(save(tmp_path / "photo.png", 1, (20, 30)))
-    write_crops(photograph, [[0, 0, 5, 7], [10, 20, 10, 10]], tmp_path / "crops")
-    (tmp_path / "crops" / "old.png").write_text("of an earlier run")
-    write_crops(photograph, [[2, 1, 5, 7], [10, 20, 10, 10]], tmp_path / "crops")
-    images = list_images(tmp_path / "crops")
-    assert names(images, tmp_path) == ["crops/crop-0000.png", "crops/crop-0001.png"]
-    np.testing.assert_array_equal(read_image(images[0]), photograph[2:7, 1:8])
-    np.testing.assert_array_equal(read_image(images[1]), photograph[10:, 20:])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["crops", "photo.png"]
 
 
 FLAT = """

@@ -327,7 +327,7 @@ def test_means_that_do_not_fit_are_one_line(mean_image, mean, shape, message):
 
 def test_an_unknown_channel_order():
     with pytest.raises(UserError, match="'GBR' is unknown, expected BGR or RGB"):
-        images.preprocess(np.zeros((2, 2, 3), np.float32), (3, 2, 2), 0.0, channel_order="GBR")
+        Preprocessing((3, 2, 2), NO_MEAN, channel_order="GBR").apply(np.zeros((2, 2, 3), "f4"))
 
 
 @pytest.mark.parametrize("order", ["BGR", "RGB"])

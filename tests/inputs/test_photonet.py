@@ -90,6 +90,7 @@ def test_held_out_crops_are_the_same_every_time():
 
 
 def test_crops_are_written_as_files(pictures, tmp_path):
+    photographs.make_crops("cat", 3, tmp_path / "crops")
     photographs.make_crops("cat", 2, tmp_path / "crops")
     files = sorted((tmp_path / "crops").iterdir())
     crops = photographs.held_out_crops("cat", pictures["cat"].shape, 2)

@@ -1,5 +1,7 @@
 """Read and write the weights of a network (`.caffemodel`) without a copy of them in memory."""
 
+from copy import deepcopy
+
 from cnnvis.caffe.blobs import blob_parts, read_blob
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import BYTES, open_reader, opening
@@ -125,12 +127,9 @@ def _describe_layers(path, weights, net):
     unknown = set(weights) - {layer.name for layer in net.layer}
     if unknown:
         raise UserError(f"{path}: weights for {sorted(unknown)}, which the network does not have")
-    layers = []
-    for layer in net.layer:
-        copy = messages.LayerParameter()
-        copy.CopyFrom(layer)
-        copy.ClearField("blobs")
-        layers.append(copy)
+    layers = [deepcopy(layer) for layer in net.layer]
+    for layer in layers:
+        layer.ClearField("blobs")
     return layers
 
 

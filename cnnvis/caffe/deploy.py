@@ -6,6 +6,7 @@ has an input instead of the database, and no layer that compares results with la
 
 import functools
 import logging
+from copy import deepcopy
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -341,8 +342,7 @@ def _list(names):
 
 
 def _with_layers(net, layers):
-    copy = messages.NetParameter()
-    copy.CopyFrom(net)
+    copy = deepcopy(net)
     copy.ClearField("layer")
     copy.layer.extend(layers)
     return copy

@@ -16,13 +16,12 @@ import numpy as np
 from cnnvis.engines.numpy.layers.base import column
 from cnnvis.engines.numpy.passes import BLOCK_BYTES
 
-# Layers whose channel c depends on channel c of their only bottom, and on nothing else.
+# Layers whose channel c depends on channel c of their only bottom, and on nothing else. Weights,
+# if any, have one entry per channel (or one for all).
 CHANNELWISE = {
-    *("AbsVal", "BNLL", "Dropout", "ELU", "Exp", "LRN", "Log", "Pooling", "Power", "ReLU"),
-    *("Sigmoid", "Split", "TanH", "Threshold"),
+    *("AbsVal", "BNLL", "BatchNorm", "Dropout", "ELU", "Exp", "LRN", "Log", "PReLU", "Pooling"),
+    *("Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
 }
-# The same, with weights that have one entry per channel (or one for all).
-WEIGHTED = {"BatchNorm", "PReLU", "Scale"}
 # Where more than this share of a linear layer's channels change, a whole pass is faster.
 WIDEST = 0.5
 
@@ -67,7 +66,7 @@ def find_route(graph, start, target):
         if changed and _is_channelwise(node):
             route.steps.append(node)
             partial.update(node.tops)
-        elif changed and _is_linear(node):
+        elif changed and len(node.bottoms) == 1 and writes_channels(node.layer):
             route.linear.append(node)
         else:
             route.completed.update(changed)
@@ -81,11 +80,7 @@ def _is_channelwise(node):
         return False
     if kind == "Scale":
         return layer.param.scale_param.axis == 1 and layer.param.scale_param.num_axes == 1
-    return kind in CHANNELWISE | WEIGHTED
-
-
-def _is_linear(node):
-    return len(node.bottoms) == 1 and writes_channels(node.layer)
+    return kind in CHANNELWISE
 
 
 def writes_channels(layer):

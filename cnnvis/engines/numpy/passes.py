@@ -132,8 +132,11 @@ class _Backpropagation:
         local = {}
         for node in reversed(stage.nodes):
             if node in self.plan.path:
-                self._weights(node, work, image, local)
-                self._bottoms(node, work, image, local)
+                blobs = self.values.of(node, work, image)
+                dtops = [self._read(value, image, local) for value in node.tops]
+                if node in self.plan.layers:
+                    self._weights(node, work, image, *blobs, dtops)
+                self._bottoms(node, work, image, local, *blobs, dtops)
 
     def _read(self, value, image, local):
         """Return the gradient with respect to a node's top, zeros if no later node reads it."""
@@ -149,27 +152,19 @@ class _Backpropagation:
     def _whole(self, value, image):
         return self.whole[value] if image is None else self.whole[value][image : image + 1]
 
-    def _weights(self, node, work, image, local):
-        if node not in self.plan.layers:
-            return
+    def _weights(self, node, work, image, *blobs):
         layer, weights = node.layer, self.params[node.layer.name]
-        bottoms, tops = self.values.of(node, work, image)
-        dtops = [self._read(value, image, local) for value in node.tops]
         first = 0 if image is None else image
-        for one in range(len(dtops[0])):
-            parts = [
-                [array[one : one + 1] for array in arrays] for arrays in (bottoms, tops, dtops)
-            ]
+        for one in range(len(blobs[-1][0])):
+            parts = [[array[one : one + 1] for array in arrays] for arrays in blobs]
             gradients = layer.weight_gradients(work, weights, *parts)
             for target, gradient in zip(self.weights[layer.name], gradients, strict=True):
                 target[first + one] = gradient
 
-    def _bottoms(self, node, work, image, local):
+    def _bottoms(self, node, work, image, local, bottoms, tops, dtops):
         wanted = [value in self.plan.wants for value in node.bottoms]
         if not any(wanted):
             return
-        dtops = [self._read(value, image, local) for value in node.tops]
-        bottoms, tops = self.values.of(node, work, image)
         if node.layer.is_view:
             gradients = [sum(dtops[1:], start=dtops[0]).reshape(bottoms[0].shape)]
         else:

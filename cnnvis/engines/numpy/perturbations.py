@@ -135,7 +135,7 @@ class Perturbations:
         regions = [Fingerprints(1) for _ in places]
 
         def run(work, number):
-            part = self._perturbed(places[number], channels[number], steps[number])
+            part = self._perturbed(work, places[number], channels[number], steps[number])
             rows = {value: array[number : number + 1] for value, array in ends.items()}
             change, watch = changes[channels[number]], regions[number].watch
             one = slice(0, 1)
@@ -152,15 +152,23 @@ class Perturbations:
         transposed = layer.param.type == "InnerProduct" and layer.inner.transpose
         return int(place[-1] if transposed else place[0])
 
-    def _perturbed(self, place, channel, step):
+    def _perturbed(self, work, place, channel, step):
         """Return what a channel of the layer's output becomes, (1, 1, ...)."""
         layer = self.node.layer
         top, bottom = self.base.values[self.node.tops[0]], self.base.values[self.node.bottoms[0]]
         if layer.param.type == "Convolution":
-            factor = _shifted(layer, bottom[0], top.shape[2:], place, len(self.weights))
+            factor = self._shifted(work, bottom[0], top.shape[2:], place)
         else:
             factor = bottom.reshape(-1)[place[0] if layer.inner.transpose else place[1]]
         return top[:, channel : channel + 1] + step * factor
+
+    def _shifted(self, work, image, size, place):
+        """Return the input that one weight of a convolution is multiplied with, (oh, ow)."""
+        window, group = self.node.layer.window, self.node.layer.group
+        output, channel, i, j = place
+        channel += output // (len(self.weights) // group) * (len(image) // group)
+        framed = window.framed(work, self.node.layer.name, image[channel : channel + 1])
+        return window.patches(framed, size)[0, i, j]
 
     def _resume(self, values, params):
         """Run from some values to the target; return its element and the linear regions."""
@@ -175,21 +183,3 @@ def _joined(batches):
     """Return the scores and the linear regions of several batches as those of one."""
     scores, regions = zip(*batches, strict=True)
     return np.concatenate(scores), [region for of_batch in regions for region in of_batch]
-
-
-def _shifted(layer, image, size, place, outputs):
-    """Return the input that one weight of a convolution is multiplied with, (oh, ow)."""
-    output, channel, *offset = (int(number) for number in place)
-    channel += output // (outputs // layer.group) * (len(image) // layer.group)
-    window, factor = layer.window, np.zeros(size, image.dtype)
-    target, source = [], []
-    for length, count, at, stride, pad, dilation in zip(
-        image.shape[1:], size, offset, window.stride, window.pad, window.dilation, strict=True
-    ):
-        start = at * dilation - pad
-        first = max(0, -(start // stride))
-        stop = min(count, (length - 1 - start) // stride + 1)
-        target.append(slice(first, max(first, stop)))
-        source.append(slice(start + first * stride, start + max(first, stop) * stride, stride))
-    factor[tuple(target)] = image[channel][tuple(source)]
-    return factor

@@ -5,6 +5,7 @@ their blobs are visible in pycaffe, so they have the same names here.
 """
 
 from collections import Counter
+from copy import deepcopy
 
 from cnnvis.caffe.schema import messages
 from cnnvis.core.errors import UserError
@@ -29,7 +30,7 @@ def insert_splits(layers, source):
     produced, splits, result = {}, Counter(), []
     for number, layer in enumerate(layers):
         _refuse_shared_in_place(layer, produced, readers, layers, source)
-        layer = _copy(layer)
+        layer = deepcopy(layer)  # cheap: the messages of a prototxt hold no weights
         for position, blob in enumerate(layer.bottom):
             producer = produced.get(blob)
             if len(readers.get(producer, [])) > 1:
@@ -42,13 +43,6 @@ def insert_splits(layers, source):
             if count > 1:
                 result.append(_split_layer(layers, (number, position), blob, count))
     return result
-
-
-def _copy(layer):
-    # The messages of a prototxt hold no weights, so a copy is cheap.
-    copy = type(layer)()
-    copy.CopyFrom(layer)
-    return copy
 
 
 def _readers(layers):

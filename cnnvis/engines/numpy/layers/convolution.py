@@ -41,14 +41,17 @@ class Window:
             (plane, row * dh, pixel * dw, row * sh, pixel * sw),
         )
 
+    def framed(self, work, key, image):
+        """Return `image` (C, H, W) padded with zeros; only one layer may use a `key`."""
+        ph, pw = self.pad
+        return work.framed(key, image, (ph, ph, pw, pw))
+
     def columns(self, work, key, image, size):
         """Return the patches of `image` (C, H, W) as a matrix (C * kh * kw, oh * ow)."""
         if self.is_pointwise:
             return image.reshape(image.shape[0], -1)
-        (ph, pw), (kh, kw) = self.pad, self.kernel
-        framed = work.framed(key, image, (ph, ph, pw, pw))
-        patches = self.patches(framed, size)
-        matrix = work.buffer("columns", (image.shape[0], kh, kw, *size), image.dtype)
+        patches = self.patches(self.framed(work, key, image), size)
+        matrix = work.buffer("columns", patches.shape, image.dtype)
         work.split(lambda a, b: np.copyto(matrix[a:b], patches[a:b]), len(matrix))
         return matrix.reshape(-1, size[0] * size[1])
 
@@ -117,14 +120,12 @@ class _Convolutional(Layer):
         images, channels, *size = bottoms[0]
         if channels % self.group or self.outputs % self.group or not self.outputs:
             self.fail(f"{channels} channels, {self.outputs} outputs: not multiples of {self.group}")
-        size = tuple(self._output(*of_axis) for of_axis in self._axes(size))
+        window = self.window
+        axes = zip(size, window.extent, window.stride, window.pad, strict=True)
+        size = tuple(self._output(*axis) for axis in axes)
         if min(size) < 1:
             self.fail(f"the kernel is larger than its padded bottom {tuple(bottoms[0])}")
         return [(images, self.outputs, *size)] * len(bottoms)
-
-    def _axes(self, size):
-        window = self.window
-        return zip(size, window.extent, window.stride, window.pad, strict=True)
 
     def weight_shapes(self, bottoms):
         across = (bottoms[0][1], self.outputs)

@@ -66,12 +66,15 @@ class Pooling(Layer):
 
     def _framed(self, work, image, value):
         """Return the image, padded far enough for every window."""
-        frame = []
-        for length, (starts, k), pad in zip(
-            image.shape[1:], self._windows(image.shape[1:]), self.pad, strict=True
-        ):
-            frame += [pad, max(0, starts[-1] + k - pad - length)]
-        return work.framed((self.name, value), image, tuple(map(int, frame)), value)
+        (height, width), (ph, pw) = image.shape[1:], self.pad
+        rows, cells = self._extent((height, width))
+        frame = (ph, rows - ph - height, pw, cells - pw - width)
+        return work.framed((self.name, value), image, frame, value)
+
+    def _extent(self, size):
+        """Return the rows and columns of an image that is padded far enough for every window."""
+        axes = zip(size, self._windows(size), self.pad, strict=True)
+        return [max(pad + length, int(starts[-1]) + k) for length, (starts, k), pad in axes]
 
     def _shifts(self, framed, size):
         """Yield views of `framed`: the first pixel of all windows, the second, ..."""
@@ -151,11 +154,8 @@ class Pooling(Layer):
 
     def _spread(self, work, dimage, dout, shares=None):
         """Write to `dimage` the sum of `dout` (times its share) over each pixel's windows."""
-        size = dimage.shape[1:]
-        (rows, kh), (cells, kw) = self._windows(size)
-        ph, pw = self.pad
-        shape = (max(rows[-1] + kh, ph + size[0]), max(cells[-1] + kw, pw + size[1]))
-        framed = work.buffer("framed", (len(dimage), *shape), dimage.dtype)
+        size, (ph, pw) = dimage.shape[1:], self.pad
+        framed = work.buffer("framed", (len(dimage), *self._extent(size)), dimage.dtype)
         framed[...] = 0
         for view in self._shifts(framed, size):
             view += dout if shares is None else dout * next(shares)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnvis.core.errors import UserError
-
 # Shares of the layer's filters that a sweep ablates by default, after a single one.
 SHARES = (0.02, 0.04, 0.08, 0.16, 0.25, 0.33, 0.5, 0.67, 0.84, 0.92, 1.0)
 # Shares of the largest importance below which filters are ablated.
@@ -33,7 +31,7 @@ class Ablation:
     threshold: float | None = None
 
 
-def plan_ablations(order, means, steps, seeds, layer):
+def plan_ablations(order, means, steps, seeds):
     """Return every `Ablation` that is measured.
 
     Parameters
@@ -43,22 +41,10 @@ def plan_ablations(order, means, steps, seeds, layer):
     means : ndarray, (filters,)
         The filters' importance.
     steps : list of int or None
+        How many filters the sweep ablates, each from 1 to all; by default shares of them.
     seeds : int
-    layer : str
-        For error messages.
-
-    Raises
-    ------
-    UserError
-        If a step is not a number of filters of this layer.
     """
     count = len(order)
-    for step in steps or []:
-        if not 1 <= step <= count:
-            raise UserError(
-                f"pruning: steps: {step} filters cannot be removed from layer '{layer}', which "
-                f"has {count}"
-            )
     steps = sorted(set(steps or [1, *(max(1, round(share * count)) for share in SHARES)]))
     randoms = [np.random.default_rng(seed).permutation(count) for seed in range(seeds)]
     ablations = [Ablation("none", ())]

@@ -23,14 +23,7 @@ from cnnvis.core.arrays import check_finite, read_array, significant, write_arra
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
-from cnnvis.importance.streaming import (
-    CHUNK,
-    Accumulator,
-    checkpoint_key,
-    checkpoint_of,
-    forget,
-    stream,
-)
+from cnnvis.importance.streaming import CHUNK, Accumulator, Checkpoint, stream
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
@@ -72,15 +65,15 @@ def make_class_sums(
     """
     model.check_neuron(image_set.cls)
     model.check_layers(layers)
-    key = checkpoint_key(model, preprocessing, image_set, list(layers), chunk, code)
-    checkpoint = checkpoint_of(output)
+    values = [list(layers), chunk, code]
+    checkpoint = Checkpoint.of(output, model, preprocessing, image_set, *values)
     shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
     with model.open(threads) as network:
         sums = ClassSums(network, model.score, image_set.cls, shapes)
-        options = {"checkpoint": checkpoint, "key": key, "chunk": chunk, "threads": threads}
-        skipped = stream(image_set, preprocessing, sums, **options)
+        options = {"chunk": chunk, "threads": threads}
+        skipped = stream(image_set, preprocessing, sums, checkpoint, **options)
     write_arrays(output, sums.averages(skipped))
-    forget(checkpoint)
+    checkpoint.forget()
 
 
 class ClassSums(Accumulator):

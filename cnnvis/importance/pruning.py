@@ -26,19 +26,12 @@ import numpy as np
 from cnnvis.activations.forward import to_probabilities
 from cnnvis.core.arrays import check_finite
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import write_json
 from cnnvis.importance.ablations import is_for_others, plan_ablations
 from cnnvis.importance.class_importance import class_order
 from cnnvis.importance.pruning_table import Pruning
-from cnnvis.importance.streaming import (
-    CHUNK,
-    Accumulator,
-    checkpoint_key,
-    checkpoint_of,
-    forget,
-    stream,
-)
+from cnnvis.importance.streaming import CHUNK, Accumulator, Checkpoint, stream
 
-ZERO = ("weights_and_bias", "weights")
 TOPS = (1, 5)
 
 
@@ -62,10 +55,6 @@ class PruningSettings:
     zero: str = "weights_and_bias"
     steps: list | None = None
     random_seeds: int = 5
-
-    def __post_init__(self):
-        if self.zero not in ZERO:
-            raise UserError(f"pruning.zero: unknown '{self.zero}', expected {' or '.join(ZERO)}")
 
 
 class PruningFiles(NamedTuple):
@@ -112,7 +101,7 @@ def make_pruning(
     Raises
     ------
     UserError
-        If a class, the layer, a step, an image set or a file is not usable.
+        If a class, the layer, an image set or a file is not usable.
     """
     from cnnvis.importance.pruning_figure import draw_pruning
 
@@ -121,23 +110,25 @@ def make_pruning(
         model.check_neuron(image_set.cls)
     layer, own = settings.layer, image_sets[0]
     order, means = class_order(importance_npz, layer)
-    ablations = plan_ablations(order, means, settings.steps, settings.random_seeds, layer)
-    checkpoints = [checkpoint_of(files.table, image_set.name) for image_set in image_sets]
-    rows, skipped = [], {}
+    ablations = plan_ablations(order, means, settings.steps, settings.random_seeds)
+    rows, skipped, checkpoints = [], {}, []
     with model.open(threads) as network:
-        for image_set, checkpoint in zip(image_sets, checkpoints, strict=True):
+        for image_set in image_sets:
             chosen = [a for a in ablations if image_set is own or is_for_others(a, order)]
             errors = ErrorCounts(network, model.score, image_set, settings, chosen)
-            numbers = [layer, settings.zero, errors.sets, chunk, code]
-            key = checkpoint_key(model, preprocessing, image_set, *numbers)
-            options = {"checkpoint": checkpoint, "key": key, "chunk": chunk, "threads": threads}
-            skipped[image_set.name] = stream(image_set, preprocessing, errors, **options)
+            values = [layer, settings.zero, errors.sets, chunk, code]
+            checkpoint = Checkpoint.of(files.table, model, preprocessing, image_set, *values)
+            options = {"chunk": chunk, "threads": threads}
+            name = image_set.name
+            skipped[name] = stream(image_set, preprocessing, errors, checkpoint, **options)
+            checkpoints.append(checkpoint)
             rows += errors.rows()
     pruning = Pruning(layer, own.name, settings.zero, order, means, rows, skipped)
     pruning.write_table(files.table)
-    pruning.write_summary(files.summary)
+    write_json(files.summary, pruning.summary)
     draw_pruning(pruning, files.picture, files.vector_picture, title=title)
-    forget(*checkpoints)
+    for checkpoint in checkpoints:
+        checkpoint.forget()
 
 
 def check_prunable(model, layer):

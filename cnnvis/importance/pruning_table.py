@@ -6,21 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from cnnvis.core.arrays import significant
-from cnnvis.core.files import write_csv, write_json
-
-COLUMNS = (
-    "removal",
-    "removed",
-    "filter",
-    "seed",
-    "threshold",
-    "collection",
-    "cls",
-    "images",
-    "error_top1",
-    "error_top5",
-    "probability",
-)
+from cnnvis.core.files import write_csv
 
 
 @dataclass(frozen=True)
@@ -36,8 +22,8 @@ class Pruning:
     order, means : ndarray, (filters,)
         Of `cnnvis.importance.class_importance.class_order`.
     rows : list of dict
-        ``{column: value}`` with `COLUMNS`, one for each ablation and image set. Errors are shares
-        of the images, ``probability`` is the mean of the class's.
+        Of `cnnvis.importance.pruning.ErrorCounts`, one for each ablation and image set. Errors are
+        shares of the images, ``probability`` is the mean of the class's.
     skipped : dict of str to list of dict
         By image set, ``image`` and ``reason`` of the images that could not be read.
     """
@@ -60,25 +46,24 @@ class Pruning:
         return [row for row in self.rows if row["collection"] == name]
 
     def write_table(self, path):
-        """Write all rows as CSV."""
+        """Write all rows as CSV, with their keys as columns."""
         cells = (
             [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]
             for row in self.rows
         )
-        write_csv(path, COLUMNS, cells)
+        write_csv(path, self.rows[0], cells)
 
-    def write_summary(self, path):
-        """Write the `summary` as JSON."""
-        write_json(path, self.summary)
+    @property
+    def removed(self):
+        """The filter that is removed in each of the study's three cases, a dict."""
+        return {"before": None, "least": int(self.order[0]), "most": int(self.order[-1])}
 
     @cached_property
     def summary(self):
         """The study's table, the sweep in numbers and one ``sentence``, as a dict."""
         own, cases = self.own, self.cases(self.image_set)
-        filters = {"before": None, "least": int(self.order[0]), "most": int(self.order[-1])}
-        table = {case: {"filter": filters[case], **cases[case]} for case in cases}
+        table = {case: {"filter": self.removed[case], **cases[case]} for case in cases}
         names = dict.fromkeys(row["collection"] for row in self.rows)
-        importance = (significant(self.means[index]) for index in self.order[[0, -1]])
         return {
             "layer": self.layer,
             "collection": self.image_set,
@@ -86,7 +71,9 @@ class Pruning:
             "zero": self.zero,
             "images": own[0]["images"],
             "filters": len(self.order),
-            "importance": dict(zip(("least", "most"), importance, strict=True)),
+            "importance": {
+                case: significant(self.means[self.removed[case]]) for case in ("least", "most")
+            },
             "table": table,
             "others": {name: self.cases(name) for name in names if name != self.image_set},
             "half_wrong": {kind: half_wrong(own, kind) for kind in ("least", "most", "random")},
@@ -104,11 +91,10 @@ class Pruning:
             the most important one).
         """
         rows = {row["filter"]: row for row in self.of(name) if row["removal"] in ("none", "single")}
-        cases = {"before": None, "least": self.order[0], "most": self.order[-1]}
         numbers = ("error_top1", "error_top5", "probability")
         return {
             case: {key: significant(rows[index][key]) for key in numbers}
-            for case, index in cases.items()
+            for case, index in self.removed.items()
         }
 
     def _sentence(self, table):
@@ -132,10 +118,8 @@ class Pruning:
 
 def half_wrong(rows, kind):
     """Return the fewest filters of a sweep without which half of the images are wrong, or None."""
-    for removed, errors in sweep(rows, kind, "error_top1").items():
-        if np.mean(errors) >= 0.5:
-            return removed
-    return None
+    errors = sweep(rows, kind, "error_top1")
+    return next((removed for removed, each in errors.items() if np.mean(each) >= 0.5), None)
 
 
 def sweep(rows, kind, value):

@@ -11,7 +11,7 @@ import json
 import logging
 import zipfile
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,75 @@ class Accumulator(ABC):
         """Add a batch of images, (N, C, H, W), to the sums."""
 
 
-def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUNK, threads=None):
+@dataclass(frozen=True)
+class Checkpoint:
+    """The sums of a job over one image set after its last finished chunk.
+
+    Attributes
+    ----------
+    path : Path
+        The file, removed once the job's results are written.
+    key : str
+        A digest of everything that the sums depend on: a file with another key is not used.
+    """
+
+    path: Path
+    key: str
+
+    @classmethod
+    def of(cls, output, model, preprocessing, image_set, *values):
+        """Return the checkpoint of a job, hidden beside its output.
+
+        Parameters
+        ----------
+        output : str or Path
+        model : cnnvis.engines.model.Model
+        preprocessing : cnnvis.inputs.images.Preprocessing
+        image_set : cnnvis.inputs.image_sets.ImageSet
+        *values
+            What else the sums depend on: layers, the size of the chunks, the digest of the
+            code.... Not the number of threads: a run may be resumed with another one.
+        """
+        values = [image_set.fingerprint, image_set.cls, asdict(preprocessing), model.key(), *values]
+        total = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+        for path in [model.prototxt, model.weights, *preprocessing.files()]:
+            with open(path, "rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        output = Path(output)
+        path = output.with_name(f".{output.name}.{image_set.name}.partial.npz")
+        return cls(path, total.hexdigest())
+
+    def read(self, sums, name):
+        """Fill `sums` from the file; return how many images it covers, and those skipped."""
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                state = json.loads(str(archive["state"]))
+                if state["key"] != self.key:
+                    logging.info("%s: the checkpoint belongs to another run and is not used", name)
+                    return 0, []
+                saved = {entry: archive[f"sum/{entry}"] for entry in sums}
+        except FileNotFoundError:
+            return 0, []
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            logging.info("%s: the checkpoint cannot be read and is not used", name)
+            return 0, []
+        for entry, array in saved.items():
+            sums[entry][...] = array
+        logging.info("%s: resuming after %d images", name, state["done"])
+        return state["done"], state["skipped"]
+
+    def write(self, sums, done, skipped):
+        """Write the sums over the first `done` images, of which some were skipped."""
+        state = json.dumps({"key": self.key, "done": done, "skipped": skipped})
+        arrays = {f"sum/{entry}": array for entry, array in sums.items()}
+        write_arrays(self.path, {"state": np.array(state), **arrays})
+
+    def forget(self):
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def stream(image_set, preprocessing, accumulator, checkpoint, *, chunk=CHUNK, threads=None):
     """Add every image of a set to an accumulator, from where an interrupted run ended.
 
     Parameters
@@ -48,11 +116,8 @@ def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUN
     image_set : cnnvis.inputs.image_sets.ImageSet
     preprocessing : cnnvis.inputs.images.Preprocessing
     accumulator : Accumulator
-    checkpoint : str or Path
-        The file that holds the sums after every chunk; `forget` removes it once the results are
-        written.
-    key : str
-        Of `checkpoint_key`. A checkpoint with another key is not used.
+    checkpoint : Checkpoint
+        Written after every chunk.
     chunk : int
         Images per batch.
     threads : int, optional
@@ -69,7 +134,7 @@ def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUN
         If no image can be read.
     """
     name, total = image_set.name, len(image_set.images)
-    done, skipped = _resume(checkpoint, key, accumulator.sums, name)
+    done, skipped = checkpoint.read(accumulator.sums, name)
     with Progress(name, total, done=done) as progress:
         progress.add(0, skipped=len(skipped))
         for part in image_set.chunks(preprocessing, chunk, threads, done):
@@ -77,7 +142,7 @@ def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUN
                 accumulator.add(part.inputs)
             done += part.size
             skipped += part.skipped
-            _save(checkpoint, key, accumulator.sums, done, skipped)
+            checkpoint.write(accumulator.sums, done, skipped)
             progress.add(part.size, skipped=len(part.skipped))
     if len(skipped) == total:
         raise UserError(
@@ -85,61 +150,3 @@ def stream(image_set, preprocessing, accumulator, *, checkpoint, key, chunk=CHUN
             f"{skipped[0]['reason']}"
         )
     return skipped
-
-
-def _resume(checkpoint, key, sums, name):
-    """Fill `sums` from a checkpoint; return how many images it covers, and those skipped."""
-    try:
-        with np.load(checkpoint, allow_pickle=False) as archive:
-            state = json.loads(str(archive["state"]))
-            if state["key"] != key:
-                logging.info("%s: the checkpoint belongs to another run and is not used", name)
-                return 0, []
-            saved = {entry: archive[f"sum/{entry}"] for entry in sums}
-    except FileNotFoundError:
-        return 0, []
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        logging.info("%s: the checkpoint cannot be read and is not used", name)
-        return 0, []
-    for entry, array in saved.items():
-        sums[entry][...] = array
-    logging.info("%s: resuming after %d images", name, state["done"])
-    return state["done"], state["skipped"]
-
-
-def _save(checkpoint, key, sums, done, skipped):
-    state = json.dumps({"key": key, "done": done, "skipped": skipped})
-    arrays = {f"sum/{entry}": array for entry, array in sums.items()}
-    write_arrays(checkpoint, {"state": np.array(state), **arrays})
-
-
-def checkpoint_of(output, name=""):
-    """Return the path of a job's checkpoint, beside its `output` and hidden."""
-    output = Path(output)
-    return output.with_name(f".{output.name}{f'.{name}' if name else ''}.partial.npz")
-
-
-def forget(*checkpoints):
-    """Remove the checkpoints of a run whose results are written."""
-    for checkpoint in checkpoints:
-        Path(checkpoint).unlink(missing_ok=True)
-
-
-def checkpoint_key(model, preprocessing, image_set, *values):
-    """Return a digest of everything that sums over an image set depend on.
-
-    Parameters
-    ----------
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
-    image_set : cnnvis.inputs.image_sets.ImageSet
-    *values
-        What else they depend on: layers, the size of the chunks, the digest of the code....
-        Not the number of threads: a run may be resumed with another one.
-    """
-    values = [image_set.fingerprint, image_set.cls, asdict(preprocessing), model.key(), *values]
-    total = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode())
-    for path in [model.prototxt, model.weights, *preprocessing.files()]:
-        with open(path, "rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()

@@ -154,7 +154,7 @@ def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
     monkeypatch.setattr(kind, "weight_gradient", gradients)
     with pytest.raises(KeyboardInterrupt):
         make(folders[0], tmp_path / "sums.npz", chunk=2, threads=1)
-    checkpoint = tmp_path / ".sums.npz.partial.npz"
+    checkpoint = tmp_path / ".sums.npz.cats.partial.npz"
     assert checkpoint.exists() and not (tmp_path / "sums.npz").exists()
     again = make(folders[0], tmp_path / "sums.npz", chunk=2, threads=2)
     # One chunk of the two and a half is left.
@@ -173,11 +173,11 @@ def test_sums_of_other_code_are_not_resumed(folders, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("cnnvis.importance.class_importance.ClassSums.averages", interrupt)
         make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="old")
-    with np.load(tmp_path / ".sums.npz.partial.npz") as archive:
+    with np.load(tmp_path / ".sums.npz.cats.partial.npz") as archive:
         changed = {
             name: array * 2 if array.dtype.kind == "f" else array for name, array in archive.items()
         }
-    np.savez(tmp_path / ".sums.npz.partial.npz", **changed)
+    np.savez(tmp_path / ".sums.npz.cats.partial.npz", **changed)
     old = make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="new")
     fresh = make(folders[0], tmp_path / "fresh.npz", layers=["conv1"])
     assert old.read_bytes() == fresh.read_bytes()

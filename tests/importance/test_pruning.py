@@ -21,14 +21,16 @@ from cnnvis.importance.pruning import (
     count_higher,
     make_pruning,
 )
-from cnnvis.importance.pruning_table import COLUMNS, sweep
-from cnnvis.importance.streaming import stream
+from cnnvis.importance.pruning_table import sweep
+from cnnvis.importance.streaming import Checkpoint, stream
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
 from tests.engines.goldens import GOLDENS
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 from tests.tiny_network import write_network
 
+COLUMNS = "removal removed filter seed threshold collection cls images"
+COLUMNS += " error_top1 error_top5 probability"
 OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg")
 SETTINGS = PruningSettings("conv1", steps=[1, 5, 16], random_seeds=2)
 
@@ -61,8 +63,8 @@ def test_counts_are_those_of_images_one_by_one(image_sets, tmp_path, chunk):
     ablations = [Ablation("none", ()), Ablation("single", (1,)), Ablation("most", (0, 3, 5))]
     with MODEL.open() as network:
         errors = ErrorCounts(network, "fc8", image_sets[0], SETTINGS, ablations)
-        options = {"checkpoint": tmp_path / "c.npz", "key": "", "chunk": chunk}
-        stream(image_sets[0], PREPROCESSING, errors, **options)
+        checkpoint = Checkpoint(tmp_path / "c.npz", "")
+        stream(image_sets[0], PREPROCESSING, errors, checkpoint, chunk=chunk)
         for ablation, row in zip(ablations, errors.rows(), strict=True):
             assert (row["images"], row["removed"]) == (7, len(ablation.filters))
             top1, top5, probability = 0, 0, 0.0
@@ -96,7 +98,7 @@ def test_errors_by_hand(tmp_path):
     preprocessing = Preprocessing((1, 2, 2), [128.0])
     with Model(str(prototxt), str(weights), "fc8").open() as network:
         errors = ErrorCounts(network, "fc8", images, SETTINGS, ablations)
-        stream(images, preprocessing, errors, checkpoint=tmp_path / "c.npz", key="")
+        stream(images, preprocessing, errors, Checkpoint(tmp_path / "c.npz", ""))
     # Image a scores (20, 0, -1), b (0, 10, -1). Without filter 0: (0, 0, -1) and (0, 10, -1);
     # without filter 1: (20, 0, -1) and (0, 0, -1), where class 0 goes first.
     assert [row["error_top1"] for row in errors.rows()] == [0.5, 0.5, 1]
@@ -105,7 +107,7 @@ def test_errors_by_hand(tmp_path):
 def test_removals_are_nested_and_follow_the_importance():
     means = np.array([3.0, 1.0, 2.0, 10.0, 0.4])
     order = np.argsort(means)
-    removals = plan_ablations(order, means, [1, 3], 2, "conv1")
+    removals = plan_ablations(order, means, [1, 3], 2)
     by_kind = {}
     for removal in removals:
         by_kind.setdefault(removal.kind, []).append(removal.filters)
@@ -117,9 +119,7 @@ def test_removals_are_nested_and_follow_the_importance():
     for seed in range(2):
         few, many = (set(removal.filters) for removal in random if removal.seed == seed)
         assert few < many and len(many) == 3
-    assert random == [
-        r for r in plan_ablations(order, means, [1, 3], 2, "conv1") if r.kind == "random"
-    ]
+    assert random == [r for r in plan_ablations(order, means, [1, 3], 2) if r.kind == "random"]
     thresholds = {r.threshold: r.filters for r in removals if r.kind == "threshold"}
     assert set(thresholds) == set(THRESHOLDS)
     assert thresholds[0.05] == (4,) and thresholds[0.25] == (1, 2, 4) and thresholds[0.1] == (4,)
@@ -128,7 +128,7 @@ def test_removals_are_nested_and_follow_the_importance():
 @pytest.mark.parametrize("count", [1, 2, 96, 384])
 def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
     means = np.arange(1.0, count + 1)
-    removals = plan_ablations(np.arange(count), means, None, 0, "c")
+    removals = plan_ablations(np.arange(count), means, None, 0)
     sizes = [len(removal.filters) for removal in removals if removal.kind == "least"]
     assert sizes[0] == 1 and sizes[-1] == count and sizes == sorted(set(sizes))
 
@@ -136,7 +136,7 @@ def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
 def test_table_summary_and_pictures(importance, image_sets, tmp_path):
     table, summary, png, svg = prune(importance, image_sets, tmp_path)
     rows = list(csv.DictReader(table.open()))
-    assert tuple(rows[0]) == COLUMNS
+    assert " ".join(rows[0]) == COLUMNS
     own = [row for row in rows if row["collection"] == "cats"]
     kinds = [row["removal"] for row in own]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
@@ -201,8 +201,8 @@ def test_a_checkpoint_of_other_removals_is_not_used(importance, image_sets, tmp_
     whole = prune(importance, image_sets, tmp_path / "whole", settings)
     with MODEL.open() as network:
         errors = ErrorCounts(network, "fc8", image_sets[0], settings, [Ablation("none", ())])
-        checkpoint = tmp_path / "other" / ".p.csv.cats.partial.npz"
-        stream(image_sets[0], PREPROCESSING, errors, checkpoint=checkpoint, key="another")
+        checkpoint = Checkpoint(tmp_path / "other" / ".p.csv.cats.partial.npz", "another")
+        stream(image_sets[0], PREPROCESSING, errors, checkpoint)
     other = prune(importance, image_sets, tmp_path / "other", settings)
     assert whole.table.read_bytes() == other.table.read_bytes()
 
@@ -230,7 +230,6 @@ def test_a_sweep_has_one_value_per_seed():
     [
         (replace(SETTINGS, layer="pool1"), "layer 'pool1' has no weights"),
         (replace(SETTINGS, layer="conv2"), "no importance 'conv2/mean'"),
-        (replace(SETTINGS, steps=[17]), "17 filters cannot be removed from layer 'conv1', which"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(importance, image_sets, tmp_path, settings, words):
@@ -250,11 +249,6 @@ def test_mistakes_are_reported_in_one_line(importance, image_sets, tmp_path, set
 def test_image_sets_that_cannot_be_used(importance, tmp_path, image_set, words):
     with pytest.raises(UserError, match=words):
         prune(importance, [image_set], tmp_path)
-
-
-def test_what_is_set_to_zero_is_one_of_two():
-    with pytest.raises(UserError, match="unknown 'bias', expected weights_and_bias or weights"):
-        PruningSettings("conv1", zero="bias")
 
 
 @pytest.mark.parametrize(("golden", "layer"), [("normalise_merge", "bn"), ("conv_zoo", "deconv")])

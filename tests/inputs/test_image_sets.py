@@ -12,13 +12,7 @@ from PIL import Image
 
 from cnnvis.core.errors import UserError
 from cnnvis.engines.model import Model
-from cnnvis.importance.streaming import (
-    Accumulator,
-    checkpoint_key,
-    checkpoint_of,
-    forget,
-    stream,
-)
+from cnnvis.importance.streaming import Accumulator, Checkpoint, stream
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
 
@@ -174,17 +168,18 @@ class Total(Accumulator):
         self.sums["count"] += len(inputs)
 
     def run(self, folder, key="key", chunk=2, threads=None):
-        checkpoint = checkpoint_of(folder.parent / "out.csv")
-        options = {"checkpoint": checkpoint, "key": key, "chunk": chunk, "threads": threads}
-        self.skipped = stream(ImageSet("cats", folder, 1), PREPROCESSING, self, **options)
+        checkpoint = Checkpoint(folder.parent / "partial.npz", key)
+        options = {"chunk": chunk, "threads": threads}
+        cats = ImageSet("cats", folder, 1)
+        self.skipped = stream(cats, PREPROCESSING, self, checkpoint, **options)
         return self
 
 
 def test_an_interrupted_run_is_resumed_and_ends_with_the_same_sums(folder):
-    checkpoint = checkpoint_of(folder.parent / "out.csv")
+    checkpoint = Checkpoint(folder.parent / "partial.npz", "key")
     whole = Total().run(folder)
     assert whole.batches == 4
-    forget(checkpoint)
+    checkpoint.forget()
     with pytest.raises(KeyboardInterrupt):
         Total(stop=2).run(folder, threads=1)
     again = Total().run(folder, threads=2)
@@ -194,15 +189,15 @@ def test_an_interrupted_run_is_resumed_and_ends_with_the_same_sums(folder):
     assert [Path(entry["image"]).name for entry in again.skipped] == ["3.png", "5.png"]
     finished = Total().run(folder)
     assert finished.skipped == whole.skipped and finished.batches == 0
-    forget(checkpoint)
-    assert not checkpoint.exists()
+    checkpoint.forget()
+    assert not checkpoint.path.exists()
 
 
 @pytest.mark.parametrize("spoil", ["key", "bytes", "other sums"])
 def test_a_checkpoint_that_does_not_fit_is_not_used(folder, spoil):
     whole = Total().run(folder)
     if spoil == "bytes":
-        checkpoint = checkpoint_of(folder.parent / "out.csv")
+        checkpoint = folder.parent / "partial.npz"
         checkpoint.write_bytes(checkpoint.read_bytes()[:50])
     again = Total()
     if spoil == "other sums":
@@ -235,7 +230,7 @@ def test_a_checkpoints_key_depends_on_images_model_and_contents_of_files(folder,
     model, cats = Model(str(prototxt), str(weights), "fc8"), ImageSet("cats", folder, 1)
 
     def key(model=model, preprocessing=PREPROCESSING, image_set=cats, layer="conv1"):
-        return checkpoint_key(model, preprocessing, image_set, layer)
+        return Checkpoint.of(tmp_path / "out.csv", model, preprocessing, image_set, layer).key
 
     assert key() == key(image_set=ImageSet("cats", folder, 1))
     keys = {
@@ -253,10 +248,11 @@ def test_a_checkpoints_key_depends_on_images_model_and_contents_of_files(folder,
 
 FLAT = """
 import json, resource, sys
+from pathlib import Path
 import numpy as np
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.importance.streaming import stream
+from cnnvis.importance.streaming import Checkpoint, stream
 class Total:
     sums = {"total": np.zeros((3, 160, 160))}
     def add(self, inputs):
@@ -265,7 +261,7 @@ listing, checkpoint = sys.argv[1:]
 preprocessing = Preprocessing((3, 160, 160), [0, 0, 0])
 images = ImageSet("x", listing, 0)
 preprocessing(images.images[0])
-stream(images, preprocessing, Total(), chunk=8, checkpoint=checkpoint, key="")
+stream(images, preprocessing, Total(), Checkpoint(Path(checkpoint), ""), chunk=8)
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 """
 

@@ -1,12 +1,12 @@
-"""Recognise result files by their paths."""
+"""Recognise result files by their paths, and link and show them on a page."""
 
 import functools
 import re
-import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnnvis.core.places import PARTS, PLACES
+from cnnvis.pages.render import figure, link
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Artefact:
 
     path: Path
     kind: str
-    parts: dict = field(default_factory=dict)
+    parts: dict
 
 
 def recognise(path, root):
@@ -55,28 +55,35 @@ class Artefacts:
     paths : iterable of path
     root : path
         The results folder.
+    page : path
+        The page that shows them.
     """
 
-    def __init__(self, paths, root):
+    def __init__(self, paths, root, page):
         self._all = [recognise(path, root) for path in dict.fromkeys(map(str, paths))]
+        self._page = page
 
-    def find(self, kind, **parts):
-        """Return the artefacts of a kind with these parts, in the order of the paths."""
-        return [a for a in self._all if a.kind == kind and parts.items() <= a.parts.items()]
+    def find(self, *kinds, **parts):
+        """Return the artefacts of kinds (by default all) with these parts, in their order."""
+        of_kinds = [a for a in self._all if not kinds or a.kind in kinds]
+        return [a for a in of_kinds if parts.items() <= a.parts.items()]
 
     def first(self, kind, **parts):
         """Return the path of the first such artefact, or None."""
         return next((a.path for a in self.find(kind, **parts)), None)
 
     def values(self, part, *kinds, **parts):
-        """Return the distinct values of a part, in order of appearance.
+        """Return the distinct values of a part of such artefacts, in order of appearance."""
+        artefacts = self.find(*kinds, **parts)
+        return list(dict.fromkeys(a.parts[part] for a in artefacts if part in a.parts))
 
-        Only artefacts of these `kinds` (all, if none is named) with these parts count.
-        """
-        artefacts = [a for a in self._all if part in a.parts and (not kinds or a.kind in kinds)]
-        return list(
-            dict.fromkeys(a.parts[part] for a in artefacts if parts.items() <= a.parts.items())
-        )
+    def link(self, kind, **parts):
+        """Return the URL of the first such artefact for the page, or None."""
+        return link(self.first(kind, **parts), self._page)
+
+    def figure(self, kind, **parts):
+        """Return the URL and the size of the first such picture, or None."""
+        return figure(self.first(kind, **parts), self._page)
 
 
 @functools.cache
@@ -88,18 +95,3 @@ def _patterns():
         return re.compile("".join(a + b for a, b in zip(texts, [*words, ""], strict=True)))
 
     return {kind: pattern(place) for kind, place in PLACES.items()}
-
-
-def png_size(path):
-    """Return (width, height) of a PNG.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a PNG.
-    """
-    with open(path, "rb") as stream:
-        head = stream.read(24)
-    if head[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError(f"{path} is not a PNG")
-    return struct.unpack(">II", head[16:24])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cnnvis.core.files import read_json
 from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.render import figure, link, write_page
+from cnnvis.pages.render import write_page
 
 
 def classes_page(page, *, network, artefacts):
@@ -22,40 +22,36 @@ def classes_page(page, *, network, artefacts):
     UserError
         If a summary cannot be read.
     """
-    files = Artefacts(artefacts, Path(page).parents[2])
+    files = Artefacts(artefacts, Path(page).parents[2], page)
     names = files.values("collection", "class importance summary", network=network)
     write_page(
         page,
         "classes.html",
         title=f"Classes in {network}",
         network=network,
-        image_sets=[_image_set(name, network, files, page) for name in names],
+        image_sets=[_image_set(files, network=network, collection=name) for name in names],
     )
 
 
-def _image_set(name, network, files, page):
-    parts = {"network": network, "collection": name}
-    layers = {
-        kind: [
-            _layer(kind, summary, files, page) for summary in files.find(f"{kind} summary", **parts)
-        ]
+def _image_set(files, **parts):
+    importance, pruning = (
+        [_layer(files, kind, **summary.parts) for summary in files.find(f"{kind} summary", **parts)]
         for kind in ("class importance", "pruning")
-    }
-    first = layers["class importance"][0]["summary"]
+    )
+    first = importance[0]["summary"]
     return {
-        "name": name,
+        "name": parts["collection"],
         **{key: first[key] for key in ("cls", "images", "skipped")},
-        "importance": layers["class importance"],
-        "pruning": layers["pruning"],
+        "importance": importance,
+        "pruning": pruning,
     }
 
 
-def _layer(kind, summary, files, page):
-    parts = summary.parts
-    paths = {suffix: files.first(f"{kind} {suffix}", **parts) for suffix in ("csv", "svg")}
+def _layer(files, kind, **parts):
+    links = {suffix: files.link(f"{kind} {suffix}", **parts) for suffix in ("csv", "svg")}
     return {
         "name": parts["layer"],
-        "summary": read_json(summary.path),
-        "picture": figure(files.first(f"{kind} picture", **parts), page),
-        "files": [{"suffix": s, "href": link(path, page)} for s, path in paths.items() if path],
+        "summary": read_json(files.first(f"{kind} summary", **parts)),
+        "picture": files.figure(f"{kind} picture", **parts),
+        "files": [{"suffix": suffix, "href": href} for suffix, href in links.items() if href],
     }

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from cnnvis.core.files import read_json
 from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.images import read_prediction
-from cnnvis.pages.render import figure, link, write_page
+from cnnvis.pages.render import write_page
 
 
 def index_page(page, shown):
@@ -22,54 +22,52 @@ def index_page(page, shown):
     UserError
         If a prediction cannot be read.
     """
-    files = Artefacts(shown, Path(page).parent)
-    networks = [_network(network, files, page) for network in files.values("network")]
+    files = Artefacts(shown, Path(page).parent, page)
+    networks = [_network(files, network) for network in files.values("network")]
     write_page(page, "index.html", title="Overview of results", networks=networks)
 
 
-def _network(network, files, page):
-    parts = {"network": network}
-    pages = files.find("page", **parts)
+def _network(files, network):
+    images = [a.parts for a in files.find("page", network=network)]
+    comparisons = [a.parts for a in files.find("comparison page", network=network)]
+    filters = [a.parts for a in files.find("filters", network=network)]
+    collections = files.values("collection", network=network)
     return {
         "name": network,
-        "images": [_image(a.parts["image"], network, files, page) for a in pages],
-        "comparisons": [
-            _comparison(a.parts["comparison"], network, files, page)
-            for a in files.find("comparison page", **parts)
-        ],
-        "classes": [
-            {
-                "name": name,
-                "href": link(files.first("classes page", **parts), page) + f"#collection-{name}",
-                "picture": figure(
-                    files.first("class importance picture", collection=name, **parts), page
-                ),
-            }
-            for name in files.values("collection", **parts)
-        ],
+        "images": [_image(files, **parts) for parts in images],
+        "comparisons": [_comparison(files, **parts) for parts in comparisons],
+        "classes": [_class(files, network=network, collection=name) for name in collections],
         "filters": [
-            {"layer": a.parts["layer"], "picture": figure(a.path, page)}
-            for a in files.find("filters", **parts)
+            {"layer": parts["layer"], "picture": files.figure("filters", **parts)}
+            for parts in filters
         ],
     }
 
 
-def _image(image, network, files, page):
-    parts = {"network": network, "image": image}
+def _image(files, **parts):
     prediction = files.first("prediction", **parts)
     return {
-        "name": image,
-        "href": link(files.first("page", **parts), page),
-        "picture": figure(files.first("picture", **parts), page),
-        "best": read_prediction(prediction)["top"][0] if prediction else None,
+        "name": parts["image"],
+        "href": files.link("page", **parts),
+        "picture": files.figure("picture", **parts),
+        "best": read_json(prediction)["top"][0] if prediction else None,
     }
 
 
-def _comparison(comparison, network, files, page):
-    parts = {"network": network, "comparison": comparison}
+def _comparison(files, **parts):
     return {
-        "name": comparison,
-        "href": link(files.first("comparison page", **parts), page),
-        "picture": figure(files.first("comparison picture", **parts), page),
-        "layers": [a.parts["layer"] for a in files.find("comparison picture", **parts)],
+        "name": parts["comparison"],
+        "href": files.link("comparison page", **parts),
+        "picture": files.figure("comparison picture", **parts),
+        "layers": files.values("layer", "comparison picture", **parts),
+    }
+
+
+def _class(files, network, collection):
+    page = files.link("classes page", network=network)
+    parts = {"network": network, "collection": collection}
+    return {
+        "name": collection,
+        "href": f"{page}#collection-{collection}",
+        "picture": files.figure("class importance picture", **parts),
     }

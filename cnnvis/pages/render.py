@@ -3,13 +3,13 @@
 import functools
 import math
 import os
+import struct
 from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from cnnvis.core.files import atomic
-from cnnvis.pages.artefacts import png_size
 from cnnvis.version import __version__
 
 HERE = Path(__file__).parent
@@ -45,7 +45,8 @@ def figure(picture, page):
     """
     if picture is None:
         return None
-    width, height = png_size(picture)
+    with open(picture, "rb") as file:
+        width, height = struct.unpack(">16x2I", file.read(24))
     return {"href": link(picture, page), "width": width, "height": height}
 
 

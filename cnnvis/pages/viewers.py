@@ -41,30 +41,22 @@ def volume_viewer(files, layer, *, network, image):
     network, image : str
     """
     maps, name = layer.feature_maps, safe_name(layer.name)
-    page = files("viewer", layer=name)
+    count, height, width = maps.shape
+    panels = [
+        {"title": title, "order": order["permutation"]} for title, order in layer.orders.items()
+    ]
     volumes = [
         path
         for ordering in layer.orders
         for path in files.volumes("volume", ordering=ordering, layer=name)
     ]
-    count, height, width = maps.shape
-    spec = {
-        "panels": [
-            {"title": name, "order": order["permutation"]} for name, order in layer.orders.items()
-        ],
-        "signed": False,
-        "values": [float(maps.min()), float(maps.max())],
-        "axes": _axes("pixels", "in this order"),
-        "frames": None,
-        "state": _volume_start(layer.voxels),
-    }
+    page = files("viewer", layer=name)
     _write_viewer(
         page,
         layer.voxels[np.newaxis],
-        spec,
+        _spec(panels, [float(maps.min()), float(maps.max())], _volume_start(layer.voxels)),
         kind="volume",
         title=f"{layer.name}: feature maps of its {count} filters for {image}",
-        trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
         layer=layer.name,
@@ -93,18 +85,16 @@ def gradient_viewer(files, gradient, *, layer, cls, network, image):
     """
     where = {"cls": cls, "layer": safe_name(layer)}
     page = files("gradient viewer", **where)
-    volume, spec, facts = _gradient_spec([gradient], [{"title": f"neuron {cls}", "order": None}])
+    volume, spec, facts = _gradient_spec([gradient], cls)
     _write_viewer(
         page,
         volume,
         spec,
         kind="gradient",
         title=f"{layer}: gradient of neuron {cls} for {image}",
-        trail=_trail(network, image, "../index.html", "../../../index.html"),
         network=network,
         image=image,
         layer=layer,
-        neuron=cls,
         files=_files(files.volumes("gradient volume", **where), page),
         **facts,
     )
@@ -121,8 +111,7 @@ def comparison_viewer(files, comparison):
     """
     layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
     page = files("comparison viewer", layer=safe_name(layer))
-    panels = [{"title": f"neuron {neuron}", "order": None}]
-    volume, spec, facts = _gradient_spec(comparison.gradients, panels)
+    volume, spec, facts = _gradient_spec(comparison.gradients, neuron)
     spec["frames"] = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
     _write_viewer(
         page,
@@ -130,33 +119,25 @@ def comparison_viewer(files, comparison):
         spec,
         kind="comparison",
         title=f"{layer}: gradient of neuron {neuron} for the images of {name}",
-        trail=_trail(comparison.network, name, "index.html", "../../../index.html"),
         network=comparison.network,
         image=name,
         layer=layer,
-        neuron=neuron,
         files=[],
         **facts,
     )
 
 
-def _gradient_spec(gradients, panels):
+def _gradient_spec(gradients, neuron):
     """Return the frames as half floats on one scale, their spec, and values for the text."""
     filters, channels, height, width = (*gradients[0].shape, 1, 1)[:4]
     rows, columns = factor(channels)
     volume = np.stack([tile_channels(gradient) for gradient in gradients])
     largest = float(np.abs(volume).max()) or 1.0
-    spec = {
-        "panels": panels,
-        "signed": True,
-        # Stored are shares of the largest magnitude: small gradients would underflow in half
-        # precision.
-        "values": [0.0, largest],
-        "axes": _axes("weights", "in the network's order"),
-        "frames": None,
-        "state": _gradient_start(volume / largest),
-    }
+    # Stored are shares of the largest magnitude: small gradients would underflow in half precision.
+    shares, panels = volume / largest, [{"title": f"neuron {neuron}", "order": None}]
+    spec = _spec(panels, [0.0, largest], _gradient_start(shares), signed=True)
     facts = {
+        "neuron": neuron,
         "quantity": "gradient",
         "shape": {"filters": filters, "height": rows * height, "width": columns * width},
         "kernel": {
@@ -167,49 +148,40 @@ def _gradient_spec(gradients, panels):
         },
         "largest": largest,
     }
-    return (volume / largest).astype("<f2"), spec, facts
+    return shares.astype("<f2"), spec, facts
+
+
+def _spec(panels, values, state, signed=False):
+    """Return what the viewer reads: the panels, the values at both ends of the scale, its start."""
+    plane, depth = ("weights", "in the network's order") if signed else ("pixels", "in this order")
+    units = {"x": plane, "y": plane, "filter": depth}
+    return {
+        "panels": panels,
+        "signed": signed,
+        "values": values,
+        "axes": [{"name": name, "unit": unit} for name, unit in units.items()],
+        "frames": None,
+        "state": state,
+    }
 
 
 def _volume_start(voxels):
     # On a scale up to the maximum, a few very strong pixels would leave everything else dark.
     lit = voxels[voxels > 0]
     high = np.percentile(lit, 99) / 255 if lit.size else 1.0
-    return {
-        "high": round(float(high), 3),
-        "threshold": 0.04,
-        "opacity": 1.6,
-        "stretch": _stretch(voxels.shape),
-    }
+    start = {"high": round(float(high), 3), "threshold": 0.04, "opacity": 1.6}
+    return {**start, "stretch": _stretch(voxels.shape)}
 
 
 def _gradient_start(shares):
     reach = max(float(np.percentile(np.abs(shares), 99)), 0.02)
-    reach = round(min(reach, 1.0), 3)
-    stretch = _stretch(shares.shape[1:])
-    return {
-        "low": -reach,
-        "high": reach,
-        "threshold": 0.1,
-        "stretch": stretch,
-        "shading": 0.5,
-        "opacity": 1.4,
-    }
+    reach, stretch = round(min(reach, 1.0), 3), _stretch(shares.shape[1:])
+    start = {"low": -reach, "high": reach, "threshold": 0.1, "stretch": stretch}
+    return {**start, "shading": 0.5, "opacity": 1.4}
 
 
 def _stretch(shape):
     return round(min(1.0, LONGEST * max(shape[1:]) / shape[0]), 3)
-
-
-def _axes(plane_unit, depth_unit):
-    return [
-        {"name": "x", "unit": plane_unit},
-        {"name": "y", "unit": plane_unit},
-        {"name": "filter", "unit": depth_unit},
-    ]
-
-
-def _trail(network, item, item_page, index_page):
-    return [("Overview", index_page), (f"{network} · {item}", item_page)]
 
 
 def _files(files, page):
@@ -221,20 +193,24 @@ def _files(files, page):
     return list(folders.items())
 
 
-def _write_viewer(page, volume, spec, *, kind, title, **values):
+def _write_viewer(page, volume, spec, *, kind, network, image, layer, **values):
     names = DIVERGING_COLOURS if spec["signed"] else COLOURS
     spec |= {
         "shape": list(volume.shape),
         "dtype": "u8" if volume.dtype == np.uint8 else "f16",
-        "name": f"{values['network']}-{values['image']}-{safe_name(values['layer'])}",
+        "name": f"{network}-{image}-{safe_name(layer)}",
         "colours": {name: encoded_tables()[name] for name in names},
     }
+    item = "index.html" if kind == "comparison" else "../index.html"
     packed = gzip.compress(volume.tobytes(), 9, mtime=0)
     write_page(
         page,
         "viewer.html",
         kind=kind,
-        title=title,
+        network=network,
+        image=image,
+        layer=layer,
+        trail=[("Overview", "../../../index.html"), (f"{network} · {image}", item)],
         spec=_json_in_script(spec),
         voxels=base64.b64encode(packed).decode(),
         scripts=[f"viewer/{name}.js" for name in SCRIPTS],

@@ -36,16 +36,13 @@ def fetch_file(entry, path):
     UserError
         As `fetch`, and if the archive does not hold the file.
     """
-    expected = {key: entry[key] for key in ("size", *CHECKSUMS) if key in entry}
     if "archive" in entry:
-        _fetch_member(entry["archive"], Path(path), expected)
+        _fetch_member(entry, Path(path))
     else:
-        fetch(entry["urls"], path, **expected)
+        fetch(entry, path)
 
 
-def fetch(
-    urls, path, *, size=None, sha1=None, sha256=None, timeout=TIMEOUT, attempts=ATTEMPTS, wait=1.0
-):
+def fetch(entry, path, *, timeout=TIMEOUT, attempts=ATTEMPTS, wait=1.0):
     """Download a file unless it is there already.
 
     Data arrives in ``path.part``, which is renamed once its size and checksums are right. Only
@@ -54,14 +51,11 @@ def fetch(
 
     Parameters
     ----------
-    urls : sequence of str
-        http or https addresses, tried in this order.
+    entry : dict
+        ``urls``, http or https addresses, tried in this order; optionally ``size`` in bytes and
+        hexadecimal ``sha1`` and ``sha256``.
     path : str or Path
         A file that is there is never changed, only verified.
-    size : int, optional
-        Bytes.
-    sha1, sha256 : str, optional
-        Hexadecimal checksums.
     timeout : float
         Seconds of silence after which a connection is closed.
     attempts : int
@@ -75,30 +69,34 @@ def fetch(
         If a file that is there is another one, or no address delivers the file: one line that
         says what to download by hand and where to save it.
     """
-    path, expected = Path(path), {"size": size, "sha256": sha256, "sha1": sha1}
-    if _is_in_place(path, expected):
+    path = Path(path)
+    if _is_in_place(path, entry):
         return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     part, failures = path.with_name(f"{path.name}.part"), []
-    for url in urls:
-        reason = _try(url, part, expected, timeout, attempts, wait)
+    for url in entry["urls"]:
+        reason = _try(url, part, entry, timeout, attempts, wait)
         if reason is None:
             part.replace(path)
             return
         failures.append(f"{url}: {reason}")
         logging.warning("%s: %s", path, failures[-1])
-    if not (sha1 or sha256):
+    if not _is_resumable(entry):
         part.unlink(missing_ok=True)
     raise UserError(
         f"{path}: cannot be downloaded ({'; '.join(failures)}); "
-        f"download {urls[0]} and save it as {path}"
+        f"download {entry['urls'][0]} and save it as {path}"
     )
 
 
-def _try(url, part, expected, timeout, attempts, wait):
+def _is_resumable(entry):
+    return any(key in entry for key in CHECKSUMS)
+
+
+def _try(url, part, entry, timeout, attempts, wait):
     """Download from one address; return None if the part is complete and right, else why not."""
-    resumable, reason = any(expected[key] for key in CHECKSUMS), None
+    resumable, reason = _is_resumable(entry), None
     for attempt in range(attempts):
         if attempt:
             logging.info("%s: %s; trying again", url, reason)
@@ -108,14 +106,14 @@ def _try(url, part, expected, timeout, attempts, wait):
         resumed = part.exists()
         try:
             # A part may be complete where a run was killed before it could rename it.
-            if not (resumed and verify(part, **expected) is None):
-                append(url, part, size=expected["size"], timeout=timeout)
+            if not (resumed and verify(part, entry) is None):
+                append(url, part, size=entry.get("size"), timeout=timeout)
         except PermanentError as error:
             return str(error)
         except TemporaryError as error:
             reason = str(error)
             continue
-        reason = verify(part, **expected)
+        reason = verify(part, entry)
         if reason is None:
             return None
         part.unlink()
@@ -124,30 +122,29 @@ def _try(url, part, expected, timeout, attempts, wait):
     return reason
 
 
-def verify(path, *, size=None, sha1=None, sha256=None):
+def verify(path, entry):
     """Return what is wrong with a file as a phrase, or None.
 
     Parameters
     ----------
     path : str or Path
-    size : int, optional
-    sha1, sha256 : str, optional
-        Hexadecimal, upper or lower case.
+    entry : dict
+        Optionally ``size``, ``sha1`` and ``sha256``, in upper or lower case.
     """
-    length = Path(path).stat().st_size
-    if size is not None and length != size:
-        return f"has {length} bytes, expected {size}"
-    for method, expected in (("sha256", sha256), ("sha1", sha1)):
-        if expected:
+    size = Path(path).stat().st_size
+    if size != entry.get("size", size):
+        return f"has {size} bytes, expected {entry['size']}"
+    for method in CHECKSUMS:
+        if method in entry:
             with open(path, "rb") as file:
                 digest = hashlib.file_digest(file, method).hexdigest()
-            if digest != expected.lower():
-                return f"has {method} {digest}, expected {expected.lower()}"
+            if digest != entry[method].lower():
+                return f"has {method} {digest}, expected {entry[method].lower()}"
     return None
 
 
-def _is_in_place(path, expected):
-    problem = verify(path, **expected) if path.exists() else None
+def _is_in_place(path, entry):
+    problem = verify(path, entry) if path.exists() else None
     if problem:
         raise UserError(
             f"{path}: {problem}; it was not changed: move it away to have the published file "
@@ -156,18 +153,18 @@ def _is_in_place(path, expected):
     return path.exists()
 
 
-def _fetch_member(url, path, expected):
+def _fetch_member(entry, path):
     """Download an archive, take the file of the path's name out of it, and delete it."""
-    if _is_in_place(path, expected):
+    if _is_in_place(path, entry):
         return
     # Jobs run side by side: each has an archive of its own.
     archive = path.with_name(f"{path.name}.archive")
-    keep = archive.exists()
-    fetch([url], archive)
+    keep, url = archive.exists(), entry["archive"]
+    fetch({"urls": [url]}, archive)
     try:
         with atomic(path) as temporary:
             _extract(archive, path.name, temporary)
-            problem = verify(temporary, **expected)
+            problem = verify(temporary, entry)
             if problem:
                 raise UserError(f"{path}: in {url} it {problem}; save the right file as {path}")
     finally:

@@ -81,15 +81,6 @@ def described(path):
     return read_source(source)["files"].get(path.name) if source.is_file() else None
 
 
-def is_address(text):
-    """Return whether a text is an address rather than a path.
-
-    >>> is_address("https://example.org/cat.jpg"), is_address("images/cat.jpg")
-    (True, False)
-    """
-    return urlsplit(str(text)).scheme in ("http", "https")
-
-
 def as_file(value):
     """Return where a file of a configuration is or will be, and how it is downloaded.
 
@@ -111,12 +102,10 @@ def as_file(value):
     >>> as_file("https://example.org/a/cat.jpg?raw=1")[0]
     'results/downloads/79f37dde-cat.jpg'
     """
-    if isinstance(value, dict):
-        address, checksum = value["url"], {key: value[key] for key in value if key == "sha256"}
-    else:
-        address, checksum = str(value), {}
-        if not is_address(address):
-            return address, None
+    entry = value if isinstance(value, dict) else {"url": str(value)}
+    address, checksum = entry["url"], {key: entry[key] for key in entry if key == "sha256"}
+    if urlsplit(address).scheme not in ("http", "https"):
+        return address, None
     digest = hashlib.sha256(" ".join([address, *checksum.values()]).encode()).hexdigest()[:8]
     name = PurePosixPath(unquote(urlsplit(address).path)).name or "file"
     name = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)

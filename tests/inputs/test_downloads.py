@@ -115,7 +115,9 @@ def part(place):
 
 def get(urls, place, **options):
     urls = [urls] if isinstance(urls, str) else urls
-    fetch(urls, place, **{"wait": 0.01, "timeout": 5, **options})
+    known = {key: options.pop(key) for key in ("size", "sha1", "sha256") if options.get(key)}
+    options.pop("size", None)
+    fetch({"urls": urls, **known}, place, **{"wait": 0.01, "timeout": 5, **options})
 
 
 def refusal(urls, place, **options):

@@ -47,13 +47,15 @@ def load_config(config, files=()):
     lines = [line for file in files for line in _duplicates(file)]
     lines += [line for _, line in errors]
     # What the schema forbids is left out, so that the rest is still checked in the same run.
-    valid = _without(config, [path for path, _ in errors]) if isinstance(config, dict) else {}
+    config = config if isinstance(config, dict) else {}
+    valid = _without(config, [path for path, _ in errors])
     completed = {"networks": {}, "images": {}, **complete(valid, schema)}
     planned, mistakes = place_files(completed)
     models, more = read_networks(completed, planned)
     infos = {name: model.info for name, model in models.items()}
     completed = fit(completed, valid.get("slices", {}), infos)
-    names = {key: list(map(str, _mapping(config, key))) for key in ("networks", "images")}
+    named = {key: config.get(key) for key in ("networks", "images")}
+    names = {key: list(map(str, x)) if isinstance(x, dict) else [] for key, x in named.items()}
     lines += [
         *mistakes,
         *more,
@@ -98,11 +100,6 @@ def _repeated_keys(node, place):
                 yield f"duplicate key {place}{name} (lines {seen[name]} and {line}); keep one"
             seen[name] = line
             yield from _repeated_keys(value, f"{place}{name}.")
-
-
-def _mapping(config, key):
-    value = config.get(key) if isinstance(config, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _without(config, wrong):

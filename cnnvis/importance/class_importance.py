@@ -23,7 +23,7 @@ from cnnvis.core.arrays import check_finite, read_array, significant, write_arra
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
-from cnnvis.importance.streaming import CHUNK, Accumulator, Checkpoint, stream
+from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
@@ -76,7 +76,7 @@ def make_class_sums(
     checkpoint.forget()
 
 
-class ClassSums(Accumulator):
+class ClassSums:
     """Sums of the gradients of a class's neuron, and of their profiles.
 
     Parameters
@@ -142,20 +142,17 @@ class ClassSums(Accumulator):
         return arrays
 
     def _averages(self, layer, count):
-        norm, square, direction, rank_direction, directed, gradient = (
-            self.sums[f"{layer}/{name}"]
-            for name in ("norm", "square", "direction", "rank_direction", "directed", "gradient")
-        )
-        mean = norm / count
-        variance = np.maximum(square / count - mean**2, 0)
+        sums = {name.removeprefix(f"{layer}/"): values for name, values in self.sums.items()}
+        mean, directed = sums["norm"] / count, max(1, int(sums["directed"]))
+        variance = np.maximum(sums["square"] / count - mean**2, 0)
         total = float(variance.mean() + mean.var())
         return {
             "mean": mean,
             "std": np.sqrt(variance),
-            "norm_of_mean": filter_norms(gradient) / count,
-            "direction": direction / max(1, int(directed)),
-            "rank_direction": rank_direction / max(1, int(directed)),
-            "directed": directed,
+            "norm_of_mean": filter_norms(sums["gradient"]) / count,
+            "direction": sums["direction"] / directed,
+            "rank_direction": sums["rank_direction"] / directed,
+            "directed": sums["directed"],
             "variance": np.float64(float(mean.var()) / total if total else 0.0),
         }
 

@@ -30,7 +30,7 @@ from cnnvis.core.files import write_json
 from cnnvis.importance.ablations import is_for_others, plan_ablations
 from cnnvis.importance.class_importance import class_order
 from cnnvis.importance.pruning_table import Pruning
-from cnnvis.importance.streaming import CHUNK, Accumulator, Checkpoint, stream
+from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
 
 TOPS = (1, 5)
 
@@ -141,7 +141,7 @@ def check_prunable(model, layer):
         )
 
 
-class ErrorCounts(Accumulator):
+class ErrorCounts:
     """Errors of an image set without each of several sets of filters.
 
     Parameters

@@ -68,26 +68,22 @@ def _draw_sweep(axes, pruning):
     for kind in ("random", "least", "most"):
         for value, line in (("error_top1", "-"), ("error_top5", ":")):
             points = {0: [_before(own, value)], **sweep(own, kind, value)}
-            counts, errors = list(points), [np.array(point) * 100 for point in points.values()]
-            mean = [error.mean() for error in errors]
-            label = NAMES[kind] if line == "-" else None
-            axes.plot(
-                counts, mean, line, color=COLOURS[kind], lw=1.6, label=label, marker=".", ms=5
-            )
+            counts, errors = list(points), [100 * np.array(point) for point in points.values()]
+            low, mean, high = zip(*((e.min(), e.mean(), e.max()) for e in errors), strict=True)
+            look = {"color": COLOURS[kind], "lw": 1.6, "marker": ".", "ms": 5}
+            axes.plot(counts, mean, line, label=NAMES[kind] if line == "-" else None, **look)
             if kind == "random" and line == "-":
-                low, high = [e.min() for e in errors], [e.max() for e in errors]
                 axes.fill_between(counts, low, high, color=COLOURS[kind], alpha=0.2, linewidth=0)
     _mark_before(axes, own)
-    axes.set_xlim(0, len(pruning.order))
-    _set_percent(axes, legend_lines=1)
     axes.legend(**LEGEND, ncols=3)
     _heading(axes, f"Errors on {pruning.image_set}: top-1, and top-5 dotted")
     style(axes, f"filters of {pruning.layer} removed", "images classified wrongly (%)")
+    _set_limits(axes, len(pruning.order))
 
 
-def _set_percent(axes, legend_lines):
+def _set_limits(axes, right, legend_lines=1):
+    axes.set(xlim=(0, right), yticks=range(0, 101, 20))
     axes.set_ylim(LIMITS[0], LIMITS[1] + 4 + LEGEND_LINE * legend_lines)
-    axes.set_yticks(range(0, 101, 20))
 
 
 def _mark_before(axes, own):
@@ -107,8 +103,7 @@ def _draw_others(axes, pruning):
         axes.legend(**LEGEND, ncols=2)
     else:
         axes.text(0.5, 0.5, "no other image set", ha="center", color=GREY, fontsize=8)
-    axes.set_xlim(0, len(pruning.order))
-    _set_percent(axes, legend_lines=len(names))
+    _set_limits(axes, len(pruning.order), legend_lines=len(names))
     _heading(axes, f"The effect on other classes (order of {pruning.image_set})")
     style(axes, f"filters of {pruning.layer} removed", "top-1 errors (%)")
 
@@ -143,8 +138,7 @@ def _draw_thresholds(axes, pruning):
         text = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": GREY}
         axes.annotate(str(removed), spot, (0, 5), **text)
     _mark_before(axes, pruning.own)
-    axes.set_xlim(0, 100)
-    _set_percent(axes, legend_lines=1)
+    _set_limits(axes, 100)
     _heading(axes, "All filters below a threshold removed")
     style(axes, "threshold (% of the largest importance)", "images classified wrongly (%)")
 

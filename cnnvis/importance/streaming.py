@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import zipfile
-from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,22 +21,6 @@ from cnnvis.core.progress import Progress
 
 CHUNK = 32
 """Images per chunk: what an interruption costs at most, and what is in memory at once."""
-
-
-class Accumulator(ABC):
-    """Sums to which batches of images are added.
-
-    Attributes
-    ----------
-    sums : dict of str to ndarray
-        Float64 or int64, zeros at first; changed in place.
-    """
-
-    sums: dict
-
-    @abstractmethod
-    def add(self, inputs):
-        """Add a batch of images, (N, C, H, W), to the sums."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +98,9 @@ def stream(image_set, preprocessing, accumulator, checkpoint, *, chunk=CHUNK, th
     ----------
     image_set : cnnvis.inputs.image_sets.ImageSet
     preprocessing : cnnvis.inputs.images.Preprocessing
-    accumulator : Accumulator
+    accumulator : object
+        Its ``sums`` are a dict of float64 or int64 arrays, zeros at first, to which its method
+        ``add`` adds a batch of images, (N, C, H, W), in place.
     checkpoint : Checkpoint
         Written after every chunk.
     chunk : int

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cnnvis.core.errors import UserError
 from cnnvis.engines.model import Model
-from cnnvis.importance.streaming import Accumulator, Checkpoint, stream
+from cnnvis.importance.streaming import Checkpoint, stream
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
 
@@ -152,7 +152,7 @@ def test_only_a_few_chunks_are_decoded_ahead(tmp_path):
     assert len(decoded) <= 15
 
 
-class Total(Accumulator):
+class Total:
     """Sums inputs, and can be stopped in the middle."""
 
     def __init__(self, stop=None):

@@ -73,10 +73,7 @@ def _copy(answer, path, done, size):
         logging.info("%s: resuming at %.1f MB", path.stem, done / 1e6)
     with writing(path):
         file = path.open("ab" if done else "wb", buffering=0)
-    with (
-        file,
-        Progress(path.stem, total or size, unit="bytes", done=done) as progress,
-    ):
+    with file, Progress(path.stem, total or size, unit="bytes", done=done) as progress:
         while chunk := answer.read(CHUNK):
             progress.add(len(chunk))
             if size is not None and progress.done > size:

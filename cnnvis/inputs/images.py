@@ -24,11 +24,7 @@ from cnnvis.core.arrays import check_finite, first_line, read_npy
 from cnnvis.core.errors import UserError
 
 # Photographs by the name of their function in skimage.data, where the file is called otherwise.
-SKIMAGE_FILES = {
-    "cat": "chelsea",
-    "immunohistochemistry": "ihc",
-    "motorcycle": "motorcycle_left",
-}
+SKIMAGE_FILES = {"cat": "chelsea", "immunohistochemistry": "ihc", "motorcycle": "motorcycle_left"}
 SKLEARN_FILES = {"temple": "china"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".gif")
 

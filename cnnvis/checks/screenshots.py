@@ -59,11 +59,11 @@ def _ends(places):
 def _centres(pixels, count):
     """Return the pixel in the middle of each of `count` cells along axis 0, or None if unlike."""
     edges = np.flatnonzero(np.diff(pixels, axis=0).any(axis=1)) + 1
-    if len(edges) < 2:
-        return None
     size = len(pixels) / count
-    first = max(1, round(edges[0] / size))
-    numbers = first + np.append(0, np.cumsum(np.rint(np.diff(edges) / size)))
+    steps = np.rint(np.diff(edges) / size)
+    if not steps.any():
+        return None
+    numbers = max(1, round(edges[0] / size)) + np.append(0, np.cumsum(steps))
     size, start = np.polyfit(numbers, edges, 1)
     # Pixels that are missing at either end, at most a cell but for its last pixel.
     missing = np.array([-start, start + count * size - len(pixels)])

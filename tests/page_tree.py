@@ -146,7 +146,11 @@ def _make_layers(tree, image):
             blob=name,
             orderings=ORDERINGS,
             volumes={"rule": "positive", "percentile": 90},
-            slices={"rows": [4] if name == "conv1" else [], "k": [2], "seed": 0},
+            slices={
+                **{"method": "study", "seed": 0, "starts": 20, "cluster_order": "labels"},
+                **{"rows": [4] if name == "conv1" else [], "k": [2, "3x2"]},
+                "stability": name == "conv1",
+            },
             title=name,
         )
         volume_viewer(files, layer, network=tree.network, image=image)

@@ -3,7 +3,8 @@
 Input: the image; the network's prototxt, weights, labels and mean.
 Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
 orderings/{ordering}/{layer}.json, grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
-{layer}.binary.vox with headers, slices/{layer}/row-{row}/, viewer/{layer}.html;
+{layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
+viewer/{layer}.html;
 results/{network}/filters/{layer}.png.
 """
 
@@ -53,6 +54,7 @@ for network, layers in tables["layers"].items():
     cuts = [
         (layer, row) for layer, facts in convolutions.items() for row in facts["slices"]["rows"]
     ]
+    compared = [layer for layer, facts in convolutions.items() if facts["slices"]["stability"]]
 
     # One job for all layers of an image: importing scikit-learn takes five times as long as a layer.
     rule:
@@ -97,6 +99,12 @@ for network, layers in tables["layers"].items():
                     *collect("kmeans-{k}.png", k=tables["clusters"]),
                     *("pca.png", "slice.json"),
                 ],
+            ),
+            collect(
+                "results/{network}/{{image}}/slices/{layer}/stability.{suffix}",
+                network=network,
+                layer=compared,
+                suffix=["json", "png"],
             ),
         log:
             f"logs/{network}/{{image}}/layers.log",

@@ -6,9 +6,10 @@ import numpy as np
 
 from cnnvis.activations.grids import draw_grid
 from cnnvis.activations.orderings import describe_order
+from cnnvis.activations.slice_stability import make_stability
 from cnnvis.activations.slices import make_slice
 from cnnvis.activations.volumes import to_binary
-from cnnvis.core.arrays import read_array
+from cnnvis.core.arrays import cluster_numbers, read_array
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.core.volume_files import to_bytes, write_volume
@@ -42,7 +43,7 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
     files : Places
         Of the image. Read is ``blobs``; written are, for each ordering, ``ordering``, ``grid``,
         ``volume`` and ``binary volume``, and for each row ``slice clusters``, ``slice pca`` and
-        ``slice numbers``.
+        ``slice numbers``; ``slice stability`` and its picture.
     layer, blob : str
         The convolution, and the blob of its feature maps.
     orderings : dict of str to dict
@@ -50,7 +51,8 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
     volumes : dict or None
         ``rule`` and ``percentile`` of `to_binary`; None for no volumes.
     slices : dict
-        ``rows``, which rows are cut; ``k``, the numbers of clusters; ``seed``.
+        ``rows``, which rows are cut; ``stability``, whether the orders of all rows are compared;
+        and what `cnnvis.activations.slices.order_slice` reads.
     title : str
         What the titles of pictures begin with.
 
@@ -85,9 +87,11 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
         if volumes:
             write_volume(files("volume", volume="vox", **where), voxels[permutation])
             write_volume(files("binary volume", volume="vox", **where), binary[permutation])
-    options = {"clusters": slices["k"], "seed": slices["seed"]}
+    names = {"layer": layer, "blob": blob, "title": title}
     for row in slices["rows"]:
-        make_slice(files, maps, row, layer=layer, blob=blob, title=title, **options)
+        make_slice(files, maps, row, slices, **names)
+    if slices["stability"]:
+        make_stability(files, maps, slices["method"], **names)
     return Layer(layer, maps, voxels, orders)
 
 
@@ -95,7 +99,7 @@ def _check_sizes(shape, what, orderings, slices):
     """Raise a `UserError` where a layer has too few filters or rows for what is asked of it."""
     filters, height, _ = shape
     clusters = [ordering["k"] for ordering in orderings.values() if "k" in ordering]
-    for k in (*clusters, *slices["k"]):
+    for k in (*clusters, *(cluster_numbers(k)[0] for k in slices["k"])):
         if k > filters:
             raise UserError(f"{what}: {filters} filters are too few for k = {k} clusters")
     for row in slices["rows"]:

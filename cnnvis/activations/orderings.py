@@ -173,13 +173,13 @@ def order_by_kmeans(matrix, k=10, seed=0):
     }
 
 
-def cluster(matrix, k, seed):
-    """Cluster rows by k-means (scikit-learn, `STARTS` seeded starts).
+def cluster(matrix, k, seed, starts=STARTS):
+    """Cluster rows by k-means as scikit-learn does, the best of seeded starts.
 
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
-    k, seed : int
+    k, seed, starts : int
 
     Returns
     -------
@@ -193,7 +193,7 @@ def cluster(matrix, k, seed):
     with warnings.catch_warnings():
         # Fewer distinct rows than k (dead filters) is no mistake: clusters then stay empty.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = KMeans(k, n_init=STARTS, random_state=seed).fit(matrix)
+        model = KMeans(k, n_init=starts, random_state=seed).fit(matrix)
     _, firsts, labels = np.unique(model.labels_, return_index=True, return_inverse=True)
     means = [matrix[labels == cluster].mean() for cluster in range(len(firsts))]
     ranks = np.argsort(np.lexsort((firsts, means)))

@@ -2,28 +2,19 @@
 
 The slice of row ``r`` is the matrix (filters, width) of ``feature_maps[:, r, :]``: horizontally the
 image's columns, vertically the filters. K-means and PCA order its rows; a picture shows the slice
-before and after.
+before and after. There are two methods, the study's and the one of scikit-learn.
 """
 
 import numpy as np
 
-from cnnvis.activations.grids import grey_limits
-from cnnvis.activations.orderings import neighbour_distance, order
-from cnnvis.core.arrays import significant
-from cnnvis.core.colours import INK, Colours
+from cnnvis.activations import orderings
+from cnnvis.activations.slices_figure import draw_clusters, draw_pca
+from cnnvis.activations.study_slices import cluster_as_scipy_2016, order_by_standardised_pca
+from cnnvis.core.arrays import cluster_numbers, significant
 from cnnvis.core.files import safe_name, write_json
-from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, cell_ticks
-
-PANEL_WIDTH = 440
-PANEL_HEIGHT = 780
-# Room for the numbers and the label left of a panel.
-AXIS = 56
-HEAD = 40
-# Pixels of white between clusters.
-BAR = 8
 
 
-def make_slice(files, feature_maps, row, *, layer, blob, clusters, seed, title):
+def make_slice(files, feature_maps, row, slices, *, layer, blob, title):
     """Cluster and order the rows of one slice; write a picture of each and the numbers.
 
     Parameters
@@ -35,167 +26,146 @@ def make_slice(files, feature_maps, row, *, layer, blob, clusters, seed, title):
         All values finite.
     row : int
         Which row of the feature maps, from 0 at the top.
+    slices : dict
+        See `order_slice`.
     layer, blob : str
         The convolution and its blob.
-    clusters : list of int
-        Numbers of clusters, each at most that of filters.
-    seed : int
-        Of k-means.
     title : str
         What the pictures' titles begin with.
     """
     values = feature_maps[:, row, :].astype(np.float64)
     where, title = {"layer": safe_name(layer), "row": row}, f"{title}, row {row}"
-    kmeans = {k: _order(values, "kmeans", k=k, seed=seed) for k in clusters}
-    pca = _order(values, "pca")
-    for k, numbers in kmeans.items():
-        draw_clusters(files("slice clusters", k=k, **where), values, numbers, title, k)
-    draw_pca(files("slice pca", **where), values, pca, title)
+    orders = order_slice(feature_maps, row, slices)
+    for k, numbers in orders["kmeans"].items():
+        picture = files("slice clusters", k=k, **where)
+        # The study's script draws clusters of one clustering only.
+        as_study = slices["method"] == "study" and k.isdigit()
+        draw_clusters(picture, values, numbers, title, k, as_study=as_study)
+    draw_pca(files("slice pca", **where), values, orders["pca"], title)
     numbers = {
         "layer": layer,
         "blob": blob,
         "row": row,
         "filters": values.shape[0],
         "width": values.shape[1],
-        "seed": seed,
-        "neighbour_distance": significant(neighbour_distance(values)),
-        "kmeans": {str(k): order for k, order in kmeans.items()},
-        "pca": pca,
+        **{key: slices[key] for key in ("method", "seed", "starts", "cluster_order")},
+        "neighbour_distance": significant(orderings.neighbour_distance(values)),
+        **orders,
     }
     write_json(files("slice numbers", **where), numbers)
 
 
-def _order(values, method, **parameters):
-    permutation, numbers = order(values, method, **parameters)
-    distance = significant(neighbour_distance(values[permutation]))
-    return {"permutation": permutation.tolist(), "neighbour_distance": distance, **numbers}
-
-
-def draw_clusters(picture, values, numbers, title, k):
-    """Draw a slice as it is, and clustered, with white bars between the clusters.
+def order_slice(feature_maps, row, slices):
+    """Cluster and order the rows of one slice.
 
     Parameters
     ----------
-    picture : str or Path
-        The PNG.
-    values : ndarray, (filters, width)
-    numbers : dict
-        ``permutation`` and ``sizes`` of the clusters.
-    title : str
-    k : int
-        The number of clusters asked for.
-    """
-    sizes = np.array(numbers["sizes"])
-    count, scale = len(sizes), row_height(len(values))
-    middles = (np.cumsum(sizes) - sizes / 2) * scale + BAR * np.arange(count)
-    names = [f"{cluster} ({size})" for cluster, size in enumerate(sizes)]
-    fewer = "" if count == k else f" ({k} were asked for, but fewer rows are distinct)"
-    _draw_pair(
-        picture,
-        values,
-        numbers["permutation"],
-        sizes,
-        spread(zip(middles, names, strict=True)),
-        title=f"{title}: {count} clusters",
-        label="cluster (number of filters)",
-        head=f"clustered by k-means, k = {k}",
-        caption=f"on the right in {count} clusters{fewer}, from weak to strong, with white bars "
-        "between them.",
-    )
-
-
-def draw_pca(picture, values, numbers, title):
-    """Draw a slice as it is, and ordered along its first principal direction.
-
-    Parameters are those of `draw_clusters`; `numbers` has ``permutation`` and
-    ``explained_variance``.
-    """
-    permutation = numbers["permutation"]
-    _draw_pair(
-        picture,
-        values,
-        permutation,
-        [len(values)],
-        cell_ticks(permutation, row_height(len(values))),
-        title=f"{title}, ordered by PCA",
-        label="filter",
-        head="ordered by PCA",
-        caption="on the right along the first principal direction, which explains "
-        f"{100 * numbers['explained_variance'][0]:.0f} % of the variance.",
-    )
-
-
-def _draw_pair(picture, values, permutation, sizes, ticks, *, title, label, head, caption):
-    """Draw a slice in the network's order and, beside it, in another order.
-
-    `sizes` are those of the clusters on the right, `ticks` what is written there.
-    """
-    colours = Colours("gray", *grey_limits(values))
-    filters, columns = values.shape
-    wide, tall = max(1, PANEL_WIDTH // columns), row_height(filters)
-    before = colours.pixels(values)
-    after = separate(before[permutation].repeat(tall, axis=0), np.multiply(sizes, tall), BAR)
-    lefts = (MARGIN + AXIS, 2 * MARGIN + 2 * AXIS + wide * columns)
-    top = TITLE_ROOM + HEAD
-    right = lefts[1] + wide * columns + MARGIN
-    page = Page(right + BAR_ROOM, top + len(after) + 44, title, colours)
-    natural, across = cell_ticks(range(filters), tall), cell_ticks(range(columns), wide)
-    panels = (
-        (before.repeat(tall, axis=0), natural, "filter", "as in the network"),
-        (after, ticks, label, head),
-    )
-    for left, (rows, marks, name, above) in zip(lefts, panels, strict=True):
-        page.paste(rows.repeat(wide, axis=1), left, top)
-        page.write((left, top - 9), above, colour=INK)
-        page.left_axis(left, top, len(rows), marks, name)
-        page.lower_axis(left, top + len(rows), wide * columns, across, "column of the feature map")
-    page.colour_bar(right, top, min(420, filters * tall), "output of the filter")
-    page.save(
-        picture,
-        "One row of every feature map, one below the other: on the left in the network's order, "
-        f"{caption} One grey scale: black is {colours.low:.3g}, white {colours.high:.3g}.",
-    )
-
-
-def row_height(filters):
-    """Return how many pixels high a row is: all are about `PANEL_HEIGHT`, one is at most 24."""
-    return min(24, max(1, PANEL_HEIGHT // filters))
-
-
-def separate(rows, sizes, bar):
-    """Put `bar` rows of white between clusters of rows.
-
-    Parameters
-    ----------
-    rows : ndarray of uint8, (rows, ...)
-        In the order of the clusters.
-    sizes : sequence of int, (clusters,)
-        How many rows each cluster has.
-    bar : int
+    feature_maps : ndarray, (filters, height, width)
+    row : int
+    slices : dict
+        ``method``, "study" or "scikit-learn"; ``k``, the numbers of clusters, each at most that of
+        filters, or as "20x5" (see `cluster_rows`); ``seed`` and ``starts`` of k-means;
+        ``cluster_order``, "labels" or "similarity".
 
     Returns
     -------
-    ndarray, (rows + bar * (clusters - 1), ...)
-
-    Examples
-    --------
-    >>> separate(np.array([[1], [2]], np.uint8), [1, 1], 1)
-    array([[  1],
-           [255],
-           [  2]], dtype=uint8)
+    dict
+        Ready for JSON: ``kmeans``, by numbers of clusters as str, and ``pca``; each with its
+        ``permutation``, the mean distance of neighbours in it, and what the method has to say.
     """
-    starts = np.cumsum(sizes)[:-1]
-    return np.insert(rows, np.repeat(starts, bar), 255, axis=0)
+    from threadpoolctl import threadpool_limits
+
+    values = feature_maps[:, row, :].astype(np.float64)
+    rows = rows_of(feature_maps, row, slices["method"])
+    # One thread, as in `cnnvis.activations.orderings.order`.
+    with threadpool_limits(1):
+        kmeans = {str(k): cluster_rows(rows, k, slices) for k in slices["k"]}
+        pca = PCA[slices["method"]](rows)
+    return {
+        "kmeans": {k: _describe(values, *outcome) for k, outcome in kmeans.items()},
+        "pca": _describe(values, *pca),
+    }
 
 
-def spread(ticks):
-    """Return ``[(place, name)]`` without those that would touch the one before.
+def rows_of(feature_maps, row, method):
+    """Return a slice as float64, (filters, width), in the scale in which a method takes it.
 
-    >>> spread([(0, "a"), (5, "b"), (12, "c"), (13, "d")])
-    [(0, 'a'), (12, 'c')]
+    The study's is 0 to 1 over the whole layer, on which the stopping rule of its k-means depends.
     """
-    kept = []
-    for place, name in ticks:
-        if not kept or place - kept[-1][0] >= 12:
-            kept.append((place, name))
-    return kept
+    rows = feature_maps[:, row, :].astype(np.float64)
+    if method != "study":
+        return rows
+    low, high = float(feature_maps.min()), float(feature_maps.max())
+    return (rows - low) / ((high - low) or 1)
+
+
+def cluster_rows(rows, k, slices):
+    """Put the rows of a slice that are in one cluster together.
+
+    With `k` as "20x5" the rows are clustered into 20, and the means of these clusters into 5, as in
+    the report's "20 X 5 Means".
+
+    ASSUME: the report says no more than these numbers. The 20 clusters (19 remain) are those of its
+    picture, row by row; how the study came to its 5 is not known.
+
+    Clusters stand in the order in which the method numbers them, which is that of the winning
+    start's draws in the study's, and from weak to strong in scikit-learn's; or so that clusters
+    with similar means are neighbours (`cnnvis.activations.orderings.order_by_leaves`).
+
+    Parameters
+    ----------
+    rows : ndarray of float64, (filters, width)
+    k : int or str
+    slices : dict
+        See `order_slice`.
+
+    Returns
+    -------
+    permutation : ndarray of int, (filters,)
+        Rows of a cluster of a cluster are together too; else they keep their natural order.
+    numbers : dict
+        ``labels``, the cluster of each filter, numbered in the order shown; ``sizes`` of the
+        clusters; and of the first clustering the mean ``distance`` (study) or the ``inertia``.
+    """
+    function, measure = KMEANS[slices["method"]]
+    options = {"seed": slices["seed"], "starts": slices["starts"]}
+    arrange = ARRANGE[slices["cluster_order"]]
+    count, *fewer = cluster_numbers(k)
+    labels, value = function(rows, count, **options)
+    parts = labels = arrange(rows, labels)
+    for count in fewer:
+        means = _means(rows, parts)
+        groups, _ = function(means, min(count, len(means)), **options)
+        labels = arrange(rows, groups[parts])
+    return np.lexsort((parts, labels)), {
+        "labels": labels.tolist(),
+        "sizes": np.bincount(labels).tolist(),
+        measure: significant(value),
+    }
+
+
+def _means(rows, labels):
+    return np.array([rows[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+
+
+def _as_labelled(_rows, labels):
+    return labels
+
+
+def _by_similarity(rows, labels):
+    order, _ = orderings.order_by_leaves(_means(rows, labels))
+    return np.argsort(order)[labels]
+
+
+def _describe(values, permutation, numbers):
+    distance = significant(orderings.neighbour_distance(values[permutation]))
+    return {"permutation": permutation.tolist(), "neighbour_distance": distance, **numbers}
+
+
+ARRANGE = {"labels": _as_labelled, "similarity": _by_similarity}
+# By method: the function that clusters, and what the number is that it returns; PCA.
+KMEANS = {
+    "study": (cluster_as_scipy_2016, "distance"),
+    "scikit-learn": (orderings.cluster, "inertia"),
+}
+PCA = {"study": order_by_standardised_pca, "scikit-learn": orderings.order_by_pca}

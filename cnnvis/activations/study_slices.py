@@ -82,7 +82,6 @@ def cluster_as_scipy_2016(rows, k, seed=SEED, starts=STARTS):
     labels : ndarray of int, (filters,)
         Cluster of each row; clusters are numbered as the centroids that remain, in the order in
         which the winning start drew them.
-    centroids : ndarray of float64, (clusters, width)
     distance : float
         The mean distance of the winning start.
     """
@@ -96,31 +95,7 @@ def cluster_as_scipy_2016(rows, k, seed=SEED, starts=STARTS):
         books.append(centroids[least])
     winner = _first_least(np.array(distances))
     nearest, _ = _nearest(rows, books[winner][np.newaxis])
-    used, labels = np.unique(nearest[0], return_inverse=True)
-    return labels, books[winner][used], float(distances[winner])
-
-
-def cluster_twice(rows, k, fewer, **options):
-    """Cluster rows into `k` clusters, and these into `fewer`, as in the report's "20 x 5 means".
-
-    ASSUME: the report says no more than the numbers; here the centroids of the clusters are
-    clustered as if they were rows.
-
-    Parameters
-    ----------
-    rows : ndarray of float64, (filters, width)
-    k, fewer : int
-    **options
-        ``seed`` and ``starts`` of `cluster_as_scipy_2016`.
-
-    Returns
-    -------
-    labels, centroids, distance
-        Of the second clustering: the labels are those of rows, the distance that of centroids.
-    """
-    labels, centroids, _ = cluster_as_scipy_2016(rows, k, **options)
-    groups, centroids, distance = cluster_as_scipy_2016(centroids, fewer, **options)
-    return groups[labels], centroids, distance
+    return np.unique(nearest[0], return_inverse=True)[1], float(distances[winner])
 
 
 def draw_as_study(values, permutation, sizes):

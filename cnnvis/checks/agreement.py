@@ -189,8 +189,19 @@ def compare_clusters(ordering, matrix):
         With ``labels`` and ``parameters``.
     matrix : ndarray, (filters, pixels)
     """
-    expected = np.array(order(matrix, "kmeans", **ordering["parameters"])[1]["labels"])
-    labels = np.asarray(ordering["labels"])
+    expected = order(matrix, "kmeans", **ordering["parameters"])[1]["labels"]
+    return compare_labels(ordering["labels"], expected)
+
+
+def compare_labels(labels, expected):
+    """Compare clusters, whatever they are called.
+
+    Parameters
+    ----------
+    labels, expected : sequence of int, (filters,)
+        The cluster of each filter.
+    """
+    labels, expected = np.asarray(labels), np.asarray(expected)
     if labels.shape != expected.shape:
         raise UserError(f"clusters of {labels.size} filters, the study has {expected.size}")
     # Two filters are together in both or in neither, whatever the clusters are called.

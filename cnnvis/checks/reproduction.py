@@ -20,12 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis.activations.grids import draw_grid
+from cnnvis.activations.slices import order_slice
 from cnnvis.checks.agreement import (
     GRADIENT_TOLERANCE,
     compare_bytes,
     compare_clusters,
+    compare_labels,
     compare_numbers,
     compare_numerical,
+    compare_orders,
     compare_pca,
     compare_published_order,
 )
@@ -224,11 +227,13 @@ def _published_order(run, ordering, maps, volume):
 
 def _slice(run, numbers, maps):
     report = read_json(numbers)
-    rows = published.read_numbers(maps)[:, report["row"], :]
-    outcomes = [compare_pca(report["pca"], rows)]
+    options = {key: report[key] for key in ("method", "seed", "starts", "cluster_order")}
+    options["k"] = list(report["kmeans"])
+    expected = order_slice(published.read_numbers(maps), report["row"], options)
+    orders = (order["pca"]["permutation"] for order in (report, expected))
+    outcomes = [compare_orders(*orders, np.array(expected["pca"]["projections"]))]
     for k, clusters in report["kmeans"].items():
-        parameters = {"k": int(k), "seed": report["seed"]}
-        outcomes.append(compare_clusters({**clusters, "parameters": parameters}, rows))
+        outcomes.append(compare_labels(clusters["labels"], expected["kmeans"][k]["labels"]))
     for outcome in outcomes:
         if outcome[0] != "agrees":
             return outcome

@@ -4,6 +4,7 @@ Every check yields one line per mistake, which begins with the place of the mist
 """
 
 from cnnvis.config.files import missing
+from cnnvis.core.arrays import cluster_numbers
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
@@ -93,6 +94,12 @@ def chosen_layers(layers, network):
     return layers.get(network) if isinstance(layers, dict) else layers
 
 
+def cut_rows(slices, height):
+    """Return the rows of a layer that is `height` rows high at which slices are cut."""
+    rows = range(height) if slices["rows"] == "all" else slices["rows"]
+    return [row for row in rows if row < height]
+
+
 def gradient_layers(config, network, info):
     """Return the layers that gradients are computed for: by default the first two convolutions."""
     chosen = chosen_layers(config["gradients"].get("layers"), network)
@@ -160,15 +167,16 @@ def _slices(slices, network, info):
     if heights and not chosen:
         # Every layer that is named must have the row; of all convolutions, one is enough.
         heights = {"every convolution": max(heights.values())}
-    for row in slices["rows"]:
+    rows = [0] if slices["rows"] == "all" else slices["rows"]
+    for row in rows:
         for layer, height in heights.items():
             if row >= height:
                 where = f"{row} is outside {layer} of {network}"
                 yield f"{dotted('slices', 'rows')}{where}; expected 0 to {height - 1}"
-    first = min(slices["rows"], default=0)
+    first = min(rows, default=0)
     cut = {layer: conv for layer, conv in cut.items() if first < conv.shape[1]}
     for k in slices["k"]:
-        yield from _clusters(dotted("slices", "k"), k, network, cut)
+        yield from _clusters(dotted("slices", "k"), cluster_numbers(k)[0], network, cut)
 
 
 def _comparison(place, comparison, config, names, models):

@@ -1,9 +1,12 @@
 """Defaults of a configuration: those of the schema, and those that depend on the networks."""
 
+from cnnvis.core.arrays import cluster_numbers
 from cnnvis.core.schema_errors import resolved
 
 # Clusters of a k-means ordering without a number of its own.
 CLUSTERS = 10
+# Starts of the k-means of slices.
+STARTS = {"study": 1000, "scikit-learn": 10}
 
 
 def complete(value, schema, root=None):
@@ -46,7 +49,7 @@ def fit(config, keys, infos):
     """
     names = config["orderings"]
     orderings = {name: {} if isinstance(names, list) else dict(names[name] or {}) for name in names}
-    slices = dict(config["slices"])
+    slices = {"starts": STARTS[config["slices"]["method"]], **config["slices"]}
     shapes = [conv.shape for info in infos.values() for conv in info.convolutions.values()]
     if shapes:
         filters, height = min(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
@@ -54,7 +57,17 @@ def fit(config, keys, infos):
             if ordering.get("method", name) == "kmeans":
                 ordering.setdefault("k", min(CLUSTERS, filters))
         if "k" not in keys:
-            slices["k"] = sorted({min(k, filters) for k in slices["k"]})
+            slices["k"] = _possible(slices["k"], filters)
         if "rows" not in keys and min(slices["rows"]) >= height:
             slices["rows"] = [height // 2]
     return {**config, "orderings": orderings, "slices": slices}
+
+
+def _possible(clusters, filters):
+    """Return the numbers of clusters that so many filters allow.
+
+    >>> _possible([3, 7, "20x5"], 4), _possible([7, "20x5"], 96)
+    ([3, 4], [7, '20x5'])
+    """
+    pairs = [k for k in clusters if isinstance(k, str) and cluster_numbers(k)[0] <= filters]
+    return sorted({min(k, filters) for k in clusters if isinstance(k, int)}) + pairs

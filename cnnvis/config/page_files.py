@@ -64,6 +64,9 @@ def _layer_kinds(layer, facts, orderings):
         where = {"layer": layer, "row": row}
         kinds += [("slice clusters", {"k": k, **where}) for k in facts["slices"]["k"]]
         kinds += [("slice pca", where), ("slice numbers", where)]
+    if facts["slices"]["stability"]:
+        where = {"layer": layer}
+        kinds += [("slice stability", where), ("slice stability picture", where)]
     return kinds
 
 

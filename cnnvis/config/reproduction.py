@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import METHODS, chosen_layers, gradient_layers, networks_of, unknown
+from cnnvis.config.checks import (
+    METHODS,
+    chosen_layers,
+    cut_rows,
+    gradient_layers,
+    networks_of,
+    unknown,
+)
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -67,7 +74,7 @@ def resolve_verify(config, infos, orderings):
     conv1 = infos[network].convolutions.get("conv1")
     cut = chosen_layers(config["slices"].get("layers"), network) or ["conv1"]
     height = conv1.shape[1] if conv1 and "conv1" in cut else 0
-    rows = [row for row in config["slices"]["rows"] if row < height]
+    rows = cut_rows(config["slices"], height)
     checked = next((image for image in published.IMAGES if image not in lacks), None)
     files, reasons = {}, {}
     for name, path, *needs in _results(verify, network, orderings, rows, checked):

@@ -6,7 +6,7 @@ Layers stand here by the names they have in paths; their own names and blobs are
 import math
 from dataclasses import asdict
 
-from cnnvis.config.checks import GROUPS, chosen_layers, gradient_layers, networks_of
+from cnnvis.config.checks import GROUPS, chosen_layers, cut_rows, gradient_layers, networks_of
 from cnnvis.config.files import image_file, preprocessing_of
 from cnnvis.config.page_files import image_files
 from cnnvis.core.files import safe_name
@@ -100,16 +100,17 @@ def _layers(config, network, info):
         for key in ("volumes", "slices")
     }
     volumes = {"rule": config["volumes"]["binarise"], "percentile": config["volumes"]["percentile"]}
+    slices = {key: value for key, value in config["slices"].items() if key != "layers"}
     layers = {}
     for layer in info.layers_with_weights:
         convolution = info.convolutions.get(layer)
         height = convolution.shape[1] if convolution and layer in shown["slices"] else 0
-        rows = [row for row in config["slices"]["rows"] if row < height]
+        rows = cut_rows(config["slices"], height)
         layers[safe_name(layer)] = {
             "name": layer,
             "blob": convolution.blob if convolution else None,
             "volumes": volumes if layer in shown["volumes"] else None,
-            "slices": {"rows": rows, **{key: config["slices"][key] for key in ("k", "seed")}},
+            "slices": {**slices, "rows": rows, "stability": bool(rows) and slices["stability"]},
         }
     return layers
 

@@ -95,6 +95,15 @@ def factor(count):
     return rows, count // rows
 
 
+def cluster_numbers(k):
+    """Return the numbers of clusters of one clustering after the other.
+
+    >>> cluster_numbers(7), cluster_numbers("20x5")
+    ([7], [20, 5])
+    """
+    return [int(number) for number in str(k).split("x")]
+
+
 def significant(value):
     """Return six significant digits: what differs from machine to machine lies behind them."""
     return float(f"{value:.6g}")

@@ -36,6 +36,8 @@ PLACES = {
     "slice clusters": "{network}/{image}/slices/{layer}/row-{row}/kmeans-{k}.png",
     "slice pca": "{network}/{image}/slices/{layer}/row-{row}/pca.png",
     "slice numbers": "{network}/{image}/slices/{layer}/row-{row}/slice.json",
+    "slice stability": "{network}/{image}/slices/{layer}/stability.json",
+    "slice stability picture": "{network}/{image}/slices/{layer}/stability.png",
     "gradients": "{network}/{image}/gradients/{cls}.npz",
     "gradient check": "{network}/{image}/gradients/{cls}.check.json",
     "gradient check picture": "{network}/{image}/gradients/{cls}.check.png",
@@ -52,7 +54,7 @@ PLACES = {
     "gradient viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.html",
     "viewer": "{network}/{image}/viewer/{layer}.html",
 }
-PARTS = {"volume": "|".join(HEADERS_FIRST), "cls": r"\d+", "row": r"\d+", "k": r"\d+"}
+PARTS = {"volume": "|".join(HEADERS_FIRST), "cls": r"\d+", "row": r"\d+", "k": r"\d+(?:x\d+)?"}
 
 
 class Places:

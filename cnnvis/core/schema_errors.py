@@ -15,7 +15,6 @@ _REASONS = {
     "maximum": "is too large",
     "minLength": "is empty",
     "minProperties": "is empty",
-    "pattern": "cannot be used as a name in paths",
 }
 
 
@@ -145,6 +144,8 @@ def _reason(error):
     if error.validator == "type":
         whole = type(value) is float and "integer" in error.validator_value
         return "is not a whole number" if whole else f"is {kind(value)}"
+    if "propertyNames" in error.absolute_schema_path:
+        return "cannot be used as a name in paths"
     return _REASONS.get(error.validator, "is not allowed")
 
 

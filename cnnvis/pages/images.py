@@ -86,6 +86,8 @@ def describe_layer(layer, info, files, labels):
         "viewer": files.link("viewer", layer=name),
         "orders": [_order(files, ordering=ordering, layer=name) for ordering in orderings],
         "slices": [_slice(files, row=row, layer=name) for row in rows],
+        "stability": files.figure("slice stability picture", layer=name),
+        "compared": _numbers(files, "slice stability", layer=name),
         "gradients": [_gradient(files, labels, cls=cls, layer=name) for cls in classes],
     }
 

@@ -160,7 +160,10 @@ def recovered(tmp_path_factory):
         orderings={method: {"method": method} for method in ("natural", "pca")}
         | {"kmeans": {"method": "kmeans", "k": 10, "seed": 0}},
         volumes={"rule": "positive", "percentile": 90},
-        slices={"rows": [15], "k": [7, 10], "seed": 0},
+        slices={
+            **{"method": "study", "seed": 123, "starts": 1000, "cluster_order": "labels"},
+            **{"rows": [15], "k": [7, 10], "stability": False},
+        },
         title="conv1 of recovered on cat",
     )
     return files

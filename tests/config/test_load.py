@@ -57,6 +57,10 @@ def lines(wrong):
     return caught.value.lines
 
 
+SLICES = {"method": "study", "seed": 123, "starts": 1000, "cluster_order": "labels"}
+SLICES |= {"stability": True}
+
+
 def test_what_is_left_out_is_filled_in():
     tables = load_config(config())
     assert tables["engine"] == "numpy"
@@ -66,11 +70,29 @@ def test_what_is_left_out_is_filled_in():
         "pca": {"method": "pca"},
     }
     layers = tables["layers"]["thin"]
-    assert layers["conv1"]["slices"] == {"rows": [15], "k": [7, 10], "seed": 0}
-    assert layers["conv2"]["slices"]["rows"] == []  # it has fewer than 16 rows
+    # 20x5 is left out, because conv1 has 16 filters.
+    assert layers["conv1"]["slices"] == SLICES | {"rows": [15], "k": [3, 7, 10]}
+    # It has fewer than 16 rows.
+    assert layers["conv2"]["slices"] == SLICES | {"rows": [], "k": [3, 7, 10], "stability": False}
     assert all(layers[f"conv{i}"]["volumes"] for i in range(1, 6))
     assert tables["differentiated"] == {"thin": ["conv1", "conv2"]}
     assert tables["networks"]["thin"]["preprocessing"]["shape"] == (3, 115, 115)
+
+
+def test_slices_of_all_rows_and_of_scikit_learn():
+    slices = {"rows": "all", "method": "scikit-learn", "k": ["16x2", 5], "stability": False}
+    tables = load_config(config(slices=slices))
+    for layer, height in (("conv1", 27), ("conv2", 13), ("conv5", 6)):
+        cut = tables["layers"]["thin"][layer]["slices"]
+        assert cut["rows"] == list(range(height))
+        assert (cut["k"], cut["starts"], cut["stability"]) == (["16x2", 5], 10, False)
+    shown = tables["pages"]["thin"]["cat"]["shown"]
+    assert "results/thin/cat/slices/conv2/row-12/kmeans-16x2.png" in shown
+    assert not [path for path in shown if path.endswith("stability.png")]
+    shown = load_config(config())["pages"]["thin"]["cat"]["shown"]
+    assert [path for path in shown if "stability" in path] == [
+        f"results/thin/cat/slices/conv1/stability.{suffix}" for suffix in ("json", "png")
+    ]
 
 
 def test_the_configuration_of_the_user_is_not_changed():
@@ -230,6 +252,23 @@ WRONG = {
     },
     "slices.rows: 15 is outside conv5 of thin; expected 0 to 5": {"slices__layers": ["conv5"]},
     "slices.k: 17 is more than the 16 filters of conv1 in thin": {"slices__k": [17]},
+    "slices.k: 20 is more than the 16 filters of conv1 in thin": {"slices__k": ["20x5"]},
+    "slices.k[1]: '20:5' is not allowed; expected a whole number of at least 2, or two": {
+        "slices__k": [2, "20:5"]
+    },
+    "slices.k[0]: '1x5' is not allowed; expected a whole number of at least 2": {
+        "slices__k": ["1x5"]
+    },
+    "slices.method: 'scipy' is not allowed; expected study or scikit-learn": {
+        "slices__method": "scipy"
+    },
+    "slices.rows: 'each' is not allowed; expected all, or a list of row numbers": {
+        "slices__rows": "each"
+    },
+    "slices.starts: 0 is too small; expected a whole number of at least 1": {"slices__starts": 0},
+    "slices.cluster_order: 'size' is not allowed; expected labels or similarity": {
+        "slices__cluster_order": "size"
+    },
     "volumes.layers: thin has no convolution named 'fc6'; expected one of conv1": {
         "volumes__layers": ["fc6"]
     },
@@ -387,7 +426,8 @@ def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
     }
     tables = load_config(config)
     assert tables["orderings"]["kmeans"]["k"] == 4
-    assert tables["layers"]["small"]["conv"]["slices"] == {"rows": [4], "k": [4], "seed": 0}
+    slices = tables["layers"]["small"]["conv"]["slices"]
+    assert slices == SLICES | {"rows": [4], "k": [3, 4]}
     asked = {"slices": {"rows": [15], "k": [7]}, "orderings": {"kmeans": {"k": 10}}}
     with pytest.raises(ConfigError) as error:
         load_config(config | asked)

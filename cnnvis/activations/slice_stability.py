@@ -119,9 +119,9 @@ def judge(medians):
         Of `medians_by_distance`.
     """
     compared = medians[: int(FAR * (len(medians) + 1))]
-    if len(compared) < 2 or np.isnan(compared).any():
+    if np.isfinite(compared).sum() < 2 or np.isnan(compared[0]):
         return None, "Too few rows of this layer have an order to compare."
-    far = int(np.argmin(compared))
+    far = int(np.nanargmin(compared))
     same, different = compared[0] >= ALMOST_THE_SAME, compared[far] < DIFFERENT
     nearby = "almost the same order" if same else "different orders"
     distant = f"rows {far + 1} apart {'different' if different else 'similar'} orders"

@@ -12,6 +12,7 @@ with job(snakemake):
         Preprocessing(**snakemake.params.preprocessing),
         ImageSet(**snakemake.params.image_set),
         snakemake.output[0],
+        neuron=int(snakemake.params.neuron),
         layers=snakemake.params.layers,
         code=snakemake.params.code,
         threads=snakemake.threads,

@@ -3,6 +3,8 @@
 Input: the images of all image sets (`collections`); the network's prototxt and weights.
 Output: results/{network}/classes/{collection}/importance.npz, averages for all layers;
 results/{network}/classes/{collection}/importance/{layer}.csv, .json and .png;
+results/{network}/classes/{collection}/neurons/{cls}.npz and {cls}/{layer}.csv, .json and .png, the
+same for a neuron of another class;
 results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png and .svg.
 """
 
@@ -14,10 +16,10 @@ rule class_sums:
     images, and what the images' agreement is computed from.
     """
     input:
-        folders=lookup(dpath="{collection}/folders", within=tables["collections"]),
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
+        folders=entry("collections", "{collection}", "folders"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        mean=entry("networks", "{network}", "mean_file"),
     output:
         "results/{network}/classes/{collection}/importance.npz",
     log:
@@ -27,18 +29,33 @@ rule class_sums:
     priority: 1  # The longest chain of jobs of a run begins first.
     conda:
         environment
-    threads: lookup(dpath="{network}/threads", within=tables["networks"])
+    threads: entry("networks", "{network}", "threads")
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
-        image_set=lookup(dpath="{collection}/image_set", within=tables["collections"]),
-        images=lookup(dpath="{collection}/images", within=tables["collections"]),
-        layers=lookup(dpath="{network}", within=tables["summed"]),
+        model=entry("networks", "{network}", "model"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
+        image_set=entry("collections", "{collection}", "image_set"),
+        images=entry("collections", "{collection}", "images"),
+        neuron=entry("collections", "{collection}", "image_set", "cls"),
+        layers=entry("summed", "{network}"),
         code=code("make_class_sums.py"),
     message:
         "Average the gradients of {wildcards.network} over {wildcards.collection}."
     script:
         "../scripts/make_class_sums.py"
+
+
+use rule class_sums as neuron_sums with:
+    output:
+        "results/{network}/classes/{collection}/neurons/{cls}.npz",
+    log:
+        "logs/{network}/classes/{collection}/neurons/{cls}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/neurons/{cls}.tsv"
+    params:
+        neuron="{cls}",
+    message:
+        "Average the gradients of neuron {wildcards.cls} of {wildcards.network} over "
+        "{wildcards.collection}, images of another class."
 
 
 rule class_importance:
@@ -51,7 +68,7 @@ rule class_importance:
         sums="results/{network}/classes/{collection}/importance.npz",
         others=collect(
             "results/{{network}}/classes/{other}/importance.npz",
-            other=lookup(dpath="{network}/{collection}/others", within=tables["classes"]),
+            other=entry("classes", "{network}", "{collection}", "others"),
         ),
     output:
         table="results/{network}/classes/{collection}/importance/{layer}.csv",
@@ -62,14 +79,45 @@ rule class_importance:
     conda:
         "../envs/workflow.yaml"
     params:
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
-        image_set=lookup(dpath="{collection}/image_set", within=tables["collections"]),
-        others=lookup(dpath="{network}/{collection}/others", within=tables["classes"]),
+        layer=entry("layers", "{network}", "{layer}", "name"),
+        image_set=entry("collections", "{collection}", "image_set"),
+        others=entry("classes", "{network}", "{collection}", "others"),
         code=code("make_class_importance.py"),
     message:
         "Compute the importance of {wildcards.layer}'s filters to {wildcards.collection}."
     script:
         "../scripts/make_class_importance.py"
+
+
+rule neuron_importance:
+    """Rank a layer's filters by their importance to a neuron over images of another class.
+
+    What comes out are a table of the filters, one sentence, and a picture that shows beside it how
+    important they are to the same neuron over images of its own class.
+    """
+    input:
+        sums="results/{network}/classes/{collection}/neurons/{cls}.npz",
+        own=collect(
+            "results/{{network}}/classes/{own}/importance.npz",
+            own=entry("classes", "{network}", "{collection}", "neurons", "{cls}"),
+        ),
+    output:
+        table="results/{network}/classes/{collection}/neurons/{cls}/{layer}.csv",
+        summary="results/{network}/classes/{collection}/neurons/{cls}/{layer}.json",
+        picture="results/{network}/classes/{collection}/neurons/{cls}/{layer}.png",
+    log:
+        "logs/{network}/classes/{collection}/neurons/{cls}/{layer}.log",
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        layer=entry("layers", "{network}", "{layer}", "name"),
+        own=entry("classes", "{network}", "{collection}", "neurons", "{cls}"),
+        code=code("make_neuron_importance.py"),
+    message:
+        "Compute the importance of {wildcards.layer}'s filters to neuron {wildcards.cls} over "
+        "{wildcards.collection}."
+    script:
+        "../scripts/make_neuron_importance.py"
 
 
 rule pruning:
@@ -80,10 +128,10 @@ rule pruning:
     """
     input:
         importance="results/{network}/classes/{collection}/importance.npz",
-        folders=lookup(dpath="{network}/{collection}/folders", within=tables["classes"]),
-        prototxt=lookup(dpath="{network}/prototxt", within=tables["networks"]),
-        weights=lookup(dpath="{network}/weights", within=tables["networks"]),
-        mean=lookup(dpath="{network}/mean_file", within=tables["networks"]),
+        folders=entry("classes", "{network}", "{collection}", "folders"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        mean=entry("networks", "{network}", "mean_file"),
     output:
         table="results/{network}/classes/{collection}/pruning/{layer}.csv",
         summary="results/{network}/classes/{collection}/pruning/{layer}.json",
@@ -96,13 +144,13 @@ rule pruning:
     priority: 1  # The longest chain of jobs of a run begins first.
     conda:
         environment
-    threads: lookup(dpath="{network}/threads", within=tables["networks"])
+    threads: entry("networks", "{network}", "threads")
     params:
-        model=lookup(dpath="{network}/model", within=tables["networks"]),
-        preprocessing=lookup(dpath="{network}/preprocessing", within=tables["networks"]),
-        image_sets=lookup(dpath="{network}/{collection}/image_sets", within=tables["classes"]),
-        images=lookup(dpath="{network}/{collection}/images", within=tables["classes"]),
-        layer=lookup(dpath="{network}/{layer}/name", within=tables["layers"]),
+        model=entry("networks", "{network}", "model"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
+        image_sets=entry("classes", "{network}", "{collection}", "image_sets"),
+        images=entry("classes", "{network}", "{collection}", "images"),
+        layer=entry("layers", "{network}", "{layer}", "name"),
         pruning=tables["pruning"],
         code=code("make_pruning.py"),
     message:

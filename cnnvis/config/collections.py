@@ -23,6 +23,8 @@ from cnnvis.inputs.photographs import photograph_labels
 # The images of a path `photonet:LABEL` are cut from one of photonet's photographs, by a rule.
 PHOTONET = "photonet:"
 CROPS = 200
+PRUNING = ("zero", "steps", "random_seeds", "study_sweep")
+"""The keys of pruning that are its settings."""
 
 
 def check_collections(config, names, models):
@@ -50,6 +52,8 @@ def _collection(place, collection, names, models):
         yield from unknown(path, [label], photograph_labels(), "photographs of photonet")
     for network in networks_of(collection, models):
         yield from check_neuron(dotted(*place, "cls"), collection["cls"], models[network])
+        for neuron in collection.get("neurons", []):
+            yield from check_neuron(dotted(*place, "neurons"), neuron, models[network])
 
 
 def _pruning(config, models):
@@ -87,9 +91,10 @@ def resolve_collections(config, infos):
           the fingerprint of its images; ``label`` of the photograph that a rule cuts it from;
           ``folders`` that this rule makes}}
         - ``summed``: {network: [layer's own name, ...]}, what one pass averages
-        - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``,
+        - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``;
+          ``neurons`` of other classes: {neuron, as in paths: collections of its class};
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
-        - ``pruning``: {``zero``, ``steps``, ``random_seeds``}
+        - ``pruning``: {``zero``, ``steps``, ``random_seeds``, ``study_sweep``}
     """
     tables = {name: _table(name, each) for name, each in config["collections"].items()}
     pruning = config["pruning"]
@@ -97,7 +102,7 @@ def resolve_collections(config, infos):
         "collections": tables,
         "summed": {name: _summed(config, name, info) for name, info in infos.items()},
         "classes": {name: _classes(config, name, info, tables) for name, info in infos.items()},
-        "pruning": {key: pruning.get(key) for key in ("zero", "steps", "random_seeds")},
+        "pruning": {key: pruning.get(key) for key in PRUNING},
     }
 
 
@@ -143,8 +148,19 @@ def _classes(config, network, info, tables):
             "layers": layers,
             "pruned": removed if name in pruned else [],
             "others": others,
+            "neurons": _neurons(collections, name, others),
             "image_sets": [table["image_set"] for table in sets],
             "images": [table["images"] for table in sets],
             "folders": [folder for table in sets for folder in table["folders"]],
         }
     return classes
+
+
+def _neurons(collections, name, others):
+    """Return ``{neuron of another class: the collections of its class}``."""
+    collection = collections[name]
+    return {
+        str(neuron): [other for other in others if collections[other]["cls"] == neuron]
+        for neuron in collection.get("neurons", [])
+        if neuron != collection["cls"]
+    }

@@ -91,20 +91,31 @@ def _volumes(kind, where):
 
 def class_files(tables):
     """Return ``{network: files that its page on classes shows}``; see `image_files`."""
-    kinds = {
-        "layers": ("class importance summary", "class importance csv", "class importance picture"),
-        "pruned": ("pruning summary", "pruning csv", "pruning picture", "pruning svg"),
-    }
     return {
         network: [
-            str(Places("results", network=network)(kind, collection=collection, layer=layer))
-            for key in kinds
+            str(Places("results", network=network, collection=collection)(kind, **parts))
             for collection, facts in collections.items()
-            for layer in facts[key]
-            for kind in kinds[key]
+            for kind, parts in _class_kinds(facts)
         ]
         for network, collections in tables["classes"].items()
     }
+
+
+def _class_kinds(facts):
+    layers = [{"layer": layer} for layer in facts["layers"]]
+    of_neurons = [{"cls": cls, **layer} for cls in facts["neurons"] for layer in layers]
+    wheres = {
+        "class importance": layers,
+        "neuron importance": of_neurons,
+        "pruning": [{"layer": layer} for layer in facts["pruned"]],
+    }
+    kinds = [
+        (f"{kind} {suffix}", where)
+        for kind, each in wheres.items()
+        for where in each
+        for suffix in ("summary", "csv", "picture")
+    ]
+    return kinds + [("pruning svg", where) for where in wheres["pruning"]]
 
 
 def index_files(tables):

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnvis.importance.class_importance import min_max
+
 # Shares of the layer's filters that a sweep ablates by default, after a single one.
 SHARES = (0.02, 0.04, 0.08, 0.16, 0.25, 0.33, 0.5, 0.67, 0.84, 0.92, 1.0)
 # Shares of the largest importance below which filters are ablated.
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
+# How many steps the study's threshold is increased in, from a score of 0 to one of 1.
+STUDY_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -16,19 +20,23 @@ class Ablation:
 
     Attributes
     ----------
-    kind : {"none", "single", "least", "most", "random", "threshold"}
+    kind : {"none", "single", "least", "most", "random", "threshold", "study"}
     filters : tuple of int
         In ascending order.
     seed : int or None
         Of a random set.
     threshold : float or None
-        The share of the largest importance below which filters are ablated.
+        The share of the largest importance below which filters are ablated; for the study's, the
+        score (see `min_max`).
+    zero : str or None
+        What is set to zero, if it is not what is configured.
     """
 
     kind: str
     filters: tuple
     seed: int | None = None
     threshold: float | None = None
+    zero: str | None = None
 
 
 def plan_ablations(order, means, steps, seeds):
@@ -59,6 +67,26 @@ def plan_ablations(order, means, steps, seeds):
     return ablations
 
 
+def plan_study_sweep(means):
+    """Return the ablations of the study's sweep: the weights of all filters that score below t.
+
+    Parameters
+    ----------
+    means : ndarray, (filters,)
+        The filters' importance.
+
+    Returns
+    -------
+    list of Ablation
+        One for each t from 0 to 1 in steps of 0.01. Many are of the same filters.
+    """
+    scores, thresholds = min_max(means), np.arange(STUDY_STEPS + 1) / STUDY_STEPS
+    return [
+        _ablation("study", np.flatnonzero(scores < t), threshold=float(t), zero="weights")
+        for t in thresholds
+    ]
+
+
 def _ablation(kind, filters, **options):
     return Ablation(kind, tuple(sorted(map(int, filters))), **options)
 
@@ -66,8 +94,9 @@ def _ablation(kind, filters, **options):
 def is_for_others(ablation, order):
     """Whether the errors of other classes are counted too: where the importance chose the set.
 
-    That leaves out random sets, and all single filters but the least and the most important.
+    That leaves out random sets, the study's sweep (of the class alone, as the study's), and all
+    single filters but the least and the most important.
     """
     if ablation.kind == "single":
         return ablation.filters[0] in (order[0], order[-1])
-    return ablation.kind != "random"
+    return ablation.kind not in ("random", "study")

@@ -1,9 +1,9 @@
 """How important each filter is to a class: norms of gradients, averaged over its images.
 
-For every image, the gradient of the class's neuron with respect to a layer's weights has one L2
+For every image, the gradient of the class's neuron (or of another one) with respect to a layer's weights has one L2
 norm per filter: the image's *profile*. Over an image set this gives the profiles' mean and standard
 deviation, and the norm of the mean gradient, which is small where images pull a filter in different
-directions.
+directions. The study's score of a filter is its mean norm, scaled to 0..1 over the layer's filters.
 
 Whether importance is a property of the class is measured by how similar the profiles are. With
 ``u_i`` the profile of image i, centred over the filters and scaled to unit length, the correlation
@@ -25,7 +25,7 @@ from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
 from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
 
-COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share")
+COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share", "score")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
 GRADIENT_BYTES = 128e6
 # ASSUME: what the sentence calls alike. Profiles that share less than half of their shape with
@@ -36,7 +36,7 @@ AS_ALIKE = 0.9
 
 
 def make_class_sums(
-    model, preprocessing, image_set, output, *, layers, code="", threads=None, chunk=CHUNK
+    model, preprocessing, image_set, output, *, neuron, layers, code="", threads=None, chunk=CHUNK
 ):
     """Run the network over an image set once; write the averages of all layers.
 
@@ -51,6 +51,8 @@ def make_class_sums(
         ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each (filters,)
         and float64, ``LAYER/directed`` (how many profiles have a direction) and
         ``LAYER/variance``: the share of the variance of all norms that the mean profile explains.
+    neuron : int
+        Whose gradients are averaged: of the images' class, or of another one.
     layers : list of str
     code : str
         The digest of the code: sums of other code are not resumed.
@@ -61,15 +63,15 @@ def make_class_sums(
     Raises
     ------
     UserError
-        If the class, a layer, the image set or a file is not usable.
+        If the neuron, a layer, the image set or a file is not usable.
     """
-    model.check_neuron(image_set.cls)
+    model.check_neuron(neuron)
     model.check_layers(layers)
-    values = [list(layers), chunk, code]
+    values = [neuron, list(layers), chunk, code]
     checkpoint = Checkpoint.of(output, model, preprocessing, image_set, *values)
     shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
     with model.open(threads) as network:
-        sums = ClassSums(network, model.score, image_set.cls, shapes)
+        sums = ClassSums(network, model.score, neuron, shapes)
         options = {"chunk": chunk, "threads": threads}
         skipped = stream(image_set, preprocessing, sums, checkpoint, **options)
     write_arrays(output, sums.averages(skipped))
@@ -77,21 +79,20 @@ def make_class_sums(
 
 
 class ClassSums:
-    """Sums of the gradients of a class's neuron, and of their profiles.
+    """Sums of the gradients of a neuron, and of their profiles.
 
     Parameters
     ----------
     network : cnnvis.engines.base.Engine
     score : str
         The blob.
-    cls : int
-        The neuron.
+    neuron : int
     shapes : dict of str to tuple of int
         ``{layer: the shape of its weights}``.
     """
 
-    def __init__(self, network, score, cls, shapes):
-        self.network, self.score, self.cls, self.layers = network, score, cls, list(shapes)
+    def __init__(self, network, score, neuron, shapes):
+        self.network, self.score, self.neuron, self.layers = network, score, neuron, list(shapes)
         self.sums = {"images": np.zeros((), np.int64)}
         for layer, shape in shapes.items():
             for name in ("norm", "square", "direction", "rank_direction"):
@@ -111,9 +112,9 @@ class ClassSums:
         size = max(1, int(GRADIENT_BYTES // (values * inputs.itemsize)))
         for first in range(0, len(inputs), size):
             part = inputs[first : first + size]
-            gradients = self.network.weight_gradient(part, self.score, self.cls, self.layers)
+            gradients = self.network.weight_gradient(part, self.score, self.neuron, self.layers)
             for layer in self.layers:
-                what = f"gradient of {self.score}[{self.cls}] at layer '{layer}'"
+                what = f"gradient of {self.score}[{self.neuron}] at layer '{layer}'"
                 check_finite(gradients[layer], what)
                 for gradient in gradients[layer]:
                     self.sums[f"{layer}/gradient"] += gradient
@@ -215,7 +216,7 @@ def make_class_importance(sums_npz, table, summary, picture, *, layer, image_set
     sums_npz : str or Path
         Of `make_class_sums`.
     table : str or Path
-        CSV with `COLUMNS`, most important first; ``share`` is of the sum of means.
+        CSV, see `write_table`.
     summary : str or Path
         JSON: ``images``, ``skipped``, ``agreement`` (see `agreement`) and one ``sentence``.
     picture : str or Path
@@ -308,15 +309,31 @@ def sentence(numbers, images, name):
 
 
 def write_table(path, importance):
-    """Write a `ClassImportance` as CSV with `COLUMNS`, most important first."""
-    total = importance.mean.sum() or 1.0
-    columns = (importance.mean, importance.std, importance.norm_of_mean, importance.mean / total)
+    """Write a `ClassImportance` as CSV with `COLUMNS`, most important first.
+
+    ``share`` is of the sum of the mean norms, ``score`` the study's (see `min_max`).
+    """
+    mean = importance.mean
+    shares, scores = mean / (mean.sum() or 1.0), min_max(mean)
+    columns = (mean, importance.std, importance.norm_of_mean, shares, scores)
     order = np.argsort(-importance.mean, kind="stable")
     rows = (
         (rank, index, *(f"{column[index]:.9g}" for column in columns))
         for rank, index in enumerate(order, 1)
     )
     write_csv(path, COLUMNS, rows)
+
+
+def min_max(means):
+    """Return the study's scores of filters: their mean norms scaled from min..max to 0..1.
+
+    The study divided the sum of the norms over a class's images by 200, which scaling undoes.
+    Where all filters are equally important, they score 0.
+
+    >>> min_max(np.array([2.0, 6.0, 3.0])).tolist()
+    [0.0, 1.0, 0.25]
+    """
+    return (means - means.min()) / (float(np.ptp(means)) or 1.0)
 
 
 def class_order(path, layer):

@@ -22,6 +22,8 @@ from cnnvis.core.painting import (
 STUDY_ASPECT = 16 / 6
 # How many of the most and of the least important filters are named.
 NAMED = 8
+# Cells of fewer pixels have no room for their numbers.
+LEAST_NUMBERED = 22
 # Room for the numbers and the label left of the bars.
 AXIS = 76
 LEAST_HEIGHT = 420
@@ -78,26 +80,30 @@ def map_colours(norms):
     return Colours("viridis", 0, float(norms.max()) or 1.0)
 
 
-def paint_map(norms):
+def paint_map(norms, colours=None, height=None):
     """Return norms as the cells of a map, with the number of the filter in each.
 
     Parameters
     ----------
     norms : ndarray, (filters,)
+    colours : Colours, optional
+        By default `map_colours`.
+    height : int, optional
+        In pixels, at most; cells too small for their numbers have none.
 
     Returns
     -------
     ndarray of uint8, (height, width, 3)
     """
     rows, columns = map_shape(len(norms))
-    side = 46 if rows <= 20 else 32
-    colours = map_colours(norms)
+    side = max(6, min(32, height // rows)) if height else 46 if rows <= 20 else 32
+    colours = colours or map_colours(norms)
     cells = np.full(rows * columns, np.nan)
     cells[: len(norms)] = norms
     pixels = colours.pixels(cells.reshape(rows, columns)).repeat(side, axis=0).repeat(side, axis=1)
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
-    for index, norm in enumerate(norms):
+    for index, norm in enumerate(norms) if side >= LEAST_NUMBERED else ():
         middle = (index % columns * side + side // 2, index // columns * side + side // 2)
         ink = "white" if norm < 0.6 * colours.high else "black"
         draw.text(middle, str(index), ink, font(min(TEXT_SIZE, side // 3)), "mm")

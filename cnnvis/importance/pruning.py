@@ -3,12 +3,13 @@
 Filters of one layer are removed in the order of their importance to a class (the mean norm of
 their gradients, `cnnvis.importance.class_importance`): the study's two cases, the least and the
 most important one; each alone; the k least, the k most and k random ones; and all below a
-threshold. The class's own images show what the class loses, other image sets what pruning costs the
+threshold, in a few steps and, if asked for, in the study's. The class's own images show what the class loses, other image sets what pruning costs the
 other classes.
 
 To remove a filter is to set its weights and its bias to zero, so that its feature map is zero. With
 its weights alone at zero, its feature map is its bias everywhere. The study most likely did the
-latter: all its code that is known handles a layer's weights only (``blobs[0]``), never a bias.
+latter: it writes of "making the weights [...] zero", and all its code that is known handles a
+layer's weights only (``blobs[0]``), never a bias. So does the study's sweep here, in any case.
 ASSUME: the default is nevertheless ``weights_and_bias``, because a filter that still puts out its
 bias is not removed; for a first layer, whose biases are small against its outputs, the two hardly
 differ.
@@ -19,6 +20,7 @@ important filters include the k least, and so for each seed's random ones.
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +29,7 @@ from cnnvis.activations.forward import to_probabilities
 from cnnvis.core.arrays import check_finite
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
-from cnnvis.importance.ablations import is_for_others, plan_ablations
+from cnnvis.importance.ablations import is_for_others, plan_ablations, plan_study_sweep
 from cnnvis.importance.class_importance import class_order
 from cnnvis.importance.pruning_table import Pruning
 from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
@@ -49,12 +51,15 @@ class PruningSettings:
         `cnnvis.importance.ablations` lists.
     random_seeds : int
         How many random orders.
+    study_sweep : bool
+        Whether the study's sweep of a threshold is made, too.
     """
 
     layer: str
     zero: str = "weights_and_bias"
     steps: list | None = None
     random_seeds: int = 5
+    study_sweep: bool = False
 
 
 class PruningFiles(NamedTuple):
@@ -111,6 +116,8 @@ def make_pruning(
     layer, own = settings.layer, image_sets[0]
     order, means = class_order(importance_npz, layer)
     ablations = plan_ablations(order, means, settings.steps, settings.random_seeds)
+    if settings.study_sweep:
+        ablations += plan_study_sweep(means)
     rows, skipped, checkpoints = [], {}, []
     with model.open(threads) as network:
         for image_set in image_sets:
@@ -155,19 +162,22 @@ class ErrorCounts:
 
     Attributes
     ----------
-    sets : list of tuple of int
-        The different sets of filters: ablations of several kinds may be of the same filters.
+    sets : list of (str, tuple of int)
+        What is set to zero, and of which filters: ablations of several kinds may be the same.
     """
 
     def __init__(self, network, score, image_set, settings, ablations):
         self.network, self.score, self.image_set = network, score, image_set
         self.settings, self.ablations = settings, ablations
-        self.sets = sorted({ablation.filters for ablation in ablations})
+        self.sets = sorted(set(map(self._set, ablations)))
         self.sums = {
             "images": np.zeros((), np.int64),
             "errors": np.zeros((len(self.sets), len(TOPS)), np.int64),
             "probability": np.zeros(len(self.sets)),
         }
+
+    def _set(self, ablation):
+        return ablation.zero or self.settings.zero, ablation.filters
 
     def add(self, inputs):
         """Count the errors of a batch of images.
@@ -177,17 +187,23 @@ class ErrorCounts:
         UserError
             If a score is not finite.
         """
-        layer, keep_bias = self.settings.layer, self.settings.zero == "weights"
         name, cls = self.image_set.name, self.image_set.cls
-        scores = self.network.scores_without(inputs, layer, self.sets, self.score, keep_bias)
-        for place, of_set in enumerate(scores):
-            count = len(self.sets[place])
-            check_finite(of_set, f"{name}: scores without {count} filters of {layer}")
+        for place, of_set in enumerate(self._scores(inputs)):
+            count = len(self.sets[place][1])
+            what = f"{name}: scores without {count} filters of {self.settings.layer}"
+            check_finite(of_set, what)
             higher = count_higher(of_set, cls)
             self.sums["errors"][place] += [np.count_nonzero(higher >= top) for top in TOPS]
             probabilities = (to_probabilities(row)[0][cls] for row in of_set)
             self.sums["probability"][place] += sum(probabilities)
         self.sums["images"] += len(inputs)
+
+    def _scores(self, inputs):
+        """Yield the scores (images, classes) of each of the sets."""
+        for zero, entries in groupby(self.sets, lambda entry: entry[0]):
+            filters = [entry[1] for entry in entries]
+            where = (self.settings.layer, filters, self.score, zero == "weights")
+            yield from self.network.scores_without(inputs, *where)
 
     def rows(self):
         """Return a row of the table for each ablation; see `cnnvis.importance.pruning_table`."""
@@ -195,7 +211,8 @@ class ErrorCounts:
         return [self._row(ablation, images) for ablation in self.ablations]
 
     def _row(self, ablation, images):
-        place = self.sets.index(ablation.filters)
+        entry = self._set(ablation)
+        place = self.sets.index(entry)
         top1, top5 = map(int, self.sums["errors"][place])
         return {
             "removal": ablation.kind,
@@ -203,6 +220,7 @@ class ErrorCounts:
             "filter": ablation.filters[0] if ablation.kind == "single" else None,
             "seed": ablation.seed,
             "threshold": ablation.threshold,
+            "zero": entry[0],
             "collection": self.image_set.name,
             "cls": self.image_set.cls,
             "images": images,

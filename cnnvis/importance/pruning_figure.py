@@ -10,6 +10,7 @@ from cnnvis.importance.pruning_table import sweep
 
 COLOURS = {"most": ORANGE, "least": BLUE, "random": "0.45"}
 NAMES = {"most": "most important first", "random": "at random", "least": "least important first"}
+REMOVED = {"weights_and_bias": "weights and bias", "weights": "weights"}
 OTHERS = ("#7a9a4f", "#8d5a97", "#c0504d", "#2a9d8f", "#a0843b", "#5b6770")
 WIDTH, GAP = 1180, 92
 UPPER, LOWER = 320, 250
@@ -30,7 +31,8 @@ def draw_pruning(pruning, picture, vector_picture, *, title):
         PNG and SVG.
     title : str
     """
-    height = TITLE_ROOM + UPPER + GAP + LOWER + 56
+    swept = bool(pruning.summary["study_sweep"])
+    height = TITLE_ROOM + UPPER + GAP + LOWER + 56 + (GAP + LOWER) * swept
     figure = new_page(WIDTH, height, title)
     left, half = MARGIN + 44, (WIDTH - 2 * MARGIN - 2 * 44 - 40) // 2
     _draw_sweep(add_axes(figure, left, TITLE_ROOM + 22, half, UPPER - 22), pruning)
@@ -41,6 +43,9 @@ def draw_pruning(pruning, picture, vector_picture, *, title):
     _draw_thresholds(add_axes(figure, left + third + 80, top, third, LOWER), pruning)
     start = left + 2 * third + 80 + 44
     _draw_table(add_axes(figure, start, top, WIDTH - MARGIN - start, LOWER), pruning.summary)
+    if swept:
+        place = (left, top + LOWER + GAP, WIDTH - MARGIN - left, LOWER)
+        _draw_study_sweep(add_axes(figure, *place), pruning)
     save_figure(figure, picture, _caption(pruning.summary))
     _save_vector(figure, vector_picture, title)
 
@@ -143,6 +148,27 @@ def _draw_thresholds(axes, pruning):
     style(axes, "threshold (% of the largest importance)", "images classified wrongly (%)")
 
 
+def _draw_study_sweep(axes, pruning):
+    """Draw the study's sweep, and the coarse one above with its thresholds as scores."""
+    study = [row for row in pruning.own if row["removal"] == "study"]
+    scores = [row["threshold"] for row in study]
+    errors = [100 * row["error_top1"] for row in study]
+    below = [100 * row["removed"] / len(pruning.order) for row in study]
+    axes.plot(scores, below, color="0.7", lw=1.2, label="filters below the threshold (%)")
+    most, least = pruning.means.max(), pruning.means.min()
+    rows = [row for row in pruning.own if row["removal"] == "threshold"]
+    ours = [(row["threshold"] * most - least) / (float(most - least) or 1.0) for row in rows]
+    look = {"color": COLOURS["least"], "lw": 1.2, "marker": ".", "ms": 6}
+    label = f"{REMOVED[pruning.zero]} set to zero, as above"
+    axes.plot(ours, [100 * row["error_top1"] for row in rows], label=label, **look)
+    axes.plot(scores, errors, color=COLOURS["most"], lw=1.6, label=f"{REMOVED['weights']} only")
+    _mark_before(axes, pruning.own)
+    axes.legend(**LEGEND, ncols=3)
+    _set_limits(axes, 1)
+    _heading(axes, "The study's sweep: the weights of all filters that score below a threshold")
+    style(axes, "threshold (score of the filter)", "images classified wrongly (%)")
+
+
 def _draw_table(axes, summary):
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -177,14 +203,16 @@ def _write_lines(axes, lines, top):
 
 
 def _caption(summary):
-    how = {
-        "weights_and_bias": "weights and bias set to zero",
-        "weights": "weights set to zero, the bias kept",
-    }[summary["zero"]]
+    how = f"{REMOVED[summary['zero']]} set to zero"
+    study = (
+        " Below: a filter's score is its importance, scaled from the layer's least to its largest "
+        "as 0 to 1; the threshold increases in steps of 0.01, and the bias is kept."
+    )
     return (
         f"{summary['sentence']} Filters of {summary['layer']} are removed ({how}) in the order of "
         f"their importance to class {summary['cls']}, the mean norm of the gradients over the "
         "image set. Top left: the band lies between the best and the worst of the random orders; "
         "the grey line marks the errors with all filters. Bottom left: the filters that change the "
         "errors most are numbered. Bottom centre: the numbers are how many filters are removed."
+        f"{study if summary['study_sweep'] else ''}"
     )

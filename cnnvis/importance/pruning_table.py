@@ -76,10 +76,17 @@ class Pruning:
             },
             "table": table,
             "others": {name: self.cases(name) for name in names if name != self.image_set},
+            "study_sweep": self.study_sweep,
             "half_wrong": {kind: half_wrong(own, kind) for kind in ("least", "most", "random")},
             "sentence": self._sentence(table),
             "skipped": self.skipped,
         }
+
+    @property
+    def study_sweep(self):
+        """The class's errors in each step of the study's sweep, a list; empty if it is not made."""
+        rows = [row for row in self.own if row["removal"] == "study"]
+        return [significant(row["error_top1"]) for row in rows]
 
     def cases(self, name):
         """Return the errors of an image set in the study's three cases.

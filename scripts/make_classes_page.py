@@ -5,5 +5,8 @@ from cnnvis.pages.classes import classes_page
 
 with job(snakemake):
     classes_page(
-        snakemake.output[0], network=snakemake.wildcards.network, artefacts=snakemake.input
+        snakemake.output[0],
+        network=snakemake.wildcards.network,
+        artefacts=snakemake.input.artefacts,
+        labels=next(iter(snakemake.input.labels), None),
     )

@@ -37,7 +37,8 @@ rule image_page:
 rule classes_page:
     """Show the importance of filters for each class, and what pruning costs."""
     input:
-        entry("class_files", "{network}"),
+        labels=entry("networks", "{network}", "labels"),
+        artefacts=entry("class_files", "{network}"),
     output:
         "results/{network}/classes/index.html",
     log:

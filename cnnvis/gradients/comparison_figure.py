@@ -15,6 +15,7 @@ from cnnvis.core.painting import (
 )
 from cnnvis.core.sheets import enlarge, shrink
 from cnnvis.core.volume_files import tile_channels
+from cnnvis.gradients.sorted_norms import LOWER_AXIS, draw_sorted_norms
 
 # All lengths are pixels: room for the names of images, for tiles, for bars; the least height of a
 # row, and that of a row of the map of norms.
@@ -23,6 +24,7 @@ TILES = 1000
 BARS = 190
 ROW = 46
 STRIP = 20
+SORTED = 240
 GAP = 8
 HEAD = 40
 
@@ -47,7 +49,8 @@ def draw_comparison(picture, comparison, summary):
     bars = left + across + 2 * MARGIN
     lower = top + pitch * count + 2 * HEAD
     width = max(bars + BARS, left + strip * filters) + MARGIN + BAR_ROOM
-    page = Page(width, lower + STRIP * count + HEAD, comparison.title)
+    sorted_top = lower + STRIP * count + LOWER_AXIS + 2 * GAP
+    page = Page(width, sorted_top + SORTED + HEAD, comparison.title)
     scale = summary["scale"] or 1.0
     colours = Colours("RdBu_r", -scale, scale)
     for index, member in enumerate(comparison.members):
@@ -60,6 +63,7 @@ def draw_comparison(picture, comparison, summary):
     _draw_norms(page, comparison, summary, (bars, top, pitch))
     page.colour_bar(bars + BARS + MARGIN, top, min(pitch * count, 300), "gradient", colours)
     _draw_map(page, comparison, left, lower, strip)
+    _draw_sorted(page, comparison, (left, sorted_top, strip * filters, SORTED))
     page.save(picture, _caption(comparison, len(shown), scale))
 
 
@@ -129,12 +133,23 @@ def _draw_map(page, comparison, left, top, strip):
     page.colour_bar(left + filters * strip + MARGIN, top, STRIP * count, "norm", colours)
 
 
+def _draw_sorted(page, comparison, place):
+    """Draw each image's norms at all filters, sorted, as in the study's figure 6."""
+    curves, named = [], set()
+    for member, norms in zip(comparison.members, comparison.norms, strict=True):
+        name = None if member.group in named else f"{member.group} class"
+        named.add(member.group)
+        curves.append((name, norms, GROUP_COLOURS[member.group]))
+    draw_sorted_norms(page, place, curves)
+
+
 def _caption(comparison, shown, scale):
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
         f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
         f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
-        "images, and the norm over all filters. Below: the norm at every filter. An image is "
-        "correct where the network predicts its class."
+        "images, and the norm over all filters. Below: the norm at every filter; and the same "
+        "norms from the smallest to the largest, one line for each image. An image is correct "
+        "where the network predicts its class."
     )

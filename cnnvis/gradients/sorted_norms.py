@@ -5,7 +5,7 @@ The study's figure 6 shows a neuron's norms over an image of its class and over 
 
 import numpy as np
 
-from cnnvis.core.colours import GREY, INK
+from cnnvis.core.colours import INK
 from cnnvis.core.painting import LINE, TICK_SIZE, number, ticks, whole_ticks
 
 # Room left of the plot and under it, for axes with their labels.
@@ -22,18 +22,20 @@ def draw_sorted_norms(page, place, curves):
     page : cnnvis.core.painting.Page
     place : (int, int, int, int)
         Left, top, width and height of the plot without its axes.
-    curves : list of (str, ndarray, str)
-        Name, norms (filters,), and colour.
+    curves : list of (str or None, ndarray, str)
+        Name in the legend, norms (filters,), and colour.
     """
     left, top, width, height = place
     count = max(len(norms) for _, norms, _ in curves)
     limit = 1.05 * (float(max(norms.max() for _, norms, _ in curves)) or 1.0)
-    for line, (name, norms, colour) in enumerate(curves):
+    for _, norms, colour in curves:
         across = left + (np.arange(len(norms)) + 0.5) * width / count
         down = top + height * (1 - np.sort(norms) / limit)
         points = list(zip(across.tolist(), down.tolist(), strict=True))
         page.draw.line(points, colour, WIDTH, joint="curve")
-        middle = top + LINE * (line + 1)
+    named = [(name, colour) for name, _, colour in curves if name is not None]
+    for line, (name, colour) in enumerate(named, 1):
+        middle = top + LINE * line
         page.draw.line(((left + 16, middle), (left + 44, middle)), colour, WIDTH)
         page.write((left + 52, middle), name, TICK_SIZE, anchor="lm")
     bottom = top + height

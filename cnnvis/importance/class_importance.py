@@ -1,9 +1,10 @@
 """How important each filter is to a class: norms of gradients, averaged over its images.
 
-For every image, the gradient of the class's neuron (or of another one) with respect to a layer's weights has one L2
-norm per filter: the image's *profile*. Over an image set this gives the profiles' mean and standard
-deviation, and the norm of the mean gradient, which is small where images pull a filter in different
-directions. The study's score of a filter is its mean norm, scaled to 0..1 over the layer's filters.
+For every image, the gradient of the class's neuron (or of another one) with respect to a layer's
+weights has one L2 norm per filter: the image's *profile*. Over an image set this gives the
+profiles' mean and standard deviation, and the norm of the mean gradient, which is small where
+images pull a filter in different directions. The study's score of a filter is its mean norm, scaled
+from the layer's least to its largest as 0 to 1.
 
 Whether importance is a property of the class is measured by how similar the profiles are. With
 ``u_i`` the profile of image i, centred over the filters and scaled to unit length, the correlation
@@ -36,7 +37,16 @@ AS_ALIKE = 0.9
 
 
 def make_class_sums(
-    model, preprocessing, image_set, output, *, neuron, layers, code="", threads=None, chunk=CHUNK
+    model,
+    preprocessing,
+    image_set,
+    output,
+    *,
+    layers,
+    neuron=None,
+    code="",
+    threads=None,
+    chunk=CHUNK,
 ):
     """Run the network over an image set once; write the averages of all layers.
 
@@ -51,9 +61,9 @@ def make_class_sums(
         ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each (filters,)
         and float64, ``LAYER/directed`` (how many profiles have a direction) and
         ``LAYER/variance``: the share of the variance of all norms that the mean profile explains.
-    neuron : int
-        Whose gradients are averaged: of the images' class, or of another one.
     layers : list of str
+    neuron : int, optional
+        Whose gradients are averaged, by default the one of the images' class.
     code : str
         The digest of the code: sums of other code are not resumed.
     threads : int, optional
@@ -65,6 +75,7 @@ def make_class_sums(
     UserError
         If the neuron, a layer, the image set or a file is not usable.
     """
+    neuron = image_set.cls if neuron is None else neuron
     model.check_neuron(neuron)
     model.check_layers(layers)
     values = [neuron, list(layers), chunk, code]

@@ -64,4 +64,6 @@ def sentence(neuron, largest):
     """
     *own, (other, most) = largest.items()
     beside = "".join(f", {value:.3g} over {name} (its class)" for name, value in own)
-    return f"The largest importance of a filter to neuron {neuron} is {most:.3g} over {other}{beside}."
+    return (
+        f"The largest importance of a filter to neuron {neuron} is {most:.3g} over {other}{beside}."
+    )

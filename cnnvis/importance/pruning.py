@@ -3,8 +3,8 @@
 Filters of one layer are removed in the order of their importance to a class (the mean norm of
 their gradients, `cnnvis.importance.class_importance`): the study's two cases, the least and the
 most important one; each alone; the k least, the k most and k random ones; and all below a
-threshold, in a few steps and, if asked for, in the study's. The class's own images show what the class loses, other image sets what pruning costs the
-other classes.
+threshold, in a few steps and, if asked for, in the study's. The class's own images show what the
+class loses, other image sets what pruning costs the other classes.
 
 To remove a filter is to set its weights and its bias to zero, so that its feature map is zero. With
 its weights alone at zero, its feature map is its bias everywhere. The study most likely did the

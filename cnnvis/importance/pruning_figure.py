@@ -159,13 +159,15 @@ def _draw_study_sweep(axes, pruning):
     rows = [row for row in pruning.own if row["removal"] == "threshold"]
     ours = [(row["threshold"] * most - least) / (float(most - least) or 1.0) for row in rows]
     look = {"color": COLOURS["least"], "lw": 1.2, "marker": ".", "ms": 6}
-    label = f"{REMOVED[pruning.zero]} set to zero, as above"
+    label = f"{REMOVED[pruning.zero]} set to zero, in few steps"
     axes.plot(ours, [100 * row["error_top1"] for row in rows], label=label, **look)
-    axes.plot(scores, errors, color=COLOURS["most"], lw=1.6, label=f"{REMOVED['weights']} only")
+    axes.plot(
+        scores, errors, color=COLOURS["most"], lw=1.6, label="weights set to zero, as in the study"
+    )
     _mark_before(axes, pruning.own)
     axes.legend(**LEGEND, ncols=3)
     _set_limits(axes, 1)
-    _heading(axes, "The study's sweep: the weights of all filters that score below a threshold")
+    _heading(axes, "The study's sweep of the threshold: top-1 errors")
     style(axes, "threshold (score of the filter)", "images classified wrongly (%)")
 
 

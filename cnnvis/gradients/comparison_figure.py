@@ -50,7 +50,7 @@ def draw_comparison(picture, comparison, summary):
     lower = top + pitch * count + 2 * HEAD
     width = max(bars + BARS, left + strip * filters) + MARGIN + BAR_ROOM
     sorted_top = lower + STRIP * count + LOWER_AXIS + 2 * GAP
-    page = Page(width, sorted_top + SORTED + HEAD, comparison.title)
+    page = Page(width, sorted_top + SORTED + LOWER_AXIS, comparison.title)
     scale = summary["scale"] or 1.0
     colours = Colours("RdBu_r", -scale, scale)
     for index, member in enumerate(comparison.members):

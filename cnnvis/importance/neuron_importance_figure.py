@@ -47,19 +47,17 @@ def draw_neuron_importance(picture, means, numbers, *, title):
 def _groups(means):
     """Return ``{heading: [(image set, cells of its map, colours of a bar behind it or None)]}``."""
     scales = {name: map_colours(mean) for name, mean in means.items()}
-    groups = {
-        "each on its own scale": [
-            (name, paint_map(mean, scales[name], MAPS), scales[name])
-            for name, mean in means.items()
-        ]
-    }
-    if len(means) > 1:
-        common, last = max(scales.values(), key=lambda colours: colours.high), list(means)[-1]
-        groups["all on one scale"] = [
-            (name, paint_map(mean, common, MAPS), common if name == last else None)
-            for name, mean in means.items()
-        ]
-    return groups
+    apart = [
+        (name, paint_map(mean, scales[name], MAPS), scales[name]) for name, mean in means.items()
+    ]
+    if len(means) == 1:
+        return {"": apart}
+    common, last = max(scales.values(), key=lambda colours: colours.high), list(means)[-1]
+    together = [
+        (name, paint_map(mean, common, MAPS), common if name == last else None)
+        for name, mean in means.items()
+    ]
+    return {"each on its own scale": apart, "all on one scale": together}
 
 
 def _width(_, cells, colours):

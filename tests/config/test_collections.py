@@ -40,7 +40,7 @@ def mistakes(models, collections, networks=("thin", "thinner"), **config):
 
 def test_what_is_right_is_no_mistake(models, folder):
     collections = {
-        "cats": {"path": str(folder), "cls": 9, "networks": ["thin"]},
+        "cats": {"path": str(folder), "cls": 9, "networks": ["thin"], "neurons": [0, 9]},
         "moons": {"path": "photonet:moon", "cls": 0},
         "some": {"path": [str(folder / "*.png")], "cls": 0, "limit": 2},
     }
@@ -62,6 +62,11 @@ def test_what_is_right_is_no_mistake(models, folder):
             {"x": {"path": "photonet:cat", "cls": 10}},
             {},
             ["cls: ", "class 10 is outside score blob 'fc8', which has 0 to 9"],
+        ),
+        (
+            {"x": {"path": "photonet:cat", "cls": 0, "neurons": [9, 11]}},
+            {},
+            ["neurons: ", "class 11 is outside score blob 'fc8', which has 0 to 9"],
         ),
         (
             {"x": {"path": "photonet:cat", "cls": 0, "networks": ["thim"]}},
@@ -146,6 +151,7 @@ def test_tables(infos, folder):
         "layers": ["conv2"],
         "pruned": ["conv1", "conv2"],
         "others": ["cats"],
+        "neurons": {},
         "image_sets": [moons["image_set"], cats["image_set"]],
         "images": [None, cats["images"]],
         "folders": ["results/collections/moons"],
@@ -157,3 +163,18 @@ def test_tables(infos, folder):
     again = resolve_collections(config, infos)["collections"]["cats"]["images"]
     os.utime(folder / "2.png", (2, 2))
     assert again == resolve_collections(config, infos)["collections"]["cats"]["images"]
+
+
+def test_neurons_of_other_classes_stand_beside_the_collections_of_their_class(infos, folder):
+    def collection(cls, **keys):
+        return {"path": str(folder), "cls": cls, **keys}
+
+    collections = {
+        "cats": collection(1),
+        "kittens": collection(1),
+        "elsewhere": collection(1, networks=["thinner"]),
+        "dogs": collection(2, neurons=[1, 2, 7]),
+    }
+    classes = resolve_collections({**EMPTY, "collections": collections}, infos)["classes"]["thin"]
+    assert classes["dogs"]["neurons"] == {"1": ["cats", "kittens"], "7": []}
+    assert classes["cats"]["neurons"] == {}

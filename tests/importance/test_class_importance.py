@@ -18,8 +18,10 @@ from cnnvis.importance.class_importance import (
     class_order,
     make_class_importance,
     make_class_sums,
+    min_max,
     sentence,
     unit,
+    write_table,
 )
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
@@ -122,6 +124,9 @@ def test_importance_by_hand(tmp_path):
     importance = ClassImportance.read(made, "conv1")
     np.testing.assert_allclose(importance.mean, [(40 + 2) / 2, 0], rtol=1e-5)
     np.testing.assert_allclose(importance.std, [(40 - 2) / 2, 0], rtol=1e-5)
+    write_table(tmp_path / "t.csv", importance)
+    scores = [row["score"] for row in csv.DictReader((tmp_path / "t.csv").open())]
+    assert scores == ["1", "0"]
     assert importance.images == 2
     assert importance.skipped == [str(tmp_path / "images" / "c.png")]
     assert class_order(made, "conv1")[0].tolist() == [1, 0]
@@ -191,6 +196,25 @@ def averages(*profiles):
         sums.sums["images"] += 1
     arrays = sums.averages()
     return ClassImportance(**{name.removeprefix("c/"): array for name, array in arrays.items()})
+
+
+def test_gradients_of_the_neuron_of_another_class(folders, tmp_path):
+    norms, _ = profiles(folders[0], 7, "conv2")
+    other = make(folders[0], tmp_path / "sums.npz", cls=1, neuron=7)
+    mean = ClassImportance.read(other, "conv2").mean
+    np.testing.assert_allclose(mean, norms.mean(axis=0), rtol=1e-5)
+    assert not np.allclose(mean, profiles(folders[0], 1, "conv2")[0].mean(axis=0), rtol=1e-2)
+    with pytest.raises(UserError, match="class 10 is outside score blob"):
+        make(folders[0], tmp_path / "sums.npz", neuron=10)
+
+
+def test_scores_are_those_of_the_study_whatever_the_number_of_images():
+    norms = np.array([[1.0, 8.0, 3.0], [3.0, 4.0, 7.0]])
+    sums = norms.sum(axis=0) / 200
+    scores = (sums - sums.min()) / (sums.max() - sums.min())
+    np.testing.assert_allclose(min_max(norms.mean(axis=0)), scores)
+    np.testing.assert_allclose(scores, [0, 1, 0.75])
+    assert min_max(np.full(3, 5.0)).tolist() == [0, 0, 0]
 
 
 def test_images_that_agree_and_classes_that_do_not():

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnvis.caffe.caffemodel import read_caffemodel, write_caffemodel
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
 from cnnvis.engines.base import Engine
 from cnnvis.engines.model import Model
-from cnnvis.importance.ablations import THRESHOLDS, Ablation, plan_ablations
+from cnnvis.importance.ablations import (
+    THRESHOLDS,
+    Ablation,
+    plan_ablations,
+    plan_study_sweep,
+)
 from cnnvis.importance.class_importance import make_class_sums
 from cnnvis.importance.pruning import (
     ErrorCounts,
@@ -29,7 +35,7 @@ from tests.engines.goldens import GOLDENS
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 from tests.tiny_network import write_network
 
-COLUMNS = "removal removed filter seed threshold collection cls images"
+COLUMNS = "removal removed filter seed threshold zero collection cls images"
 COLUMNS += " error_top1 error_top5 probability"
 OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg")
 SETTINGS = PruningSettings("conv1", steps=[1, 5, 16], random_seeds=2)
@@ -125,6 +131,38 @@ def test_removals_are_nested_and_follow_the_importance():
     assert thresholds[0.05] == (4,) and thresholds[0.25] == (1, 2, 4) and thresholds[0.1] == (4,)
 
 
+def test_the_study_sweeps_a_threshold_on_scores_from_0_to_1():
+    sweep = plan_study_sweep(np.array([3.0, 1.0, 2.0, 11.0, 1.9]))  # Scores 0.2, 0, 0.1, 1, 0.09.
+    filters = {removal.threshold: removal.filters for removal in sweep}
+    assert len(sweep) == 101 and {removal.kind for removal in sweep} == {"study"}
+    assert {removal.zero for removal in sweep} == {"weights"}
+    assert filters[0.0] == () and filters[0.01] == filters[0.09] == (1,)
+    assert filters[0.1] == (1, 4) and filters[0.11] == filters[0.2] == (1, 2, 4)
+    # What scores 1, the largest, is never below.
+    assert filters[0.21] == filters[1.0] == (0, 1, 2, 4)
+
+
+def test_the_study_sets_weights_alone_to_zero_whatever_is_configured(tmp_path):
+    """Without its weights, the first filter puts out its bias, 4, everywhere; without both, 0."""
+    prototxt, weights, _ = write_network(tmp_path)
+    parameters = read_caffemodel(weights)
+    parameters["conv1"][1] = np.array([4, 0], np.float32)
+    write_caffemodel(weights, parameters)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.array([[118, 128], [128, 128]], np.uint8)).save(tmp_path / "images/a.png")
+    images = ImageSet("images", tmp_path / "images", 0)
+    study = Ablation("study", (0,), zero="weights")
+    ablations = [Ablation("none", ()), Ablation("least", (0,)), study]
+    preprocessing = Preprocessing((1, 2, 2), [128.0])
+    with Model(str(prototxt), str(weights), "fc8").open() as network:
+        errors = ErrorCounts(network, "fc8", images, PruningSettings("conv1"), ablations)
+        stream(images, preprocessing, errors, Checkpoint(tmp_path / "c.npz", ""))
+    # The image scores (12, 10, -1); without weights and bias (0, 10, -1), with bias (16, 10, -1).
+    both = "weights_and_bias"
+    found = [(row["zero"], row["error_top1"]) for row in errors.rows()]
+    assert found == [(both, 0), (both, 1), ("weights", 0)]
+
+
 @pytest.mark.parametrize("count", [1, 2, 96, 384])
 def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
     means = np.arange(1.0, count + 1)
@@ -163,6 +201,34 @@ def test_table_summary_and_pictures(importance, image_sets, tmp_path):
         assert picture.info["Description"].startswith(found["sentence"])
     assert "Each filter removed alone" in "".join(ElementTree.parse(svg).getroot().itertext())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
+
+
+def test_the_study_sweep_is_of_the_class_alone_and_runs_each_set_once(
+    importance, image_sets, tmp_path, monkeypatch
+):
+    with MODEL.open() as network:
+        kind = type(network)
+    asked, original = [], kind.scores_without
+
+    def scores_without(network, batch, layer, sets, blob, keep_bias):
+        asked.append((len(batch), keep_bias, sets))
+        return original(network, batch, layer, sets, blob, keep_bias)
+
+    monkeypatch.setattr(kind, "scores_without", scores_without)
+    settings = replace(SETTINGS, study_sweep=True)
+    files = prune(importance, image_sets, tmp_path, settings, chunk=50)
+    (_, _, study), *_ = [call for call in asked if call[1]]
+    assert [call[0] for call in asked] == [7, 7, 2] and len(set(study)) == len(study) <= 17
+    rows = [row for row in csv.DictReader(files.table.open()) if row["removal"] == "study"]
+    assert [row["threshold"] for row in rows[:3]] == ["0", "0.01", "0.02"] and len(rows) == 101
+    assert {(row["collection"], row["zero"]) for row in rows} == {("cats", "weights")}
+    assert rows[-1]["removed"] == "15"
+    errors = read_json(files.summary)["study_sweep"]
+    assert errors == pytest.approx([float(row["error_top1"]) for row in rows])
+    text = "".join(ElementTree.parse(files.vector_picture).getroot().itertext())
+    assert "The study's sweep" in text
+    with Image.open(files.picture) as picture:
+        assert "steps of 0.01" in picture.info["Description"]
 
 
 def test_pictures_and_tables_are_the_same_for_the_same_numbers(importance, image_sets, tmp_path):

@@ -1,13 +1,19 @@
 import pytest
 
 from cnnvis.core.errors import UserError
-from cnnvis.inputs.labels import read_labels
+from cnnvis.inputs.labels import read_labels, read_synset
 
 
 def test_wordnet_ids_and_blanks_are_left_out(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("n02123045 tabby, tabby cat\nn1 dog\n  Mönd \n\n", encoding="utf-8")
     assert read_labels(path, 3) == ["tabby, tabby cat", "n1 dog", "Mönd"]
+
+
+def test_wordnet_ids(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("n02123045 tabby, tabby cat\nn1 dog\ncat\n", encoding="utf-8")
+    assert [read_synset(path, cls) for cls in range(4)] == ["n02123045", None, None, None]
 
 
 def test_without_a_file_classes_have_numbers():

@@ -57,6 +57,36 @@ def test_classes_page(tmp_path):
     assert links and all((root / link).is_file() for link in links)
 
 
+def test_classes_page_shows_the_study_beside_its_classes(tmp_path):
+    root = tmp_path / "results" / "net" / "classes"
+    common = {"images": 8, "skipped": [], "sentence": "Some."}
+    errors = {"error_top1": 0.25, "error_top5": 0.0}
+    cases = dict.fromkeys(("before", "least", "most"), errors)
+    files = []
+    for cls, name in enumerate(("corgis", "dogs")):
+        summary = {**common, "cls": cls, "filters": 96, "zero": "weights", "others": {}}
+        neuron = {**common, "cls": 1 - cls, "sentence": f"Over {name}."}
+        files += [
+            write(root / name / "importance" / "conv1.json", summary),
+            write(root / name / "importance" / "conv1.png"),
+            write(root / name / "neurons" / str(1 - cls) / "conv1.json", neuron),
+            write(root / name / "neurons" / str(1 - cls) / "conv1.png"),
+            write(
+                root / name / "pruning" / "conv1.json",
+                {**summary, "table": cases, "study_sweep": []},
+            ),
+            write(root / name / "pruning" / "conv1.png"),
+        ]
+    labels = tmp_path / "labels.txt"
+    labels.write_text("n02113023 Pembroke\nn02113186 Cardigan\n")
+    classes_page(root / "index.html", network="net", artefacts=files, labels=labels)
+    text = (root / "index.html").read_text()
+    assert text.count("in the study</th>") == 1 and "15.46 %" in text
+    assert "Over corgis." in text and "dogs/neurons/0/conv1.png" in text
+    classes_page(root / "index.html", network="net", artefacts=files)
+    assert "15.46" not in (root / "index.html").read_text()
+
+
 def test_parity_page_says_what_is_not_faithful(tmp_path):
     value = {"absolute": 0.5, "relative": 0.01}
     report = {

@@ -152,7 +152,10 @@ def _iterate(rows, centroids):
         labels, distance = _nearest(rows, centroids)
         members = (labels[:, np.newaxis] == numbers).astype(float)
         sizes = members.sum(axis=2, keepdims=True)
-        centroids = np.where(sizes, members @ rows / np.maximum(sizes, 1), FAR)
+        # In place here and below: new arrays of this size cost as much as the arithmetic.
+        centroids = members @ rows
+        centroids /= np.maximum(sizes, 1)
+        centroids += FAR * (sizes == 0)
         goes_on = distances[active] - distance > THRESHOLD
         final[active], distances[active] = centroids, distance
         active, centroids = active[goes_on], centroids[goes_on]
@@ -163,7 +166,8 @@ def _nearest(rows, centroids):
     """Return the nearest centroid of each row, (starts, filters), and mean distances, (starts,)."""
     own = (rows**2).sum(axis=1)
     # |x - c|^2 = |x|^2 - 2 x c + |c|^2, by one matrix product.
-    relative = (centroids**2).sum(axis=2, keepdims=True) - 2 * centroids @ rows.T
+    relative = centroids @ (-2 * rows.T)
+    relative += np.einsum("skw,skw->sk", centroids, centroids)[..., np.newaxis]
     labels = relative.argmin(axis=1)
     squares = own + np.take_along_axis(relative, labels[:, np.newaxis], axis=1)[:, 0]
     return labels, np.sqrt(np.where(squares > ROUNDING * own, squares, 0)).mean(axis=1)

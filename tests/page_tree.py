@@ -14,9 +14,9 @@ from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.gradients.attributions import KINDS, saliency_map
 from cnnvis.gradients.comparisons import Comparison, make_comparison, read_members
+from cnnvis.gradients.layers import make_gradient_layer
 from cnnvis.gradients.saliency_figure import draw_saliency
 from cnnvis.gradients.time_series import make_time_series
-from cnnvis.gradients.weight_gradients import make_gradient_layer
 from cnnvis.importance.filter_importance import write_importance
 from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.comparisons import comparison_page
@@ -160,11 +160,14 @@ def _make_neuron(tree, image):
     files, rng = tree.files(image=image), np.random.default_rng(9)
     attributions = {f"{kind}/conv1": rng.normal(size=(12, 3, 3, 3)) for kind in KINDS}
     write_arrays(files("attributions", cls=2), attributions)
-    gradient = make_gradient_layer(files, layer="conv1", cls=2, kinds=["loss"], title="x")
+    orderings = {"pca": ORDERINGS["pca"]}
+    layer = make_gradient_layer(
+        files, layer="conv1", cls=2, orderings=orderings, kinds=["loss"], title="x"
+    )
     where = {"cls": 2, "layer": "conv1"}
     table, picture = files("importance table", **where), files("importance picture", **where)
-    write_importance(table, picture, gradient, layer="conv1", title="x")
-    gradient_viewer(files, gradient, layer="conv1", cls=2, network=tree.network, image=image)
+    write_importance(table, picture, layer.gradient, layer="conv1", title="x")
+    gradient_viewer(files, layer, network=tree.network, image=image)
     data = rng.normal(size=PREPROCESSING.shape)
     write_npy(files("data gradient", cls=2), data)
     write_npy(files("saliency map", cls=2), saliency_map(data))

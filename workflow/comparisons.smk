@@ -3,8 +3,8 @@
 Input: results/{network}/{image}/gradients/{neuron}.npz, prediction.json and input.png of each image.
 Output: results/{network}/comparisons/{comparison}/index.html; for each layer {layer}.png, .csv and
 .json, the comparison; {layer}.html, the time series in 3D; {layer}.nii.gz, for 3D Slicer and
-ITK-SNAP; {layer}.pvd and {layer}/frame-*.vti, for ParaView; {layer}.webp, an animation, and
-{layer}.still.png, its first frame.
+ITK-SNAP; {layer}.pvd and {layer}/frame-*.vti, for ParaView; the same as {layer}.channels.*, channel
+by channel; {layer}.webp, an animation, and {layer}.still.png, its first frame.
 """
 
 # Which layers a comparison has is up to the configuration, so every comparison has its own rule.
@@ -36,16 +36,18 @@ for network, comparisons in tables["comparisons"].items():
                     comparison=comparison,
                     layer=facts["layers"],
                     suffix=[
-                        *("png", "csv", "json", "html"),
-                        *("nii.gz", "pvd", "webp", "still.png"),
+                        *("png", "csv", "json", "webp", "still.png"),
+                        *("html", "nii.gz", "pvd"),
+                        *("channels.html", "channels.nii.gz", "channels.pvd"),
                     ],
                 ),
                 directory(
                     collect(
-                        "results/{network}/comparisons/{comparison}/{layer}",
+                        "results/{network}/comparisons/{comparison}/{layer}{layout}",
                         network=network,
                         comparison=comparison,
                         layer=facts["layers"],
+                        layout=["", ".channels"],
                     )
                 ),
                 f"results/{network}/comparisons/{comparison}/index.html",

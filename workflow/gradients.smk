@@ -3,8 +3,9 @@
 Input: results/{network}/{image}/input.npy; the network's prototxt and weights.
 Output: results/{network}/{image}/gradients/{cls}.npz, attributions/{cls}.npz and
 attributions/{cls}/; gradients/{cls}.check.json and .png; for each layer gradients/{cls}/{layer}.vox
-with headers and .png, attributions/{cls}/{kind}/{layer}.*, importance/{cls}/{layer}.csv and .png,
-viewer/gradient-{cls}-{layer}.html.
+and {layer}.channels.vox with headers, {layer}.png, orderings/{ordering}/{layer}.json and .vox with
+headers, attributions/{cls}/{kind}/{layer}.*, importance/{cls}/{layer}.csv and .png,
+viewer/gradient-{cls}-{layer}.html and .channels.html.
 """
 
 
@@ -84,13 +85,24 @@ for network, names in tables["differentiated"].items():
             f"gradient_layers@{network}"
         input:
             f"results/{network}/{{image}}/gradients/{{cls}}.npz",
-            f"results/{network}/{{image}}/attributions/{{cls}}.npz",
+            # Only with attributions to draw: gradients alone may come from elsewhere.
+            [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(tables["attributions"]),
         output:
             collect(
                 "results/{network}/{{image}}/gradients/{{cls}}/{layer}.{suffix}",
                 network=network,
                 layer=layers,
-                suffix=["vox", "hd", "nhdr", "mhd", "png"],
+                suffix=[
+                    *("vox", "hd", "nhdr", "mhd", "png"),
+                    *("channels.vox", "channels.hd", "channels.nhdr", "channels.mhd"),
+                ],
+            ),
+            collect(
+                "results/{network}/{{image}}/gradients/{{cls}}/orderings/{ordering}/{layer}.{suffix}",
+                network=network,
+                ordering=tables["gradient_orderings"],
+                layer=layers,
+                suffix=["json", "vox", "hd", "nhdr", "mhd"],
             ),
             collect(
                 "results/{network}/{{image}}/attributions/{{cls}}/{kind}/{layer}.{suffix}",
@@ -106,9 +118,10 @@ for network, names in tables["differentiated"].items():
                 suffix=["csv", "png"],
             ),
             collect(
-                "results/{network}/{{image}}/viewer/gradient-{{cls}}-{layer}.html",
+                "results/{network}/{{image}}/viewer/gradient-{{cls}}-{layer}.{suffix}",
                 network=network,
                 layer=layers,
+                suffix=["html", "channels.html"],
             ),
         log:
             f"logs/{network}/{{image}}/gradients/{{cls}}.layers.log",
@@ -117,6 +130,7 @@ for network, names in tables["differentiated"].items():
         params:
             network=network,
             layers=names,
+            orderings=tables["gradient_orderings"],
             kinds=tables["attributions"],
             code=code("make_gradient_layers.py"),
         message:

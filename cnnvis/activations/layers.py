@@ -69,7 +69,7 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
     _check_sizes(maps.shape, f"{files('blobs')}: blob '{blob}'", orderings, slices)
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
     name = safe_name(layer)
-    orders = {key: describe_order(matrix, blob=blob, **how) for key, how in orderings.items()}
+    orders = {key: describe_order(matrix, {"blob": blob}, **how) for key, how in orderings.items()}
     voxels = to_bytes(matrix).reshape(maps.shape)
     binary = to_binary(maps, **volumes) if volumes else None
     for ordering, order in orders.items():

@@ -20,30 +20,31 @@ from cnnvis.core.arrays import significant
 STARTS = 10
 
 
-def describe_order(matrix, method, blob, **parameters):
+def describe_order(matrix, subject, method, **parameters):
     """Order the filters of one layer, and say what the order is like.
 
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
-        The feature maps, one row per filter.
-    method : {"natural", "kmeans", "pca"}
-    blob : str
-        The blob the feature maps are of.
+        The feature maps, or the gradients, one row per filter.
+    subject : dict
+        What the rows are: the ``blob`` of feature maps, or the ``neuron`` of gradients.
+    method : str
+        A key of `METHODS`.
     **parameters
         ``k`` and ``seed`` for kmeans.
 
     Returns
     -------
     dict
-        Ready for JSON: method, parameters, blob, permutation, the mean distance of neighbours in
+        Ready for JSON: method, parameters, subject, permutation, the mean distance of neighbours in
         this and in the network's order, and the method's own numbers.
     """
     permutation, numbers = order(matrix, method, **parameters)
     return {
         "method": method,
         "parameters": parameters,
-        "blob": blob,
+        **subject,
         "permutation": permutation.tolist(),
         "neighbour_distance": {
             "ordered": significant(neighbour_distance(matrix[permutation])),

@@ -47,6 +47,7 @@ def check(config, names, planned, models):
         yield from _image(("images", name), image, names, planned, models)
     for name, ordering in config["orderings"].items():
         yield from _ordering(("orderings", name), ordering, infos)
+    yield from _gradient_orderings(config, infos)
     for key in LAYERS:
         yield from _layers(key, config[key].get("layers"), names, infos)
     for network, info in infos.items():
@@ -132,16 +133,28 @@ def _ordering(place, ordering, infos):
         yield f"{dotted(*place, 'method')}missing, and {method!r} is not a method; {near}"
     elif method == "kmeans":
         for network, info in infos.items():
-            yield from _clusters(dotted(*place, "k"), ordering["k"], network, info.convolutions)
+            shapes = {layer: conv.shape for layer, conv in info.convolutions.items()}
+            yield from _clusters(dotted(*place, "k"), ordering["k"], network, shapes)
     else:
         for key in ("k", "seed"):
             if key in ordering:
                 yield f"{dotted(*place, key)}{key} applies to kmeans only, not to {method}"
 
 
-def _clusters(place, k, network, convolutions):
-    for layer, convolution in convolutions.items():
-        filters = convolution.shape[0]
+def _gradient_orderings(config, infos):
+    place, orderings = dotted("gradients", "orderings"), config["orderings"]
+    names = config["gradients"]["orderings"]
+    yield from unknown(place, names, orderings, "orderings")
+    clusters = [orderings[name]["k"] for name in names if "k" in orderings.get(name, {})]
+    for network, info in infos.items():
+        layers, shapes = gradient_layers(config, network, info), info.layers_with_weights
+        for k in clusters:
+            ordered = {layer: shapes[layer] for layer in layers if layer in shapes}
+            yield from _clusters(place, k, network, ordered)
+
+
+def _clusters(place, k, network, shapes):
+    for layer, (filters, *_) in shapes.items():
         if k > filters:
             yield f"{place}{k} is more than the {filters} filters of {layer} in {network}"
             return
@@ -174,7 +187,7 @@ def _slices(slices, network, info):
                 where = f"{row} is outside {layer} of {network}"
                 yield f"{dotted('slices', 'rows')}{where}; expected 0 to {height - 1}"
     first = min(rows, default=0)
-    cut = {layer: conv for layer, conv in cut.items() if first < conv.shape[1]}
+    cut = {layer: conv.shape for layer, conv in cut.items() if first < conv.shape[1]}
     for k in slices["k"]:
         yield from _clusters(dotted("slices", "k"), cluster_numbers(k)[0], network, cut)
 

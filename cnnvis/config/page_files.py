@@ -77,8 +77,13 @@ def _neuron_kinds(cls, layers, tables):
     kinds = [(name, {"cls": cls}) for name in names]
     for layer in layers:
         where = {"cls": cls, "layer": layer}
-        names = ("gradient picture", "importance table", "importance picture", "gradient viewer")
-        kinds += [(name, where) for name in names] + _volumes("gradient volume", where)
+        names = ("gradient picture", "importance table", "importance picture")
+        kinds += [(name, where) for name in names]
+        for layout in ("gradient", "gradient channels"):
+            kinds += [(f"{layout} viewer", where), *_volumes(f"{layout} volume", where)]
+        for ordering in tables["gradient_orderings"]:
+            part = {"ordering": ordering, **where}
+            kinds += [("gradient ordering", part), *_volumes("gradient ordered volume", part)]
         for attribution in tables["attributions"]:
             part = {"attribution": attribution, **where}
             kinds += [("attribution picture", part), *_volumes("attribution volume", part)]

@@ -37,6 +37,7 @@ def resolve(config, infos):
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
         - ``orderings``: {ordering: {``method`` and its numbers}}
+        - ``gradient_orderings``: those of them in which gradients are shown
         - ``clusters``: [number of clusters of a slice, ...]
         - ``attributions``: [kind, ...]
         - ``check``: {``mode`` and its numbers}
@@ -44,7 +45,7 @@ def resolve(config, infos):
         - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
         - ``shown``: {network: [image, ...]}
     """
-    check = config["gradients"]["check"]
+    check, orderings = config["gradients"]["check"], _orderings(config["orderings"])
     tables = {
         "engine": config["engine"],
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
@@ -53,7 +54,8 @@ def resolve(config, infos):
             name: gradient_layers(config, name, info) for name, info in infos.items()
         },
         "images": {name: _image(image) for name, image in config["images"].items()},
-        "orderings": _orderings(config["orderings"]),
+        "orderings": orderings,
+        "gradient_orderings": {name: orderings[name] for name in config["gradients"]["orderings"]},
         "clusters": config["slices"]["k"],
         "attributions": config["attributions"],
         "check": {"mode": check} if isinstance(check, str) else check,

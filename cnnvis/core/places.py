@@ -8,9 +8,12 @@ HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
 PLACES = {
     "filters": "{network}/filters/{layer}.png",
     "comparison page": "{network}/comparisons/{comparison}/index.html",
+    "comparison channels viewer": "{network}/comparisons/{comparison}/{layer}.channels.html",
     "comparison viewer": "{network}/comparisons/{comparison}/{layer}.html",
     "comparison still": "{network}/comparisons/{comparison}/{layer}.still.png",
+    "comparison channels nifti": "{network}/comparisons/{comparison}/{layer}.channels.nii.gz",
     "comparison nifti": "{network}/comparisons/{comparison}/{layer}.nii.gz",
+    "comparison channels vtk": "{network}/comparisons/{comparison}/{layer}.channels.pvd",
     "comparison vtk": "{network}/comparisons/{comparison}/{layer}.pvd",
     "comparison animation": "{network}/comparisons/{comparison}/{layer}.webp",
     "comparison picture": "{network}/comparisons/{comparison}/{layer}.png",
@@ -45,6 +48,11 @@ PLACES = {
     "gradient check": "{network}/{image}/gradients/{cls}.check.json",
     "gradient check picture": "{network}/{image}/gradients/{cls}.check.png",
     "gradient picture": "{network}/{image}/gradients/{cls}/{layer}.png",
+    "gradient ordering": "{network}/{image}/gradients/{cls}/orderings/{ordering}/{layer}.json",
+    "gradient ordered volume": (
+        "{network}/{image}/gradients/{cls}/orderings/{ordering}/{layer}.{volume}"
+    ),
+    "gradient channels volume": "{network}/{image}/gradients/{cls}/{layer}.channels.{volume}",
     "gradient volume": "{network}/{image}/gradients/{cls}/{layer}.{volume}",
     "attributions": "{network}/{image}/attributions/{cls}.npz",
     "saliency picture": "{network}/{image}/attributions/{cls}/saliency.png",
@@ -54,6 +62,7 @@ PLACES = {
     "attribution volume": "{network}/{image}/attributions/{cls}/{attribution}/{layer}.{volume}",
     "importance picture": "{network}/{image}/importance/{cls}/{layer}.png",
     "importance table": "{network}/{image}/importance/{cls}/{layer}.csv",
+    "gradient channels viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.channels.html",
     "gradient viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.html",
     "viewer": "{network}/{image}/viewer/{layer}.html",
 }

@@ -100,7 +100,7 @@ def largest_magnitude(values):
 
 
 def tile_channels(tensor):
-    """Lay the channels of each filter out as tiles, as `cnnvis.gradients.weight_gradients` shows.
+    """Lay the channels of each filter out as tiles, as `cnnvis.gradients.volumes` shows.
 
     Parameters
     ----------

@@ -1,13 +1,18 @@
-"""The animation of a comparison: one frame per image, all on one colour scale."""
+"""The animation of a comparison: one frame per image, all on one colour scale.
+
+It is the study's demo, drawn flat: the gradients summed over their channels, one image after the
+other, for an image of the reference class, of a similar and of a dissimilar class, classified
+correctly and wrongly.
+"""
 
 import numpy as np
 
 from cnnvis.core.colours import GROUP_COLOURS, Colours
 from cnnvis.core.files import atomic
 from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page
-from cnnvis.core.sheets import LABEL_ROOM, enlarge, montage, shrink
-from cnnvis.core.volume_files import tile_channels
+from cnnvis.core.sheets import LABEL_ROOM, enlarge, montage
 from cnnvis.gradients.comparison_figure import ROW, write_member
+from cnnvis.gradients.volumes import sum_channels
 
 # Pixels that the tiles may cover.
 WIDE, TALL = 900, 620
@@ -27,12 +32,12 @@ def draw_animation(webp, still, comparison):
         The animation, lossless WebP, and its first frame as PNG.
     comparison : cnnvis.gradients.comparisons.Comparison
     """
-    shown, step, scale, columns = fit_tiles(comparison)
-    largest = full_colour(comparison.gradients)
+    shown, scale, columns = fit_tiles(comparison)
+    sums = [sum_channels(gradient) for gradient in comparison.gradients]
+    largest = full_colour(sums)
     colours = Colours("RdBu_r", -largest, largest, "both")
-    tiles = [tile_channels(gradient[shown]) for gradient in comparison.gradients]
-    pixels = [enlarge(colours.pixels(shrink(tile, step)), scale) for tile in tiles]
-    sheets = [montage(tile, columns, GAP) for tile in pixels]
+    pixels = [enlarge(colours.pixels(tiles[shown]), scale) for tiles in sums]
+    sheets = [montage(tiles, columns, GAP) for tiles in pixels]
     page = _page(sheets[0][0].shape, colours, comparison, len(shown))
     frames = []
     for index, (sheet, corners) in enumerate(sheets):
@@ -51,7 +56,7 @@ def draw_animation(webp, still, comparison):
 def full_colour(gradients):
     """Return the magnitude of full colour: below it are 99.8 % of the values that are not 0.
 
-    A single weight is often many times stronger than any other, and would leave the rest white.
+    A single value is often many times stronger than any other, and would leave the rest white.
     """
     magnitudes = np.concatenate([np.abs(gradient[gradient != 0]) for gradient in gradients])
     return float(np.percentile(magnitudes, 99.8)) if len(magnitudes) else 1.0
@@ -66,15 +71,11 @@ def fit_tiles(comparison):
     Returns
     -------
     shown : ndarray of int
-    step : int
-        How many values, each way, are averaged.
     scale : int
-        How many pixels wide and high such a mean is.
+        How many pixels wide and high a value is.
     columns : int
     """
-    tall, wide = tile_channels(comparison.gradients[0][:1]).shape[1:]
-    step = max(1, -(-wide // WIDE), -(-tall // (TALL - LABEL_ROOM)))
-    tall, wide = -(-tall // step), -(-wide // step)
+    tall, wide = sum_channels(comparison.gradients[0]).shape[1:]
 
     def room(scale):
         return (WIDE + GAP) // (wide * scale + GAP), TALL // (tall * scale + LABEL_ROOM)
@@ -84,7 +85,7 @@ def fit_tiles(comparison):
     scale = max([1, *fitting])
     columns, rows = room(scale)
     shown = np.sort(comparison.ranking[: columns * rows])
-    return shown, step, scale, min(columns, -(-len(shown) // rows))
+    return shown, scale, min(columns, -(-len(shown) // rows))
 
 
 def _page(size, colours, comparison, shown):
@@ -105,9 +106,8 @@ def _caption(comparison, shown, scale):
     return (
         "One frame per image, all on one colour scale: the gradient at "
         f"{f'all {filters} filters' if shown == filters else which} of {comparison.layer}. Each "
-        "tile is a filter, with its channels as smaller tiles. White is 0, red positive, blue "
-        f"negative; full colour is {scale:.3g} in magnitude or more, which at most 0.2 % of all "
-        "values exceed."
+        "tile is a filter, the sum over its channels. White is 0, red positive, blue negative; full "
+        f"colour is {scale:.3g} in magnitude or more, which at most 0.2 % of all values exceed."
     )
 
 

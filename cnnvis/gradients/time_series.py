@@ -1,9 +1,8 @@
 """One neuron's gradients over the images of a comparison, as a time series for other programs.
 
-Every frame is one image, laid out as in `cnnvis.gradients.weight_gradients`: x runs along kw and
-the columns of tiles, y along kh and the rows of tiles, z is the filter; time is the image, in the
-order of the groups. Values are the gradients themselves, float32, unscaled, so that all frames have
-one scale::
+Every frame is one image, in each of the two layouts of `cnnvis.gradients.volumes`: x runs along kw,
+y along kh, z is the filter; time is the image, in the order of the groups. Values are the gradients
+themselves, float32, unscaled, so that all frames have one scale::
 
     t = 0  cat_1         t = 1  cat_2               t = 11  motorcycle_miss_2
     +--------+           +--------+                 +--------+
@@ -23,8 +22,8 @@ import numpy as np
 
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, safe_name
-from cnnvis.core.volume_files import tile_channels
 from cnnvis.gradients.animation import draw_animation
+from cnnvis.gradients.volumes import LAYOUTS
 
 NIFTI_COMMENT = 6
 # NIfTI counts the voxels of an axis with 16 bits.
@@ -37,9 +36,10 @@ def make_time_series(files, comparison):
     Parameters
     ----------
     files : Places
-        Of the comparison. Written are ``comparison nifti``, see `write_nifti`; ``comparison vtk``,
-        ParaView's list of frames, and beside it a folder of frames, ``frame-000.vti``, …, see
-        `write_vti`; ``comparison animation``, and ``comparison still``, its first frame.
+        Of the comparison. Written are, with the channels summed and channel by channel,
+        ``comparison nifti``, see `write_nifti`, and ``comparison vtk``, ParaView's list of frames,
+        with a folder of frames beside it, ``frame-000.vti``, …, see `write_vti`; further
+        ``comparison animation``, and ``comparison still``, its first frame.
     comparison : Comparison
 
     Raises
@@ -47,25 +47,34 @@ def make_time_series(files, comparison):
     UserError
         If the layer is too large for NIfTI.
     """
-    layer, members = safe_name(comparison.layer), comparison.members
-    volumes = [tile_channels(gradient).astype("<f4") for gradient in comparison.gradients]
-    title = f"d neuron {comparison.neuron} / d {comparison.layer}"
     facts = [
         {"image": member.image, "group": member.group, "verdict": member.verdict}
-        for member in members
+        for member in comparison.members
     ]
+    for layout in LAYOUTS:
+        _write_series(files, comparison, layout, facts)
+    layer = safe_name(comparison.layer)
+    pictures = [files(f"comparison {kind}", layer=layer) for kind in ("animation", "still")]
+    draw_animation(*pictures, comparison)
+
+
+def _write_series(files, comparison, layout, facts):
+    nifti, pvd = (
+        files(f"comparison {layout.prefix}{kind}", layer=safe_name(comparison.layer))
+        for kind in ("nifti", "vtk")
+    )
+    volumes = [layout.arrange(gradient).astype("<f4") for gradient in comparison.gradients]
+    title = f"d neuron {comparison.neuron} / d {comparison.layer}, {layout.title}"
     comment = {
         "quantity": f"d neuron {comparison.neuron} / d weights of {comparison.layer}",
+        "layout": layout.title,
         "frames": [{"time": time, **frame} for time, frame in enumerate(facts)],
     }
-    write_nifti(files("comparison nifti", layer=layer), volumes, title, comment)
-    pvd = files("comparison vtk", layer=layer)
-    frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(members))]
+    write_nifti(nifti, volumes, title, comment)
+    frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(volumes))]
     for frame in zip(frames, volumes, facts, strict=True):
         write_vti(*frame)
     write_pvd(pvd, frames)
-    pictures = [files(f"comparison {kind}", layer=layer) for kind in ("animation", "still")]
-    draw_animation(*pictures, comparison)
 
 
 def write_nifti(path, volumes, description, comment):

@@ -2,11 +2,12 @@
 
 from cnnvis.core.files import read_json, safe_name
 from cnnvis.gradients.comparisons import GROUPS
+from cnnvis.gradients.volumes import LAYOUTS
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.render import figure, link, write_page
 
 # Files of a time series for other programs: what a link to them says, and what they are.
-SERIES = {".nii.gz": "comparison nifti", ".pvd": "comparison vtk", ".webp": "comparison animation"}
+SERIES = {".nii.gz": "nifti", ".pvd": "vtk"}
 
 
 def comparison_page(files, members, summaries, *, network, comparison, neuron, labels=None):
@@ -63,12 +64,19 @@ def _layer(summary, files, page):
         "name": summary["layer"],
         "id": f"layer-{layer}",
         "picture": figure(files("comparison picture", layer=layer), page),
-        "viewer": link(files("comparison viewer", layer=layer), page),
+        "layouts": [_layout(layout, layer, files, page) for layout in LAYOUTS],
         "table": link(files("comparison table", layer=layer), page),
         # Its first frame says how large the animation is.
         "still": figure(files("comparison still", layer=layer), page),
         "animation": link(files("comparison animation", layer=layer), page),
-        "series": {suffix: link(files(kind, layer=layer), page) for suffix, kind in SERIES.items()},
         "summary": summary,
         "longest": max(row["norm"] for row in summary["images"]),
     }
+
+
+def _layout(layout, layer, files, page):
+    def href(kind):
+        return link(files(f"comparison {layout.prefix}{kind}", layer=layer), page)
+
+    series = {suffix: href(kind) for suffix, kind in SERIES.items()}
+    return {"title": layout.title, "viewer": href("viewer"), "series": series}

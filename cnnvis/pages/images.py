@@ -74,9 +74,8 @@ def describe_layer(layer, info, files, labels):
     """Return what the template shows of one layer."""
     name = safe_name(layer)
     convolution = info.convolutions.get(layer)
-    orderings, rows, classes = (
-        files.values(part, layer=name) for part in ("ordering", "row", "cls")
-    )
+    orderings = files.values("ordering", "ordering", layer=name)
+    rows, classes = (files.values(part, layer=name) for part in ("row", "cls"))
     return {
         "name": layer,
         "id": f"layer-{name}",
@@ -151,6 +150,16 @@ def _gradient(files, labels, **parts):
         "picture": files.figure("gradient picture", **parts),
         "viewer": files.link("gradient viewer", **parts),
         "volumes": _volumes(files, "gradient volume", **parts),
+        "channels_viewer": files.link("gradient channels viewer", **parts),
+        "channels_volumes": _volumes(files, "gradient channels volume", **parts),
+        "orders": [
+            {
+                "name": ordering,
+                "numbers": _numbers(files, "gradient ordering", ordering=ordering, **parts),
+                "volumes": _volumes(files, "gradient ordered volume", ordering=ordering, **parts),
+            }
+            for ordering in files.values("ordering", "gradient ordering", **parts)
+        ],
         "importance": files.figure("importance picture", **parts),
         "table": files.link("importance table", **parts),
         "top": _most_important(table) if table else [],

@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
@@ -11,7 +10,8 @@ from markupsafe import Markup
 from cnnvis.core.arrays import factor
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
-from cnnvis.core.volume_files import tile_channels
+from cnnvis.core.volume_files import largest_magnitude
+from cnnvis.gradients.volumes import LAYOUTS, SUMMED
 from cnnvis.pages.render import link, write_page
 
 SCRIPTS = (
@@ -24,6 +24,7 @@ DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
 # With cubic voxels, 13 x 13 x 384 of them would be too thin to read: a box is at most this many
 # times longer than it is wide. The reader can change it.
 LONGEST = 2.2
+NATURAL = "the network's order"
 
 
 def volume_viewer(files, layer, *, network, image):
@@ -42,14 +43,8 @@ def volume_viewer(files, layer, *, network, image):
     """
     maps, name = layer.feature_maps, safe_name(layer.name)
     count, height, width = maps.shape
-    panels = [
-        {"title": title, "order": order["permutation"]} for title, order in layer.orders.items()
-    ]
-    volumes = [
-        path
-        for ordering in layer.orders
-        for path in files.volumes("volume", ordering=ordering, layer=name)
-    ]
+    panels = _panels(layer.orders)
+    volumes = {order: files.volumes("volume", ordering=order, layer=name) for order in layer.orders}
     page = files("viewer", layer=name)
     _write_viewer(
         page,
@@ -68,84 +63,98 @@ def volume_viewer(files, layer, *, network, image):
     )
 
 
-def gradient_viewer(files, gradient, *, layer, cls, network, image):
-    """Write the 3D page of one neuron's gradient at one layer, in diverging colours.
+def gradient_viewer(files, layer, *, network, image):
+    """Write the 3D pages of one neuron's gradient at one layer, in diverging colours.
 
-    The volume is laid out as in `cnnvis.gradients.weight_gradients`.
+    There is one for each of `cnnvis.gradients.volumes.LAYOUTS`, and they link one another. A panel
+    shows the network's order, and one each order by the gradients.
 
     Parameters
     ----------
     files : Places
-        Of the image. ``gradient viewer`` is written; ``gradient volume`` and its headers are
-        linked.
-    gradient : ndarray, (filters, channels, kh, kw)
-    layer, network, image : str
-    cls : int
-        The neuron.
+        Of the image. ``gradient viewer`` and ``gradient channels viewer`` are written; the volumes
+        and their headers are linked.
+    layer : cnnvis.gradients.layers.GradientLayer
+    network, image : str
     """
-    where = {"cls": cls, "layer": safe_name(layer)}
-    page = files("gradient viewer", **where)
-    volume, spec, facts = _gradient_spec([gradient], cls)
-    _write_viewer(
-        page,
-        volume,
-        spec,
-        kind="gradient",
-        title=f"{layer}: gradient of neuron {cls} for {image}",
-        network=network,
-        image=image,
-        layer=layer,
-        files=_files(files.volumes("gradient volume", **where), page),
-        **facts,
-    )
+    where = {"cls": layer.cls, "layer": safe_name(layer.name)}
+    panels = [{"title": NATURAL, "order": None}, *_panels(layer.orders)]
+    ordered = {
+        order: files.volumes("gradient ordered volume", ordering=order, **where)
+        for order in layer.orders
+    }
+    for layout, page, views in _views(files, "gradient", **where):
+        volumes = {NATURAL: files.volumes(f"gradient {layout.prefix}volume", **where)}
+        if layout is SUMMED:
+            volumes |= ordered
+        volume, spec, facts = _gradient_spec(layout, [layer.gradient], layer.cls)
+        _write_viewer(
+            page,
+            volume,
+            spec | {"panels": panels},
+            kind="gradient",
+            title=f"{layer.name}: gradient of neuron {layer.cls} for {image}, {layout.title}",
+            network=network,
+            image=image,
+            layer=layer.name,
+            views=views,
+            files=_files(volumes, page),
+            **facts,
+        )
 
 
 def comparison_viewer(files, comparison):
-    """Write the 3D page of a comparison at one layer: one frame per image, on one colour scale.
+    """Write the 3D pages of a comparison at one layer: one frame per image, on one colour scale.
 
     Parameters
     ----------
     files : Places
-        Of the comparison; ``comparison viewer`` is written.
+        Of the comparison; ``comparison viewer`` and ``comparison channels viewer`` are written.
     comparison : cnnvis.gradients.comparisons.Comparison
     """
     layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
-    page = files("comparison viewer", layer=safe_name(layer))
-    volume, spec, facts = _gradient_spec(comparison.gradients, neuron)
-    spec["frames"] = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
-    _write_viewer(
-        page,
-        volume,
-        spec,
-        kind="comparison",
-        title=f"{layer}: gradient of neuron {neuron} for the images of {name}",
-        network=comparison.network,
-        image=name,
-        layer=layer,
-        files=[],
-        **facts,
-    )
+    frames = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
+    for layout, page, views in _views(files, "comparison", layer=safe_name(layer)):
+        volume, spec, facts = _gradient_spec(layout, comparison.gradients, neuron)
+        _write_viewer(
+            page,
+            volume,
+            spec | {"frames": frames},
+            kind="comparison",
+            title=f"{layer}: gradient of neuron {neuron} for the images of {name}, {layout.title}",
+            network=comparison.network,
+            image=name,
+            layer=layer,
+            views=views,
+            files=[],
+            **facts,
+        )
 
 
-def _gradient_spec(gradients, neuron):
+def _views(files, subject, **where):
+    """Return each layout with its page, and the links between the pages: None for itself."""
+    pages = {layout: files(f"{subject} {layout.prefix}viewer", **where) for layout in LAYOUTS}
+    return [
+        (layout, page, [(o.title, None if o is layout else link(pages[o], page)) for o in LAYOUTS])
+        for layout, page in pages.items()
+    ]
+
+
+def _gradient_spec(layout, gradients, neuron):
     """Return the frames as half floats on one scale, their spec, and values for the text."""
-    filters, channels, height, width = (*gradients[0].shape, 1, 1)[:4]
-    rows, columns = factor(channels)
-    volume = np.stack([tile_channels(gradient) for gradient in gradients])
-    largest = float(np.abs(volume).max()) or 1.0
+    volume = np.stack([layout.arrange(gradient) for gradient in gradients])
+    largest = largest_magnitude(volume)
     # Stored are shares of the largest magnitude: small gradients would underflow in half precision.
     shares, panels = volume / largest, [{"title": f"neuron {neuron}", "order": None}]
     spec = _spec(panels, [0.0, largest], _gradient_start(shares), signed=True)
+    _, channels, *kernel = (*gradients[0].shape, 1, 1)[:4]
     facts = {
         "neuron": neuron,
         "quantity": "gradient",
-        "shape": {"filters": filters, "height": rows * height, "width": columns * width},
-        "kernel": {
-            "channels": channels,
-            "rows": rows,
-            "columns": columns,
-            "sides": (height, width),
-        },
+        "filters": len(gradients[0]),
+        "channels": channels,
+        "tiles": None if layout is SUMMED else factor(channels),
+        "kernel": kernel,
         "largest": largest,
     }
     return shares.astype("<f2"), spec, facts
@@ -153,8 +162,8 @@ def _gradient_spec(gradients, neuron):
 
 def _spec(panels, values, state, signed=False):
     """Return what the viewer reads: the panels, the values at both ends of the scale, its start."""
-    plane, depth = ("weights", "in the network's order") if signed else ("pixels", "in this order")
-    units = {"x": plane, "y": plane, "filter": depth}
+    plane = "weights" if signed else "pixels"
+    units = {"x": plane, "y": plane, "filter": "in this order"}
     return {
         "panels": panels,
         "signed": signed,
@@ -184,16 +193,25 @@ def _stretch(shape):
     return round(min(1.0, LONGEST * max(shape[1:]) / shape[0]), 3)
 
 
-def _files(files, page):
-    """Return ``[(folder, its files)]``, both in the order of `files`."""
-    folders = {}
-    for path in map(Path, files):
-        entry = {"name": path.name, "suffix": path.suffix.lstrip("."), "href": link(path, page)}
-        folders.setdefault(path.parent.name, []).append(entry)
-    return list(folders.items())
+def _panels(orders):
+    return [{"title": title, "order": order["permutation"]} for title, order in orders.items()]
 
 
-def _write_viewer(page, volume, spec, *, kind, network, image, layer, **values):
+def _files(volumes, page):
+    """Return ``[(order, its files)]`` of ``{order: paths of a volume and its headers}``."""
+    return [
+        (
+            order,
+            [
+                {"name": path.name, "suffix": path.suffix.lstrip("."), "href": link(path, page)}
+                for path in paths
+            ],
+        )
+        for order, paths in volumes.items()
+    ]
+
+
+def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), **values):
     names = DIVERGING_COLOURS if spec["signed"] else COLOURS
     spec |= {
         "shape": list(volume.shape),
@@ -210,6 +228,7 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, **values):
         network=network,
         image=image,
         layer=layer,
+        views=views,
         trail=[("Overview", "../../../index.html"), (f"{network} · {image}", item)],
         spec=_json_in_script(spec),
         voxels=base64.b64encode(packed).decode(),

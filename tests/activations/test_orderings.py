@@ -121,8 +121,8 @@ def test_neighbour_distance_by_hand():
 )
 def test_an_order_is_described_the_same_again(method, parameters):
     matrix = outputs(7)
-    description = orderings.describe_order(matrix, blob="conv1", method=method, **parameters)
-    again = orderings.describe_order(matrix, blob="conv1", method=method, **parameters)
+    description = orderings.describe_order(matrix, {"blob": "conv1"}, method, **parameters)
+    again = orderings.describe_order(matrix, {"blob": "conv1"}, method, **parameters)
     assert json.dumps(description) == json.dumps(again)
     assert (description["method"], description["parameters"]) == (method, parameters)
     assert description["blob"] == "conv1"
@@ -132,7 +132,7 @@ def test_an_order_is_described_the_same_again(method, parameters):
 
 
 def test_neighbours_of_both_orders_by_hand():
-    description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), "pca", "conv1")
+    description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), {}, "pca")
     assert description["permutation"] == [1, 2, 0]
     assert description["neighbour_distance"] == {"ordered": 1.0, "natural": 1.5}
 

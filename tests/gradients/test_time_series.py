@@ -46,15 +46,15 @@ def run(comparison, folder):
 
 
 def volumes(comparison):
-    return list(map(tile_channels, comparison.gradients))
+    return [gradient.sum(axis=1) for gradient in comparison.gradients]
 
 
 def test_nifti_as_its_own_reader_has_it(comparison, tmp_path):
     image = nibabel.load(run(comparison, tmp_path)[0])
     expected = volumes(comparison)
     values = image.get_fdata(dtype=np.float32)
-    # 4 channels of 3 x 2 are 2 x 2 tiles: 4 columns, 6 rows; 6 filters; 4 images.
-    assert values.shape == (4, 6, 6, 4)
+    # 2 columns, 3 rows; 6 filters; 4 images.
+    assert values.shape == (2, 3, 6, 4)
     for time, volume in enumerate(expected):
         assert np.array_equal(values[..., time], volume.T)
     assert image.get_data_dtype() == np.float32
@@ -71,11 +71,24 @@ def test_nifti_says_what_its_frames_are(comparison, tmp_path):
     assert [frame["image"] for frame in comment["frames"]] == ["grass", "lawn", "gravel", "moon"]
     assert comment["frames"][1]["verdict"] == "wrong"
     assert comment["quantity"] == "d neuron 3 / d weights of conv1"
+    assert comment["layout"] == "channels summed"
+
+
+def test_the_same_series_is_there_channel_by_channel(comparison, tmp_path):
+    pvd = run(comparison, tmp_path)[1].with_name("conv1.channels.pvd")
+    image = nibabel.load(pvd.with_name("conv1.channels.nii.gz"))
+    # 4 channels of 3 x 2 are 2 x 2 tiles: 4 columns, 6 rows.
+    assert image.shape == (4, 6, 6, 4)
+    entries = ElementTree.parse(pvd).findall("Collection/DataSet")
+    for time, (entry, gradient) in enumerate(zip(entries, comparison.gradients, strict=True)):
+        values, _ = read_vti(pvd.parent / entry.get("file"))
+        assert np.array_equal(values, tile_channels(gradient))
+        assert np.array_equal(image.get_fdata(dtype=np.float32)[..., time], values.T)
 
 
 def test_one_image_is_still_a_series(comparison, tmp_path):
     nii, _, frames, webp, _ = run(compare(comparison.gradients[:1]), tmp_path)
-    assert nibabel.load(nii).shape == (4, 6, 6, 1)
+    assert nibabel.load(nii).shape == (2, 3, 6, 1)
     assert len(list(frames.iterdir())) == 1
     assert getattr(Image.open(webp), "n_frames", 1) == 1
 
@@ -168,15 +181,14 @@ def test_full_colour_ignores_a_single_strong_weight():
 
 
 def test_every_filter_that_fits_is_shown_and_otherwise_the_strongest():
-    shown, step, scale, columns = animation.fit_tiles(compare([np.ones((96, 3, 11, 11))]))
+    shown, scale, columns = animation.fit_tiles(compare([np.ones((96, 3, 11, 11))]))
     assert len(shown) == 96
-    # Three channels of 11 x 11 side by side, three pixels a value.
-    assert (step, scale, columns) == (1, 3, 8)
+    # Five pixels a value: 12 x 8 tiles of 55 x 55.
+    assert (scale, columns) == (5, 12)
     strength = np.arange(64, dtype=np.float32).reshape(64, 1, 1, 1) % 7
-    shown, step, scale, columns = animation.fit_tiles(compare([strength * np.ones((256, 25, 25))]))
+    shown, scale, columns = animation.fit_tiles(compare([strength * np.ones((1, 2, 400, 400))]))
     assert shown.tolist() == [6, 13]
-    # 16 x 16 channels of 25 x 25 are 400 x 400.
-    assert (step, scale, columns) == (1, 1, 2)
+    assert (scale, columns) == (1, 2)
 
 
 def test_an_axis_that_nifti_cannot_hold(tmp_path):

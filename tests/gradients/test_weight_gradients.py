@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnvis.config.page_files import image_files
-from cnnvis.core.arrays import read_array, write_arrays, write_npy
+from cnnvis.core.arrays import read_array, write_npy
 from cnnvis.core.errors import UserError
 from cnnvis.core.places import Places
-from cnnvis.core.volume_files import read_vox, tile_channels, to_signed_bytes
 from cnnvis.engines.model import Model
 from cnnvis.engines.numpy.network import Network
 from cnnvis.gradients import weight_gradients
@@ -166,74 +164,3 @@ def test_inputs_that_do_not_fit_leave_nothing(files, tmp_path, values, message):
     with np.errstate(invalid="ignore"), pytest.raises(UserError, match=message):
         run(tmp_path, files)
     assert not written(tmp_path)
-
-
-def write_tensors(files, tensors):
-    """Write gradients by layer, and the same times ten as every kind of attribution."""
-    write_arrays(files("gradients", cls=0), tensors)
-    kinds = {f"{kind}/{name}": 10 * array for kind in KINDS for name, array in tensors.items()}
-    write_arrays(files("attributions", cls=0), kinds)
-
-
-def test_volumes_and_pictures_of_one_layer(files):
-    tensor = np.random.default_rng(1).normal(size=(5, 4, 2, 3))
-    write_tensors(files, {"part/1": tensor, "other": np.zeros((1, 1))})
-    options = {"layer": "part/1", "cls": 0, "kinds": list(KINDS), "title": "of neuron 0"}
-    gradient = weight_gradients.make_gradient_layer(files, **options)
-    assert np.array_equal(gradient, tensor)
-    where = {"cls": 0, "layer": "part-1"}
-    volume = read_vox(files("gradient volume", volume="vox", **where))
-    expected = tile_channels(tensor) / np.abs(tensor).max()
-    assert volume.shape == (5, 4, 6)
-    assert np.abs((volume - 127.5) / 127.5 - expected).max() <= 0.5 / 127.5 + 1e-12
-    with Image.open(files("gradient picture", **where)) as image:
-        assert "4 channels as 2 x 2 tiles" in image.info["Description"]
-    for name, kind in KINDS.items():
-        volume = read_vox(files("attribution volume", attribution=name, volume="vox", **where))
-        assert np.array_equal(volume, to_signed_bytes(tile_channels(10 * tensor)))
-        with Image.open(files("attribution picture", attribution=name, **where)) as image:
-            assert kind.title in image.info["Description"]
-
-
-@pytest.mark.parametrize("kinds", [[], ["loss"], list(KINDS)])
-def test_exactly_the_files_of_the_pages_are_written(files, tmp_path, kinds):
-    """Those of `image_files`, but for the 3D page and the importance, which the script adds."""
-    write_tensors(files, {"part/1": np.ones((2, 3))})
-    before = written(tmp_path)
-    weight_gradients.make_gradient_layer(files, layer="part/1", cls=0, kinds=kinds, title="title")
-    tables = {
-        "layers": {"tiny": {}},
-        "orderings": {},
-        "differentiated": {"tiny": ["part/1"]},
-        "images": {"cat": {"classes": [0]}},
-        "check": {"mode": "none"},
-        "attributions": kinds,
-    }
-    shown = set(image_files(tables, "tiny", "cat")["shown"])
-    others = ("importance", "viewer", "saliency", "data_gradient")
-    expected = {path for path in shown if not any(word in path for word in others)}
-    assert written(tmp_path) - before == expected
-    assert len(expected) == 5 * (1 + len(kinds))
-
-
-def test_each_array_is_read_once(files, monkeypatch):
-    write_tensors(files, {"conv1": np.ones((2, 3))})
-    names, read = [], weight_gradients.read_array
-
-    def counted(path, name, *rest):
-        names.append(name)
-        return read(path, name, *rest)
-
-    monkeypatch.setattr(weight_gradients, "read_array", counted)
-    weight_gradients.make_gradient_layer(files, layer="conv1", cls=0, kinds=["loss"], title="title")
-    assert names == ["conv1", "loss/conv1"]
-
-
-def test_a_missing_layer_is_named(files):
-    write_tensors(files, {"conv1": np.zeros((1, 1, 1, 1))})
-    with pytest.raises(UserError, match="no gradient of layer 'conv2'; it holds conv1"):
-        weight_gradients.make_gradient_layer(files, layer="conv2", cls=0, title="title")
-    write_arrays(files("attributions", cls=0), {"loss/conv2": np.zeros(1)})
-    options = {"cls": 0, "kinds": ["loss"], "title": "title"}
-    with pytest.raises(UserError, match="no attribution 'loss/conv1'; it holds loss/conv2"):
-        weight_gradients.make_gradient_layer(files, layer="conv1", **options)

@@ -18,6 +18,7 @@ from cnnvis.activations.layers import Layer
 from cnnvis.core.arrays import read_array
 from cnnvis.core.places import PLACES, Places
 from cnnvis.core.volume_files import tile_channels, to_bytes
+from cnnvis.gradients.layers import GradientLayer
 from cnnvis.pages import render
 from cnnvis.pages.artefacts import Artefacts, recognise
 from cnnvis.pages.render import closer, link, number, percent
@@ -32,9 +33,11 @@ PAGES = [
     "tiny/moon_right/index.html",
     "tiny/comparisons/rocks/index.html",
     "tiny/comparisons/rocks/conv1.html",
+    "tiny/comparisons/rocks/conv1.channels.html",
     "tiny/cat/viewer/conv1.html",
     "tiny/cat/viewer/fire2-squeeze1x1.html",
     "tiny/cat/viewer/gradient-2-conv1.html",
+    "tiny/cat/viewer/gradient-2-conv1.channels.html",
 ]
 
 
@@ -212,7 +215,8 @@ def test_hostile_text_stays_text(tree, tmp_path):
     files = Places(tmp_path, network="n", image="i")
     gradient = read_array(tree.folder / "cat/gradients/2.npz", "conv1")
     hostile = f"<!--{page_tree.NASTY}"
-    gradient_viewer(files, gradient, layer="conv1", cls=2, network=page_tree.NASTY, image=hostile)
+    layer = GradientLayer("conv1", 2, gradient, {})
+    gradient_viewer(files, layer, network=page_tree.NASTY, image=hostile)
     page = Page(files("gradient viewer", cls=2, layer="conv1"))
     assert page.faults == []
     assert hostile in page.prose
@@ -262,15 +266,32 @@ def test_volume_viewer_holds_the_bytes_of_the_vox_files_once(tree, layer):
         assert voxels[0][panel["order"]].tobytes() == vox.read_bytes()
 
 
-def test_gradient_viewer_holds_shares_of_the_largest_gradient(tree):
-    spec, voxels = spec_and_voxels(tree.folder / "cat/viewer/gradient-2-conv1.html")
-    gradient = tile_channels(read_array(tree.folder / "cat/gradients/2.npz", "conv1"))
+@pytest.mark.parametrize(
+    ("suffix", "arrange"),
+    [("", lambda gradient: gradient.sum(axis=1)), (".channels", tile_channels)],
+)
+def test_gradient_viewers_hold_shares_of_the_largest_value(tree, suffix, arrange):
+    spec, voxels = spec_and_voxels(tree.folder / f"cat/viewer/gradient-2-conv1{suffix}.html")
+    gradient = arrange(read_array(tree.folder / "cat/gradients/2.npz", "conv1"))
     assert spec["values"] == [0, pytest.approx(np.abs(gradient).max())]
     assert (
         np.abs(voxels[0].astype(float) * spec["values"][1] - gradient).max()
         <= 5e-4 * np.abs(gradient).max()
     )
     assert np.abs(voxels).max() == 1
+    order = json.loads((tree.folder / "cat/gradients/2/orderings/pca/conv1.json").read_text())
+    assert spec["panels"] == [
+        {"title": "the network's order", "order": None},
+        {"title": "pca", "order": order["permutation"]},
+    ]
+
+
+@pytest.mark.parametrize("page", ["cat/viewer/gradient-2-conv1", "comparisons/rocks/conv1"])
+def test_the_two_viewers_of_a_gradient_link_one_another(tree, page):
+    for suffix, other in (("", ".channels"), (".channels", "")):
+        path = tree.folder / f"{page}{suffix}.html"
+        views = re.search(r'class="views".*?</nav>', path.read_text(encoding="utf-8"), re.S)[0]
+        assert re.findall(r'href="([^"]+)"', views) == [f"{Path(page).name}{other}.html"]
 
 
 def test_comparison_viewer_has_one_scale_and_a_name_for_each_frame(tree):
@@ -281,7 +302,8 @@ def test_comparison_viewer_has_one_scale_and_a_name_for_each_frame(tree):
         "similar · cat (correct)",
         "dissimilar · brick (correct)",
     ]
-    largest = [np.abs(read_array(m.gradients, "conv1")).max() for m in tree.members()]
+    sums = [read_array(member.gradients, "conv1").sum(axis=1) for member in tree.members()]
+    largest = [np.abs(volume).max() for volume in sums]
     assert spec["values"][1] == pytest.approx(max(largest))
     assert np.abs(voxels).max(axis=(1, 2, 3)) == pytest.approx(largest / max(largest), rel=1e-3)
 
@@ -300,7 +322,8 @@ def test_constant_volumes_and_gradients_make_pages(tmp_path, values):
     page = write_volume_page(tmp_path, values, {"natural": list(range(len(values)))})
     assert not spec_and_voxels(page)[1].any()
     files = Places(tmp_path, network="n", image="i")
-    gradient_viewer(files, values[..., np.newaxis], layer="g", cls=0, network="n", image="i")
+    layer = GradientLayer("g", 0, values[..., np.newaxis], {})
+    gradient_viewer(files, layer, network="n", image="i")
     assert Page(files("gradient viewer", layer="g", cls=0)).faults == []
 
 

@@ -106,8 +106,8 @@ def _caption(comparison, shown, scale):
     return (
         "One frame per image, all on one colour scale: the gradient at "
         f"{f'all {filters} filters' if shown == filters else which} of {comparison.layer}. Each "
-        "tile is a filter, the sum over its channels. White is 0, red positive, blue negative; full "
-        f"colour is {scale:.3g} in magnitude or more, which at most 0.2 % of all values exceed."
+        "tile is a filter, the sum over its channels. White is 0, red positive, blue negative; "
+        f"full colour is {scale:.3g} in magnitude or more, which at most 0.2 % of values exceed."
     )
 
 

@@ -66,8 +66,8 @@ def volume_viewer(files, layer, *, network, image):
 def gradient_viewer(files, layer, *, network, image):
     """Write the 3D pages of one neuron's gradient at one layer, in diverging colours.
 
-    There is one for each of `cnnvis.gradients.volumes.LAYOUTS`, and they link one another. A panel
-    shows the network's order, and one each order by the gradients.
+    There is one for each of `cnnvis.gradients.volumes.LAYOUTS`, and they link one another. One
+    panel shows the network's order, and one each of the orders by the gradients.
 
     Parameters
     ----------
@@ -78,7 +78,6 @@ def gradient_viewer(files, layer, *, network, image):
     network, image : str
     """
     where = {"cls": layer.cls, "layer": safe_name(layer.name)}
-    panels = [{"title": NATURAL, "order": None}, *_panels(layer.orders)]
     ordered = {
         order: files.volumes("gradient ordered volume", ordering=order, **where)
         for order in layer.orders
@@ -87,11 +86,11 @@ def gradient_viewer(files, layer, *, network, image):
         volumes = {NATURAL: files.volumes(f"gradient {layout.prefix}volume", **where)}
         if layout is SUMMED:
             volumes |= ordered
-        volume, spec, facts = _gradient_spec(layout, [layer.gradient], layer.cls)
+        volume, spec, facts = _gradient_spec(layout, [layer.gradient], layer.cls, layer.orders)
         _write_viewer(
             page,
             volume,
-            spec | {"panels": panels},
+            spec,
             kind="gradient",
             title=f"{layer.name}: gradient of neuron {layer.cls} for {image}, {layout.title}",
             network=network,
@@ -115,7 +114,7 @@ def comparison_viewer(files, comparison):
     layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
     frames = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
     for layout, page, views in _views(files, "comparison", layer=safe_name(layer)):
-        volume, spec, facts = _gradient_spec(layout, comparison.gradients, neuron)
+        volume, spec, facts = _gradient_spec(layout, comparison.gradients, neuron, {})
         _write_viewer(
             page,
             volume,
@@ -140,12 +139,12 @@ def _views(files, subject, **where):
     ]
 
 
-def _gradient_spec(layout, gradients, neuron):
+def _gradient_spec(layout, gradients, neuron, orders):
     """Return the frames as half floats on one scale, their spec, and values for the text."""
     volume = np.stack([layout.arrange(gradient) for gradient in gradients])
     largest = largest_magnitude(volume)
     # Stored are shares of the largest magnitude: small gradients would underflow in half precision.
-    shares, panels = volume / largest, [{"title": f"neuron {neuron}", "order": None}]
+    shares, panels = volume / largest, [{"title": NATURAL, "order": None}, *_panels(orders)]
     spec = _spec(panels, [0.0, largest], _gradient_start(shares), signed=True)
     _, channels, *kernel = (*gradients[0].shape, 1, 1)[:4]
     facts = {

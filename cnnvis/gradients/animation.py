@@ -83,9 +83,11 @@ def fit_tiles(comparison):
     filters = len(comparison.ranking)
     fitting = [scale for scale in range(2, 41) if np.prod(room(scale)) >= filters]
     scale = max([1, *fitting])
-    columns, rows = room(scale)
-    shown = np.sort(comparison.ranking[: columns * rows])
-    return shown, scale, min(columns, -(-len(shown) // rows))
+    across, down = room(scale)
+    shown = np.sort(comparison.ranking[: across * down])
+    # As few empty places as possible, then as wide as possible.
+    columns = range(-(-len(shown) // down), across + 1)
+    return shown, scale, min(columns, key=lambda count: (-len(shown) % count, -count))
 
 
 def _page(size, colours, comparison, shown):

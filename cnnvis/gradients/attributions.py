@@ -8,7 +8,7 @@
 - the gradient by the image: a saliency map (Simonyan, Vedaldi and Zisserman 2013, "Deep inside
   convolutional networks": the largest magnitude over the colours of a pixel).
 
-Volumes are laid out, and become bytes, as in `cnnvis.gradients.weight_gradients`.
+Their volumes are those channel by channel of `cnnvis.gradients.volumes`.
 """
 
 from dataclasses import dataclass

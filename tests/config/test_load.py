@@ -284,6 +284,14 @@ WRONG = {
     "gradients.layers: thin has no layer with weights named 'conv11'; did you mean conv1?": {
         "gradients__layers": ["conv11"]
     },
+    "gradients.orderings: 'pcs' is not one of the orderings; did you mean pca?": {
+        "gradients__orderings": ["pcs"]
+    },
+    "gradients.orderings: 12 is more than the 10 filters of fc8 in thin": {
+        "orderings": {"kmeans": {"k": 12}},
+        "gradients__layers": ["fc8"],
+        "gradients__orderings": ["kmeans"],
+    },
     "class_importance.layers: thin has no layer with weights named 'pool1'; expected": {
         "class_importance__layers": {"thin": ["pool1"]}
     },

@@ -185,6 +185,8 @@ def test_every_filter_that_fits_is_shown_and_otherwise_the_strongest():
     assert len(shown) == 96
     # Five pixels a value: 12 x 8 tiles of 55 x 55.
     assert (scale, columns) == (5, 12)
+    shown, scale, columns = animation.fit_tiles(compare([np.ones((17, 128))]))
+    assert (len(shown), scale, columns) == (17, 40, 17)
     strength = np.arange(64, dtype=np.float32).reshape(64, 1, 1, 1) % 7
     shown, scale, columns = animation.fit_tiles(compare([strength * np.ones((1, 2, 400, 400))]))
     assert shown.tolist() == [6, 13]

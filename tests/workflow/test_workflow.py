@@ -131,6 +131,11 @@ def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
     assert set(index_files(tables)["shown"]) <= outputs
 
 
+def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):
+    write(complete, changed(gradients={"orderings": ["kmeans"]}))
+    assert set(complete.plan().values()) == {"gradient_layers@thin", *SHOWN}
+
+
 def test_another_network_entry_leaves_the_first_as_it_is(complete):
     networks = {**CONFIG["networks"], "other": CONFIG["networks"]["thin"]}
     write(complete, changed(networks=networks))
@@ -144,6 +149,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
     [
         ("activations/slices", {*LAYERS, *SHOWN}),
         ("activations/filters", {"filters@thin", *SHOWN}),
+        ("gradients/layers", {"gradient_layers@thin", *SHOWN}),
         ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),
         (

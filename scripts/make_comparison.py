@@ -10,7 +10,7 @@ from cnnvis.pages.viewers import comparison_viewer
 with job(snakemake):
     name, network, neuron = (snakemake.params[key] for key in ("name", "network", "neuron"))
     files = Places("results", network=network, comparison=name)
-    members = read_members(files, snakemake.params.members, neuron)
+    members = read_members(files, snakemake.params.members, neuron, snakemake.params.predicted)
     summaries = []
     for layer in snakemake.params.layers:
         comparison = Comparison.read(members, layer, name=name, network=network, neuron=neuron)
@@ -24,5 +24,6 @@ with job(snakemake):
         network=network,
         comparison=name,
         neuron=neuron,
+        classes=snakemake.params.classes,
         labels=next(iter(snakemake.input.labels), None),
     )

@@ -48,8 +48,10 @@ rule activations:
 
 # Which layers a network has, and which of them have volumes and slices, is up to the network and
 # the configuration, so every network has its own rules.
-for network, layers in tables["layers"].items():
-    convolutions = {layer: facts for layer, facts in layers.items() if facts["blob"]}
+for network in running:
+    convolutions = {
+        layer: facts for layer, facts in tables["layers"][network].items() if facts["blob"]
+    }
     with_volumes = [layer for layer, facts in convolutions.items() if facts["volumes"]]
     cuts = [
         (layer, row) for layer, facts in convolutions.items() for row in facts["slices"]["rows"]

@@ -61,7 +61,7 @@ def any_of(names):
 
     Snakemake takes an empty pattern for no constraint.
     """
-    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+    return "|".join(map(re.escape, sorted(set(names)))) or "(?!)"
 
 
 # Rules that run a network run it where its engine is. Real Caffe's conda environment is not ours.
@@ -76,8 +76,13 @@ def compressed_of(wildcards):
     }
 
 
+# Only these can be run; of others there are published gradients.
+running = [name for name, facts in tables["networks"].items() if facts["runs"]]
+
+
+# A rule that takes networks without weights, too, says so with a constraint of its own.
 wildcard_constraints:
-    network=any_of(tables["networks"]),
+    network=any_of(running),
     image=any_of(tables["images"]),
     layer=any_of({layer for layers in tables["layers"].values() for layer in layers}),
     collection=any_of(tables["collections"]),

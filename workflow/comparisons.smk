@@ -1,6 +1,7 @@
 """One neuron's gradients over a reference class, a similar class and a dissimilar class.
 
-Input: results/{network}/{image}/gradients/{neuron}.npz, prediction.json and input.png of each image.
+Input: results/{network}/{image}/gradients/{neuron}.npz, prediction.json and input.png of each image;
+of a network without weights there is no prediction.json.
 Output: results/{network}/comparisons/{comparison}/index.html; for each layer {layer}.png, .csv and
 .json, the comparison; {layer}.html, the time series in 3D; {layer}.nii.gz, for 3D Slicer and
 ITK-SNAP; {layer}.pvd and {layer}/frame-*.vti, for ParaView; the same as {layer}.channels.*, channel
@@ -26,7 +27,12 @@ for network, comparisons in tables["comparisons"].items():
                     "results/{network}/{member}/{file}",
                     network=network,
                     member=members,
-                    file=[f"gradients/{facts['neuron']}.npz", "prediction.json", "input.png"],
+                    file=[f"gradients/{facts['neuron']}.npz", "input.png"],
+                ),
+                predictions=collect(
+                    "results/{network}/{member}/prediction.json",
+                    network=network,
+                    member=members if network in running else [],
                 ),
                 labels=tables["networks"][network]["labels"],
             output:
@@ -62,6 +68,8 @@ for network, comparisons in tables["comparisons"].items():
                 name=comparison,
                 neuron=facts["neuron"],
                 members=facts["members"],
+                predicted=network in running,
+                classes=tables["networks"][network]["classes"],
                 layers=[tables["layers"][network][layer]["name"] for layer in facts["layers"]],
                 code=code("make_comparison.py"),
             message:

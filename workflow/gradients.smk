@@ -1,6 +1,7 @@
 """Gradients of one neuron of the last layer: by weights and by pixels, checked, drawn and ranked.
 
-Input: results/{network}/{image}/input.npy; the network's prototxt and weights.
+Input: results/{network}/{image}/input.npy; the network's prototxt and weights. Of a network without
+weights: published gradients, and the image.
 Output: results/{network}/{image}/gradients/{cls}.npz, attributions/{cls}.npz and
 attributions/{cls}/; gradients/{cls}.check.json and .png; for each layer gradients/{cls}/{layer}.vox
 and {layer}.channels.vox with headers, {layer}.png, orderings/{ordering}/{layer}.json and .vox with
@@ -36,12 +37,68 @@ rule gradients:
         model=entry("networks", "{network}", "model"),
         preprocessing=entry("networks", "{network}", "preprocessing"),
         layers=entry("differentiated", "{network}"),
-        kinds=tables["attributions"],
+        kinds=entry("attributions", "{network}"),
         code=code("make_gradients.py"),
     message:
         "Differentiate neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
     script:
         "../scripts/make_gradients.py"
+
+
+rule published_gradients:
+    """Take a neuron's gradients from published arrays, where there are no weights.
+
+    What comes out is the same as of a backward pass, without what needs the network itself.
+    """
+    input:
+        arrays=entry("published", "{network}", "{image}", "{cls}"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+    output:
+        "results/{network}/{image}/gradients/{cls}.npz",
+    log:
+        "logs/{network}/{image}/gradients/{cls}.log",
+    wildcard_constraints:
+        network=any_of(tables["published"]),
+        cls=any_of(
+            cls
+            for images in tables["published"].values()
+            for neurons in images.values()
+            for cls in neurons
+        ),
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        model=entry("networks", "{network}", "model"),
+        layers=entry("differentiated", "{network}"),
+        code=code("import_gradients.py"),
+    message:
+        "Take the gradients of neuron {wildcards.cls} on {wildcards.image} from published arrays."
+    script:
+        "../scripts/import_gradients.py"
+
+
+rule photograph:
+    """Draw an image as a network without weights would see it."""
+    input:
+        image=entry("images", "{image}", "file"),
+        mean=entry("networks", "{network}", "mean_file"),
+    output:
+        "results/{network}/{image}/input.png",
+    log:
+        "logs/{network}/{image}/input.log",
+    wildcard_constraints:
+        network=any_of(tables["published"]),
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        source=entry("images", "{image}", "path"),
+        crop=entry("images", "{image}", "crop"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
+        code=code("draw_photograph.py"),
+    message:
+        "Draw {wildcards.image} as {wildcards.network} would see it."
+    script:
+        "../scripts/draw_photograph.py"
 
 
 rule gradient_check:
@@ -86,7 +143,7 @@ for network, names in tables["differentiated"].items():
         input:
             f"results/{network}/{{image}}/gradients/{{cls}}.npz",
             # Only with attributions to draw: gradients alone may come from elsewhere.
-            [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(tables["attributions"]),
+            [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(tables["attributions"][network]),
         output:
             collect(
                 "results/{network}/{{image}}/gradients/{{cls}}/{layer}.{suffix}",
@@ -107,7 +164,7 @@ for network, names in tables["differentiated"].items():
             collect(
                 "results/{network}/{{image}}/attributions/{{cls}}/{kind}/{layer}.{suffix}",
                 network=network,
-                kind=tables["attributions"],
+                kind=tables["attributions"][network],
                 layer=layers,
                 suffix=["vox", "hd", "nhdr", "mhd", "png"],
             ),
@@ -131,7 +188,7 @@ for network, names in tables["differentiated"].items():
             network=network,
             layers=names,
             orderings=tables["gradient_orderings"],
-            kinds=tables["attributions"],
+            kinds=tables["attributions"][network],
             code=code("make_gradient_layers.py"),
         message:
             f"Draw the gradients of neuron {{wildcards.cls}} of {network} on {{wildcards.image}}."

@@ -16,12 +16,18 @@ rule image_page:
     input:
         prototxt=entry("networks", "{network}", "prototxt"),
         labels=entry("networks", "{network}", "labels"),
-        prediction="results/{network}/{image}/prediction.json",
+        prediction=branch(
+            entry("networks", "{network}", "runs"),
+            then="results/{network}/{image}/prediction.json",
+            otherwise=[],
+        ),
         made=entry("pages", "{network}", "{image}", "made"),
     output:
         "results/{network}/{image}/index.html",
     log:
         "logs/{network}/{image}/page.log",
+    wildcard_constraints:
+        network=any_of(tables["networks"]),
     conda:
         "../envs/workflow.yaml"
     params:

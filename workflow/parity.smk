@@ -39,7 +39,7 @@ rule network_parity:
 rule parity:
     """Make the page on how faithful the embedded engine is to Caffe."""
     input:
-        collect("results/{network}/parity.json", network=tables["networks"]),
+        collect("results/{network}/parity.json", network=running),
     output:
         page="results/parity.html",
         report="results/parity.json",

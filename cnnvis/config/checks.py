@@ -51,7 +51,8 @@ def check(config, names, planned, models):
     for key in LAYERS:
         yield from _layers(key, config[key].get("layers"), names, infos)
     for network, info in infos.items():
-        yield from _slices(config["slices"], network, info)
+        if runs(config, network):
+            yield from _slices(config["slices"], network, info)
     for name, comparison in config["comparisons"].items():
         yield from _comparison(("comparisons", name), comparison, config, names, models)
 
@@ -101,10 +102,16 @@ def cut_rows(slices, height):
     return [row for row in rows if row < height]
 
 
+def runs(config, network):
+    """Return whether a network can be run: it has weights, not only published gradients."""
+    return not config["networks"][network]["gradients"]
+
+
 def gradient_layers(config, network, info):
-    """Return the layers that gradients are computed for: by default the first two convolutions."""
+    """Return the layers with gradients: by default all published, or the first two convolutions."""
     chosen = chosen_layers(config["gradients"].get("layers"), network)
-    return list(chosen or list(info.convolutions)[:2])
+    published = config["networks"][network]["gradients"]
+    return list(chosen or published or list(info.convolutions)[:2])
 
 
 def networks_of(entry, networks):

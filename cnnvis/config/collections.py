@@ -37,6 +37,7 @@ def check_collections(config, names, models):
     names : dict of str to list of str
         All ``networks`` that the user named.
     models : dict of str to Model
+        Of the networks that can be run: others see no image set.
     """
     for name, collection in config["collections"].items():
         yield from _collection(("collections", name), collection, names, models)
@@ -45,6 +46,8 @@ def check_collections(config, names, models):
 
 def _collection(place, collection, names, models):
     yield from unknown_networks(place, collection, names)
+    if not networks_of(collection, models):
+        yield f"{dotted(*place)}no network with weights sees it; expected one to run on its images"
     label, path = _label(collection["path"]), dotted(*place, "path")
     if label is None:
         yield from mistakes(path, lambda: _image_set(place[1], collection).images)

@@ -15,7 +15,7 @@ from cnnvis.inputs.sources import as_file, missing_files
 SHIPPED = ("skimage:", "sklearn:")
 
 
-def place_files(config):
+def place_files(config, arrays=()):
     """Replace addresses in the configuration by local paths; find out how missing files are made.
 
     Parameters
@@ -23,6 +23,8 @@ def place_files(config):
     config : dict
         Completed with the schema's defaults; it is changed. Every ``mean`` that is a file becomes
         ``{file: path, use: pixel or whole}``.
+    arrays : iterable of str
+        Further files that are needed, paths or addresses.
 
     Returns
     -------
@@ -32,11 +34,11 @@ def place_files(config):
     lines : list of str
         Mistakes in a ``source.yaml``.
     """
-    files = []
+    files = list(map(as_file, arrays))
 
     def put(entry, *keys):
         for key in keys:
-            if key in entry and not str(entry[key]).startswith(SHIPPED):
+            if entry.get(key) and not str(entry[key]).startswith(SHIPPED):
                 entry[key], source = as_file(entry[key])
                 files.append((entry[key], source))
 

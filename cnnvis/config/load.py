@@ -12,6 +12,11 @@ from cnnvis.config.collections import check_collections, resolve_collections
 from cnnvis.config.defaults import complete, fit
 from cnnvis.config.files import check_recover, place_files, resolve_recover
 from cnnvis.config.networks import read_networks
+from cnnvis.config.published_gradients import (
+    check_published,
+    published_arrays,
+    resolve_published,
+)
 from cnnvis.config.reproduction import check_verify, resolve_verify
 from cnnvis.config.tables import resolve
 from cnnvis.core.checkout import ROOT
@@ -50,9 +55,11 @@ def load_config(config, files=()):
     config = config if isinstance(config, dict) else {}
     valid = _without(config, [path for path, _ in errors])
     completed = {"networks": {}, "images": {}, **complete(valid, schema)}
-    planned, mistakes = place_files(completed)
+    published = published_arrays(completed)
+    planned, mistakes = place_files(completed, [array.address for array in published])
     models, more = read_networks(completed, planned)
     infos = {name: model.info for name, model in models.items()}
+    running = {name: model for name, model in models.items() if checks.runs(completed, name)}
     completed = fit(completed, valid.get("slices", {}), infos)
     named = {key: config.get(key) for key in ("networks", "images")}
     names = {key: list(map(str, x)) if isinstance(x, dict) else [] for key, x in named.items()}
@@ -60,7 +67,8 @@ def load_config(config, files=()):
         *mistakes,
         *more,
         *checks.check(completed, names, planned, models),
-        *check_collections(completed, names, models),
+        *check_collections(completed, names, running),
+        *check_published(completed, published, planned, infos),
         *check_recover(completed, planned),
         *check_verify(completed, names),
     ]
@@ -70,7 +78,8 @@ def load_config(config, files=()):
     verify = resolve_verify(completed, infos, tables["orderings"])
     return {
         **tables,
-        **resolve_collections(completed, infos),
+        **resolve_collections(completed, {name: infos[name] for name in running}),
+        "published": resolve_published(completed, published),
         **planned,
         "downloads": {**planned["downloads"], **verify["downloads"]},
         "recover": resolve_recover(completed),

@@ -44,8 +44,13 @@ def read_networks(config, planned):
 
 
 def _files(name, network, planned):
+    if not network["weights"] and not network["gradients"]:
+        expected = "the path of a .caffemodel file, or published gradients in its place"
+        yield f"{dotted('networks', name, 'weights')}missing; expected {expected}"
+    if network["weights"] and network["gradients"]:
+        yield f"{dotted('networks', name)}has both weights and gradients; expected one of them"
     mean = network["mean"]["file"] if isinstance(network["mean"], dict) else None
-    files = {key: network[key] for key in ("prototxt", "weights", "labels") if key in network}
+    files = {key: network[key] for key in ("prototxt", "weights", "labels") if network.get(key)}
     for key, path in (files | ({"mean": mean} if mean else {})).items():
         yield from missing(dotted("networks", name, key), path, planned)
     if mean and Path(mean).suffix not in (".npy", ".binaryproto"):

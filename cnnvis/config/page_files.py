@@ -35,7 +35,7 @@ def image_files(tables, network, image):
         kinds += _layer_kinds(layer, facts, tables["orderings"])
     layers = list(map(safe_name, tables["differentiated"][network]))
     for cls in tables["images"][image]["classes"]:
-        kinds += _neuron_kinds(cls, layers, tables)
+        kinds += _neuron_kinds(cls, layers, tables, network)
     return _paths(Places("results", network=network, image=image), kinds)
 
 
@@ -70,9 +70,11 @@ def _layer_kinds(layer, facts, orderings):
     return kinds
 
 
-def _neuron_kinds(cls, layers, tables):
-    names = ["saliency picture", "saliency map", "data gradient"]
-    if tables["check"]["mode"] != "none":
+def _neuron_kinds(cls, layers, tables, network):
+    names, runs = [], tables["networks"][network]["runs"]
+    if runs:
+        names += ["saliency picture", "saliency map", "data gradient"]
+    if runs and tables["check"]["mode"] != "none":
         names += ["gradient check", "gradient check picture"]
     kinds = [(name, {"cls": cls}) for name in names]
     for layer in layers:
@@ -84,7 +86,7 @@ def _neuron_kinds(cls, layers, tables):
         for ordering in tables["gradient_orderings"]:
             part = {"ordering": ordering, **where}
             kinds += [("gradient ordering", part), *_volumes("gradient ordered volume", part)]
-        for attribution in tables["attributions"]:
+        for attribution in tables["attributions"][network]:
             part = {"attribution": attribution, **where}
             kinds += [("attribution picture", part), *_volumes("attribution volume", part)]
     return kinds
@@ -134,14 +136,14 @@ def index_files(tables):
 
 
 def _network_kinds(tables, network):
-    kinds = []
+    kinds, predictions = [], ["prediction"] if tables["networks"][network]["runs"] else []
     for image in tables["pages"][network]:
-        kinds += [(kind, {"image": image}) for kind in ("page", "picture", "prediction")]
+        kinds += [(kind, {"image": image}) for kind in ("page", "picture", *predictions)]
     for comparison, facts in tables["comparisons"][network].items():
         kinds.append(("comparison page", {"comparison": comparison}))
         for layer in facts["layers"]:
             kinds.append(("comparison picture", {"comparison": comparison, "layer": layer}))
-    collections = tables["classes"][network]
+    collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
     for collection, facts in collections.items():
         for layer in facts["layers"]:

@@ -6,7 +6,14 @@ Layers stand here by the names they have in paths; their own names and blobs are
 import math
 from dataclasses import asdict
 
-from cnnvis.config.checks import GROUPS, chosen_layers, cut_rows, gradient_layers, networks_of
+from cnnvis.config.checks import (
+    GROUPS,
+    chosen_layers,
+    cut_rows,
+    gradient_layers,
+    networks_of,
+    runs,
+)
 from cnnvis.config.files import image_file, preprocessing_of
 from cnnvis.config.page_files import image_files
 from cnnvis.core.files import safe_name
@@ -29,17 +36,19 @@ def resolve(config, infos):
     -------
     dict
         - ``engine``: as configured
-        - ``networks``: {network: ``prototxt``, ``weights``; ``labels`` and ``mean_file`` as lists;
-          ``threads``; ``model`` and ``preprocessing``, what `Model` and `Preprocessing` are made
-          of}
-        - ``layers``: {network: {layer: {``name``, ``blob`` (None for other layers than
-          convolutions), ``volumes`` (None for a layer without), ``slices``}}}
+        - ``networks``: {network: ``prototxt``, ``weights``; ``runs``, whether it has weights, so
+          that there is more of it than published gradients; ``classes``, how many neurons it has;
+          ``labels`` and ``mean_file`` as lists; ``threads``; ``model`` and ``preprocessing``, what
+          `Model` and `Preprocessing` are made of}
+        - ``layers``: {network: {layer: {``name``, ``blob`` (None for layers without feature maps:
+          other layers than convolutions, and all of a network that cannot be run), ``volumes``
+          (None for a layer without), ``slices``}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
         - ``orderings``: {ordering: {``method`` and its numbers}}
         - ``gradient_orderings``: those of them in which gradients are shown
         - ``clusters``: [number of clusters of a slice, ...]
-        - ``attributions``: [kind, ...]
+        - ``attributions``: {network: [kind, ...]}
         - ``check``: {``mode`` and its numbers}
         - ``comparisons``: {network: {comparison: {``neuron``, ``layers``, ``members``}}}
         - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
@@ -57,7 +66,9 @@ def resolve(config, infos):
         "orderings": orderings,
         "gradient_orderings": {name: orderings[name] for name in config["gradients"]["orderings"]},
         "clusters": config["slices"]["k"],
-        "attributions": config["attributions"],
+        "attributions": {
+            name: config["attributions"] if runs(config, name) else [] for name in infos
+        },
         "check": {"mode": check} if isinstance(check, str) else check,
         "comparisons": {name: _comparisons(config, name, info) for name, info in infos.items()},
     }
@@ -73,6 +84,8 @@ def _network(config, name, info):
     return {
         "prototxt": network["prototxt"],
         "weights": network["weights"],
+        "runs": runs(config, name),
+        "classes": info.blobs[network["score"]][0],
         "labels": [network["labels"]] if "labels" in network else [],
         "mean_file": preprocessing.files(),
         "threads": 4 if weights > LARGE else 1,
@@ -105,13 +118,13 @@ def _layers(config, network, info):
     slices = {key: value for key, value in config["slices"].items() if key != "layers"}
     layers = {}
     for layer in info.layers_with_weights:
-        convolution = info.convolutions.get(layer)
+        convolution = info.convolutions.get(layer) if runs(config, network) else None
         height = convolution.shape[1] if convolution and layer in shown["slices"] else 0
         rows = cut_rows(config["slices"], height)
         layers[safe_name(layer)] = {
             "name": layer,
             "blob": convolution.blob if convolution else None,
-            "volumes": volumes if layer in shown["volumes"] else None,
+            "volumes": volumes if convolution and layer in shown["volumes"] else None,
             "slices": {**slices, "rows": rows, "stability": bool(rows) and slices["stability"]},
         }
     return layers

@@ -19,8 +19,10 @@ class Model:
 
     Attributes
     ----------
-    prototxt, weights : str
-        The two files.
+    prototxt : str
+    weights : str or None
+        The two files; a network of which only gradients were published has no weights, and cannot
+        be opened.
     score : str
         The blob whose elements are the neurons.
     engine : {"numpy", "pycaffe"}
@@ -34,7 +36,7 @@ class Model:
     """
 
     prototxt: str
-    weights: str
+    weights: str | None
     score: str
     engine: str = "numpy"
     surplus: str = "error"

@@ -91,7 +91,9 @@ def write_member(page, top, member, note=""):
     page.draw.rectangle((MARGIN, top, MARGIN + 5, top + ROW - 1), GROUP_COLOURS[member.group])
     page.write((left, top), shorten(member.image, 28), 15, INK, "la", bold=True)
     page.write((left, top + 18), f"{member.group} class{note}", TICK_SIZE, GREY, "la")
-    prediction = f"{verdict} ({100 * member.probability:.0f} %): {shorten(member.label, 21)}"
+    prediction = f"{verdict}, as declared"
+    if member.predicted is not None:
+        prediction = f"{verdict} ({100 * member.probability:.0f} %): {shorten(member.label, 21)}"
     page.write((left, top + 32), prediction, TICK_SIZE, colour, "la")
 
 
@@ -144,12 +146,13 @@ def _draw_sorted(page, comparison, place):
 
 
 def _caption(comparison, shown, scale):
+    predicted = comparison.members[0].predicted is not None
+    correct = "where the network predicts its class" if predicted else "as the configuration says"
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
         f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
         f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
         "images, and the norm over all filters. Below: the norm at every filter; and the same "
-        "norms from the smallest to the largest, one line for each image. An image is correct "
-        "where the network predicts its class."
+        f"norms from the smallest to the largest, one line for each image. An image is correct {correct}."
     )

@@ -34,14 +34,14 @@ class Member:
     cls : int
         The image's class.
     correct : bool
-        Whether the network chooses this class.
+        Whether the network chooses this class; without a prediction, as declared.
     declared_correct : bool
         Whether the configuration lists the image as correctly classified.
-    predicted : int
-        The class the network chooses.
-    label : str
+    predicted : int or None
+        The class the network chooses; None where there are no weights to run it with.
+    label : str or None
         That class's name.
-    probability : float
+    probability : float or None
         That class's probability.
     gradients : Path
         The ``.npz`` of the compared neuron's gradients for this image.
@@ -52,9 +52,9 @@ class Member:
     cls: int
     correct: bool
     declared_correct: bool
-    predicted: int
-    label: str
-    probability: float
+    predicted: int | None
+    label: str | None
+    probability: float | None
     gradients: Path
 
     @property
@@ -63,7 +63,7 @@ class Member:
         return VERDICTS[self.correct][0]
 
 
-def read_members(files, entries, neuron):
+def read_members(files, entries, neuron, predicted=True):
     """Return the images of a comparison, in the order of `GROUPS`.
 
     Where the network disagrees with the configuration about whether an image is classified
@@ -78,6 +78,8 @@ def read_members(files, entries, neuron):
         configuration declares).
     neuron : int
         The class whose score was differentiated.
+    predicted : bool
+        Whether there are predictions to read; without, images are as correct as declared.
 
     Returns
     -------
@@ -90,11 +92,11 @@ def read_members(files, entries, neuron):
     """
     members = []
     for entry in sorted(entries, key=lambda entry: GROUPS.index(entry["group"])):
-        image, cls = entry["image"], entry["cls"]
-        best = read_json(files("prediction", image=image))["top"][0]
+        image, cls, declared = entry["image"], entry["cls"], entry["correct"]
+        best = read_json(files("prediction", image=image))["top"][0] if predicted else {}
         member = Member(
-            *(image, entry["group"], cls, best["index"] == cls, entry["correct"]),
-            *(best["index"], best["label"], best["probability"]),
+            *(image, entry["group"], cls, best["index"] == cls if best else declared, declared),
+            *(best.get(key) for key in ("index", "label", "probability")),
             files("gradients", image=image, cls=neuron),
         )
         if member.correct != member.declared_correct:

@@ -1,6 +1,6 @@
 """The page of one comparison: one neuron's gradients over images of three classes."""
 
-from cnnvis.core.files import read_json, safe_name
+from cnnvis.core.files import safe_name
 from cnnvis.gradients.comparisons import GROUPS
 from cnnvis.gradients.volumes import LAYOUTS
 from cnnvis.inputs.labels import read_labels
@@ -10,7 +10,9 @@ from cnnvis.pages.render import figure, link, write_page
 SERIES = {".nii.gz": "nifti", ".pvd": "vtk"}
 
 
-def comparison_page(files, members, summaries, *, network, comparison, neuron, labels=None):
+def comparison_page(
+    files, members, summaries, *, network, comparison, neuron, classes, labels=None
+):
     """Write the page of one comparison: its images, and their gradients layer by layer.
 
     Parameters
@@ -24,6 +26,8 @@ def comparison_page(files, members, summaries, *, network, comparison, neuron, l
     network, comparison : str
     neuron : int
         The neuron whose gradients are compared.
+    classes : int
+        How many neurons the network has.
     labels : path, optional
         Class names, one per line.
 
@@ -33,9 +37,8 @@ def comparison_page(files, members, summaries, *, network, comparison, neuron, l
         If the labels cannot be read.
     """
     page = files("comparison page")
-    prediction = read_json(files("prediction", image=members[0].image))
-    classes = read_labels(labels, prediction["classes"])
-    shown = [_member(member, classes[member.cls], files, page) for member in members]
+    names = read_labels(labels, classes)
+    shown = [_member(member, names[member.cls], files, page) for member in members]
     write_page(
         page,
         "comparison.html",
@@ -43,7 +46,7 @@ def comparison_page(files, members, summaries, *, network, comparison, neuron, l
         network=network,
         comparison=comparison,
         neuron=neuron,
-        label=classes[neuron],
+        label=names[neuron],
         groups=[(name, [m for m in shown if m["member"].group == name]) for name in GROUPS],
         layers=[_layer(summary, files, page) for summary in summaries],
     )

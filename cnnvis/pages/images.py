@@ -20,8 +20,8 @@ def image_page(files, model, *, network, image, shown, labels=None):
     Parameters
     ----------
     files : Places
-        Of the image. Read are ``prediction`` and ``picture``, the network's input; ``page`` is
-        written.
+        Of the image. Read are ``prediction``, if the network has weights, and ``picture``, the
+        network's input; ``page`` is written.
     model : Model
         Gives the names, the order and the shapes of the layers.
     network, image : str
@@ -40,8 +40,8 @@ def image_page(files, model, *, network, image, shown, labels=None):
         If a path fits none of `cnnvis.core.places.PLACES`.
     """
     page, info = files("page"), model.info
-    ranking = read_json(files("prediction"))
-    names = read_labels(labels, ranking["classes"])
+    ranking = read_json(files("prediction")) if model.weights else None
+    names = read_labels(labels, model.classes)
     artefacts = Artefacts(shown, page.parents[2], page)
     layers = [
         describe_layer(layer, info, artefacts, names)

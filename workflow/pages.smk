@@ -16,6 +16,7 @@ rule image_page:
     input:
         prototxt=entry("networks", "{network}", "prototxt"),
         labels=entry("networks", "{network}", "labels"),
+        picture="results/{network}/{image}/input.png",
         prediction=branch(
             entry("networks", "{network}", "runs"),
             then="results/{network}/{image}/prediction.json",

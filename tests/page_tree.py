@@ -188,5 +188,11 @@ def _make_comparison(tree):
     make_time_series(files, comparison)
     comparison_viewer(files, comparison)
     comparison_page(
-        files, comparison.members, [summary], comparison="rocks", labels=tree.labels, **names
+        files,
+        comparison.members,
+        [summary],
+        comparison="rocks",
+        classes=len(LABELS),
+        labels=tree.labels,
+        **names,
     )

@@ -70,9 +70,9 @@ def _neurons(config, network, image):
         for comparison in config["comparisons"].values()
         if networks_of(comparison, [network])
         if any(
-            image in comparison[group]["correct" if right else "wrong"]
+            image in comparison[group][verdict]
             for group in GROUPS
-            for right in (True, False)
+            for verdict in ("correct", "wrong")
         )
     }
     return sorted({*config["images"][image]["classes"], *compared})
@@ -93,19 +93,20 @@ def check_published(config, arrays, planned, infos):
     for network, patterns in _published(config).items():
         place = ("networks", network, "gradients")
         if network in infos:
-            layers = infos[network].layers_with_weights
-            yield from unknown(
-                dotted(*place), patterns, layers, f"layers of {network} with weights"
-            )
-        chosen = gradient_layers(config, network, None)
-        where = dotted("gradients", "layers")
-        yield from unknown(where, chosen, patterns, f"layers with published gradients of {network}")
+            layers, what = infos[network].layers_with_weights, f"layers of {network} with weights"
+            yield from unknown(dotted(*place), patterns, layers, what)
+        chosen, what = gradient_layers(config, network, None), f"published layers of {network}"
+        yield from unknown(dotted("gradients", "layers"), chosen, patterns, what)
         for layer, pattern in patterns.items():
             yield from _pattern(dotted(*place, layer), pattern, config, network)
     for array in arrays:
         place = dotted("networks", array.network, "gradients", array.layer)
         expected = f"the gradient of neuron {array.cls} for image {array.image}"
         yield from missing(place, as_file(array.address)[0], planned, expected)
+    for name, collection in config["collections"].items():
+        seen = networks_of(collection, config["networks"])
+        if seen and not any(runs(config, network) for network in seen):
+            yield f"{dotted('collections', name)}needs a network with weights; {seen[0]} has none"
 
 
 def _pattern(place, pattern, config, network):

@@ -147,12 +147,14 @@ def _draw_sorted(page, comparison, place):
 
 def _caption(comparison, shown, scale):
     predicted = comparison.members[0].predicted is not None
-    correct = "where the network predicts its class" if predicted else "as the configuration says"
+    correct = "An image is correct where the network predicts its class."
+    if not predicted:
+        correct = "Which images are correct is what the configuration says."
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
         f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
         f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
         "images, and the norm over all filters. Below: the norm at every filter; and the same "
-        f"norms from the smallest to the largest, one line for each image. An image is correct {correct}."
+        f"norms from the smallest to the largest, one line for each image. {correct}"
     )

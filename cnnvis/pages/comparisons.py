@@ -47,6 +47,7 @@ def comparison_page(
         comparison=comparison,
         neuron=neuron,
         label=names[neuron],
+        predicted=members[0].predicted is not None,
         groups=[(name, [m for m in shown if m["member"].group == name]) for name in GROUPS],
         layers=[_layer(summary, files, page) for summary in summaries],
     )

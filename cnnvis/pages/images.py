@@ -40,7 +40,7 @@ def image_page(files, model, *, network, image, shown, labels=None):
         If a path fits none of `cnnvis.core.places.PLACES`.
     """
     page, info = files("page"), model.info
-    ranking = read_json(files("prediction")) if model.weights else None
+    ranking = read_json(files("prediction")) if model.weights is not None else None
     names = read_labels(labels, model.classes)
     artefacts = Artefacts(shown, page.parents[2], page)
     layers = [

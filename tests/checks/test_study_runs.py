@@ -11,6 +11,7 @@ from tests.checks.test_reproduction import STUDY, change, needs_study
 from tests.conftest import ROOT, copy_study
 
 SHARED = ROOT.parent / "shared"
+WITH_WEIGHTS = ("caffenet", "alexnet", "squeezenet", "recovered")
 
 
 @pytest.fixture
@@ -96,7 +97,41 @@ def test_squeezenet_recognises_the_studys_images(project):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-@pytest.mark.parametrize("name", ["caffenet", "alexnet", "squeezenet", "recovered"])
+@pytest.mark.slow
+@needs_study
+def test_the_published_gradients_run_without_weights(project):
+    """Offline, everything that hangs on gradients, and nothing that needs a forward pass."""
+    place(project, [f"{image}.jpg" for image in published.IMAGES])
+    for layer in published.GRADIENT_LAYERS:
+        place(project, [published.gradient_name(image, layer) for image in published.IMAGES])
+    place(project, ["synset_words.txt"], "models/imagenet")
+    command = ("--cores", "2", "--configfile", "config/published.yaml")
+    found = project.snakemake(*command)
+    assert found.returncode == 0, found.stderr
+    folder = project.folder / "results/published"
+    imported = np.load(folder / "Persian_1/gradients/263.npz")["conv1"]
+    assert np.array_equal(imported, np.load(STUDY / "gradients/Persian_1.npy"))
+    assert (folder / "Persian_1/gradients/263/conv1.vox").stat().st_size > 0
+    means = {"conv1": [86.9273, 54.1519, 44.0291], "conv2": [94.2006, 76.5714, 59.7707]}
+    for layer, expected in means.items():
+        summary = json.loads((folder / f"comparisons/pembroke/{layer}.json").read_text())
+        assert [group["norm"] for group in summary["groups"].values()] == expected
+        assert summary["claim"]["holds"] is True
+    made = {path.name for path in (project.folder / "results").rglob("*.*")}
+    assert not made & {
+        "blobs.npz",
+        "input.npy",
+        "prediction.json",
+        "saliency.png",
+        "263.check.json",
+    }
+    page = (folder / "Persian_1/index.html").read_text()
+    assert "What needs a pass through the network is left out" in page
+    again = project.snakemake("--dry-run", *command)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("name", [*WITH_WEIGHTS, "published"])
 def test_configs_plan_their_downloads(project, name):
     """With nothing here but the repository, a dry run knows where everything comes from."""
     found = project.snakemake("--dry-run", "--configfile", f"config/{name}.yaml")
@@ -111,12 +146,22 @@ def test_the_published_files_are_fetched_for_a_verification(project):
         assert f"study/{name}." in found.stdout
 
 
-@pytest.mark.parametrize("name", ["caffenet", "alexnet", "squeezenet", "recovered"])
-def test_configs_say_what_is_missing(project, name):
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        *((name, "images.cat.path: file not found: study/cat.jpg") for name in WITH_WEIGHTS),
+        (
+            "published",
+            "networks.published.gradients.conv2: file not found: study/Persian_miss_conv2.npy; "
+            "expected the gradient of neuron 263 for image Persian_miss",
+        ),
+    ],
+)
+def test_configs_say_what_is_missing(project, name, line):
     (project.folder / "study/source.yaml").unlink()
     found = project.snakemake("--dry-run", "--configfile", f"config/{name}.yaml")
     assert found.returncode != 0 and "Traceback" not in found.stderr
-    assert "config: images.cat.path: file not found: study/cat.jpg" in found.stderr
+    assert f"config: {line}" in found.stderr
 
 
 def test_verify_without_its_key_says_so(project):

@@ -30,7 +30,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-EMPTY = {"gradients": {}, "class_importance": {}, "pruning": {}}
+NETWORKS = {name: {"gradients": {}} for name in ("thin", "thinner", "net")}
+EMPTY = {"networks": NETWORKS, "gradients": {}, "class_importance": {}, "pruning": {}}
 
 
 def mistakes(models, collections, networks=("thin", "thinner"), **config):

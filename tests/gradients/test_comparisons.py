@@ -161,15 +161,37 @@ def test_the_claim(norms, holds):
         assert "does not hold here" in claim["sentence"]
 
 
+def test_without_predictions_images_are_as_correct_as_declared(files, entries, tmp_path, caplog):
+    for path in tmp_path.rglob("prediction.json"):
+        path.unlink()
+    caplog.set_level(logging.WARNING)
+    members = comparisons.read_members(files, entries, 3, predicted=False)
+    assert [(m.image, m.verdict) for m in members[:2]] == [("grass", "correct"), ("lawn", "wrong")]
+    assert {member.predicted for member in members} == {None} and not caplog.records
+    comparison = Comparison.read(members, "conv1", name="rocks", network="net", neuron=3)
+    comparisons.make_comparison(files, comparison)
+    with open(files("comparison table", layer="conv1"), newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["correct"], row["predicted"]) for row in rows[:2]] == [("True", ""), ("False", "")]
+
+
 @pytest.mark.skipif(not STUDY.is_dir(), reason="../shared/study is absent")
-def test_the_claim_holds_for_the_study_s_own_gradients():
-    names = {"reference": "pembroke", "similar": "chihuahua", "dissimilar": "Persian"}
-    found = {}
-    for group, name in names.items():
-        files = [file for file in STUDY.glob(f"{name}*.npy") if "conv2" not in file.name]
-        assert len(files) == 2
-        found[group] = [np.linalg.norm(np.load(file)) for file in files]
+@pytest.mark.parametrize(
+    ("suffix", "means"), [("", [86.9, 54.2, 44.0]), ("_conv2", [94.2, 76.6, 59.8])]
+)
+def test_the_claim_holds_for_the_study_s_own_gradients(suffix, means):
+    names = {
+        "reference": ("pembroke", "pembroke_miss"),
+        "similar": ("chihuahua", "chihuahua_miss"),
+        "dissimilar": ("Persian_1", "Persian_miss"),
+    }
+    found = {
+        group: [np.linalg.norm(np.load(STUDY / f"{name}{suffix}.npy")) for name in pair]
+        for group, pair in names.items()
+    }
     claim = comparisons.check_claim(found)
+    for norms, mean in zip(found.values(), means, strict=True):
+        assert np.mean(norms) == pytest.approx(mean, abs=0.05)
     assert claim["holds"] is True
     # Two images a class: whatever they show, chance alone does it in one case of six.
     assert [test["least_p"] for test in claim["tests"]] == [1 / 6, 1 / 6]

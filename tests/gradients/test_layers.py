@@ -92,7 +92,8 @@ def test_exactly_the_files_of_the_pages_are_written(files, tmp_path, kinds, orde
         "differentiated": {"tiny": ["part/1"]},
         "images": {"cat": {"classes": [0]}},
         "check": {"mode": "none"},
-        "attributions": kinds,
+        "attributions": {"tiny": kinds},
+        "networks": {"tiny": {"runs": True}},
     }
     shown = set(image_files(tables, "tiny", "cat")["shown"])
     others = ("importance", "viewer", "saliency", "data_gradient")

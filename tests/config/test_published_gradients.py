@@ -50,12 +50,14 @@ def test_only_what_hangs_on_gradients_is_made(write, tmp_path):
     assert tables["networks"]["published"]["weights"] is None
     assert tables["differentiated"] == {"published": ["conv1"]}
     assert tables["published"]["published"]["moon"] == {"1": [f"{tmp_path}/moon.npy"]}
-    folder = "results/published/cat"
-    assert sorted(tables["pages"]["published"]["cat"]["shown"]) == [
-        *(f"{folder}/gradients/1/conv1.{suffix}" for suffix in ("hd", "mhd", "nhdr", "png", "vox")),
+    folder, suffixes = "results/published/cat", ("hd", "mhd", "nhdr", "vox")
+    assert set(tables["pages"]["published"]["cat"]["shown"]) == {
+        *(f"{folder}/gradients/1/conv1.{suffix}" for suffix in ("png", *suffixes)),
+        *(f"{folder}/gradients/1/conv1.channels.{suffix}" for suffix in suffixes),
         *(f"{folder}/importance/1/conv1.{suffix}" for suffix in ("csv", "png")),
         f"{folder}/viewer/gradient-1-conv1.html",
-    ]
+        f"{folder}/viewer/gradient-1-conv1.channels.html",
+    }
     linked = index_files({**tables, "class_files": {}})["shown"]
     assert not [path for path in linked if "prediction" in path or "filters" in path]
 

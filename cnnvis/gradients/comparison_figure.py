@@ -149,7 +149,7 @@ def _caption(comparison, shown, scale):
     predicted = comparison.members[0].predicted is not None
     correct = "An image is correct where the network predicts its class."
     if not predicted:
-        correct = "Which images are correct is what the configuration says."
+        correct = "Which images are correct is stated in the configuration."
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "

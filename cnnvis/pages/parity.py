@@ -1,5 +1,6 @@
 """``results/parity.html``: is the embedded engine faithful to Caffe?"""
 
+from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json, write_json
 from cnnvis.pages.render import write_page
 
@@ -19,9 +20,11 @@ def parity_page(page, report, reports):
     Raises
     ------
     UserError
-        If a report cannot be read.
+        If there is no report, or one cannot be read.
     """
     networks = [read_json(path) for path in reports]
+    if not networks:
+        raise UserError("config: networks: none has weights; expected one to run in both engines")
     summary = {"faithful": all(each["faithful"] for each in networks), "networks": networks}
     write_json(report, summary)
     write_page(

@@ -3,8 +3,10 @@
 import json
 from html.parser import HTMLParser
 
+import pytest
 from PIL import Image
 
+from cnnvis.core.errors import UserError
 from cnnvis.pages.classes import classes_page
 from cnnvis.pages.parity import parity_page
 
@@ -104,3 +106,9 @@ def test_parity_page_says_what_is_not_faithful(tmp_path):
     parity_page(page, summary, [path])
     assert "No: at least one network" in page.read_text()
     assert json.loads(summary.read_text())["faithful"] is False
+
+
+def test_parity_of_nothing_is_no_parity(tmp_path):
+    with pytest.raises(UserError, match="networks: none has weights"):
+        parity_page(tmp_path / "parity.html", tmp_path / "parity.json", [])
+    assert not list(tmp_path.iterdir())

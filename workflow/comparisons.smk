@@ -1,7 +1,7 @@
 """One neuron's gradients over a reference class, a similar class and a dissimilar class.
 
-Input: results/{network}/{image}/gradients/{neuron}.npz, prediction.json and input.png of each image;
-of a network without weights there is no prediction.json.
+Input: of each image results/{network}/{image}/gradients/{neuron}.npz, input.png and, where the
+network has weights, prediction.json.
 Output: results/{network}/comparisons/{comparison}/index.html; for each layer {layer}.png, .csv and
 .json, the comparison; {layer}.html, the time series in 3D; {layer}.nii.gz, for 3D Slicer and
 ITK-SNAP; {layer}.pvd and {layer}/frame-*.vti, for ParaView; the same as {layer}.channels.*, channel

@@ -135,6 +135,7 @@ rule gradient_check:
 # Which layers gradients are taken at is up to the configuration, so every network has its own rule.
 for network, names in tables["differentiated"].items():
     layers = [layer for layer, facts in tables["layers"][network].items() if facts["name"] in names]
+    kinds = tables["attributions"][network]
 
     rule:
         """Write a neuron's gradient at each layer as volume, picture and 3D page; rank filters."""
@@ -143,7 +144,7 @@ for network, names in tables["differentiated"].items():
         input:
             f"results/{network}/{{image}}/gradients/{{cls}}.npz",
             # Only with attributions to draw: gradients alone may come from elsewhere.
-            [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(tables["attributions"][network]),
+            [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(kinds),
         output:
             collect(
                 "results/{network}/{{image}}/gradients/{{cls}}/{layer}.{suffix}",
@@ -164,7 +165,7 @@ for network, names in tables["differentiated"].items():
             collect(
                 "results/{network}/{{image}}/attributions/{{cls}}/{kind}/{layer}.{suffix}",
                 network=network,
-                kind=tables["attributions"][network],
+                kind=kinds,
                 layer=layers,
                 suffix=["vox", "hd", "nhdr", "mhd", "png"],
             ),
@@ -188,7 +189,7 @@ for network, names in tables["differentiated"].items():
             network=network,
             layers=names,
             orderings=tables["gradient_orderings"],
-            kinds=tables["attributions"][network],
+            kinds=kinds,
             code=code("make_gradient_layers.py"),
         message:
             f"Draw the gradients of neuron {{wildcards.cls}} of {network} on {{wildcards.image}}."

@@ -1,7 +1,7 @@
 """How close a run came to what the study published, on request (`snakemake verify`).
 
 Input: the published files (config: verify); volumes, orders, pictures and gradients of the run.
-Output: results/verify.json and results/verify.html; results/{network}/{image}/gradients/fit.json,
+Output: results/verify.json, results/verify/ (pictures) and results/verify.html; results/{network}/{image}/gradients/fit.json,
 the neuron whose gradient was published; gradients/{cls}.study.json and .png, the study's numerical
 scheme repeated. The target fails when something differs that should agree.
 """
@@ -55,7 +55,8 @@ rule verification:
     input:
         tables["verify"]["inputs"],
     output:
-        "results/verify.json",
+        report="results/verify.json",
+        pictures=directory("results/verify"),
     log:
         "logs/verify.log",
     conda:
@@ -73,6 +74,7 @@ rule verification_page:
     """Make the page of the comparison: what agrees, what differs, what could not be compared."""
     input:
         report="results/verify.json",
+        pictures="results/verify",
         recovered=tables["verify"]["recovered"],
     output:
         "results/verify.html",

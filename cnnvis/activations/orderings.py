@@ -180,7 +180,8 @@ def cluster(matrix, k, seed, starts=STARTS):
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
-    k, seed, starts : int
+    k, starts : int
+    seed : int or numpy.random.RandomState
 
     Returns
     -------

@@ -13,6 +13,8 @@ from cnnvis.activations.study_slices import cluster_as_scipy_2016, order_by_stan
 from cnnvis.core.arrays import cluster_numbers, significant
 from cnnvis.core.files import safe_name, write_json
 
+SECOND_STARTS = 20
+
 
 def make_slice(files, feature_maps, row, slices, *, layer, blob, title):
     """Cluster and order the rows of one slice; write a picture of each and the numbers.
@@ -102,11 +104,9 @@ def rows_of(feature_maps, row, method):
 def cluster_rows(rows, k, slices):
     """Put the rows of a slice that are in one cluster together.
 
-    With `k` as "20x5" the rows are clustered into 20, and the means of these clusters into 5, as in
-    the report's "20 X 5 Means".
-
-    ASSUME: the report says no more than these numbers. The 20 clusters (19 remain) are those of its
-    picture, row by row; how the study came to its 5 is not known.
+    With `k` as "20x5" the rows are clustered into 20, and the means of these clusters into 5 by
+    `SECOND_STARTS` starts that go on with the same random numbers. The report says no more than "20
+    X 5 Means", but its picture comes out so, row by row: SciPy's own number of starts was 20.
 
     Clusters stand in the order in which the method numbers them, which is that of the winning
     start's draws in the study's, and from weak to strong in scikit-learn's; or so that clusters
@@ -125,22 +125,23 @@ def cluster_rows(rows, k, slices):
         Rows of a cluster of a cluster are together too; else they keep their natural order.
     numbers : dict
         ``labels``, the cluster of each filter, numbered in the order shown; ``sizes`` of the
-        clusters; and of the first clustering the mean ``distance`` (study) or the ``inertia``.
+        clusters; of the first clustering the mean ``distance`` (study) or the ``inertia``, and
+        where its clusters were clustered, its own labels, ``parts``.
     """
     function, measure = KMEANS[slices["method"]]
-    options = {"seed": slices["seed"], "starts": slices["starts"]}
-    arrange = ARRANGE[slices["cluster_order"]]
+    random, arrange = np.random.RandomState(slices["seed"]), ARRANGE[slices["cluster_order"]]
     count, *fewer = cluster_numbers(k)
-    labels, value = function(rows, count, **options)
+    labels, value = function(rows, count, random, slices["starts"])
     parts = labels = arrange(rows, labels)
     for count in fewer:
         means = _means(rows, parts)
-        groups, _ = function(means, min(count, len(means)), **options)
+        groups, _ = function(means, min(count, len(means)), random, SECOND_STARTS)
         labels = arrange(rows, groups[parts])
     return np.lexsort((parts, labels)), {
         "labels": labels.tolist(),
         "sizes": np.bincount(labels).tolist(),
         measure: significant(value),
+        **({"parts": parts.tolist()} if fewer else {}),
     }
 
 

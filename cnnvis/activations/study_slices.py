@@ -73,8 +73,8 @@ def cluster_as_scipy_2016(rows, k, seed=SEED, starts=STARTS):
         Scaled to 0..1 over the layer.
     k : int
         Number of clusters; fewer come out where centroids lose their members.
-    seed : int
-        Of ``numpy.random.RandomState``, from which starts draw one after the other.
+    seed : int or numpy.random.RandomState
+        Starts draw from it one after the other.
     starts : int
 
     Returns
@@ -85,7 +85,8 @@ def cluster_as_scipy_2016(rows, k, seed=SEED, starts=STARTS):
     distance : float
         The mean distance of the winning start.
     """
-    draws = np.random.RandomState(seed).randint(0, len(rows), (starts, k))
+    random = seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
+    draws = random.randint(0, len(rows), (starts, k))
     at_once = max(1, CHUNK // (k * max(rows.shape)))
     distances, books = [], []
     for first in range(0, starts, at_once):

@@ -1,45 +1,32 @@
-"""How close a run came to what the study published, number by number.
+"""How close a run came to what the study published, result by result.
 
 Everything published has an entry in `cnnvis.inputs.published.entries`, and each ends in one of
-four ways:
+five ways:
 
-- ``agrees``, within the tolerances of `cnnvis.checks.agreement`;
-- ``differs``: it should agree and does not;
-- ``explained``: it cannot agree, and what the file itself shows says why;
+- ``reproduced``, within the tolerances of `cnnvis.checks.agreement`;
+- ``differs``: it should be the same and is not;
+- ``explained``: it differs, because of something that the published files themselves show;
+- ``needs ImageNet``: the study measured it on images that may not be passed on;
 - ``not checked``, because a file, a layer or a neuron is missing. That is never taken for
   agreement.
 
-A run passes when something agrees and nothing differs.
+Nothing is compared with what this project computes of the study's files by its own methods. A run
+passes when something is reproduced and nothing differs.
 """
 
-import tempfile
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from cnnvis.activations.grids import draw_grid
-from cnnvis.activations.slices import order_slice
-from cnnvis.checks.agreement import (
-    GRADIENT_TOLERANCE,
-    compare_bytes,
-    compare_clusters,
-    compare_labels,
-    compare_numbers,
-    compare_numerical,
-    compare_orders,
-    compare_pca,
-    compare_published_order,
-)
-from cnnvis.checks.neuron_search import goodness_of_fit
-from cnnvis.core.arrays import read_array
+from cnnvis.checks.outcomes import METHODS, Outcome
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import read_json, write_json
-from cnnvis.core.volume_files import read_vox
+from cnnvis.core.files import atomic, read_json, safe_name, write_json
 from cnnvis.inputs import published
 
-STATUSES = ("agrees", "differs", "explained", "not checked")
+STATUSES = ("reproduced", "differs", "explained", "needs ImageNet", "not checked")
+# Pixels of the longer side of a picture that is drawn of numbers.
+SIDE = 600
 
 
 @dataclass(frozen=True)
@@ -56,14 +43,12 @@ class Run:
         Whose gradients the run has.
     blob : str
         The blob of conv1 in ``blobs.npz``.
+    shapes : list of list of int
+        Filters, height and width of what the convolutions give, in the network's order.
     files : dict of str to path
         The run's files, by the names that `cnnvis.inputs.published.entries` uses.
     reasons : dict of str to str
         Why the run does not have a file, by the same names.
-    rows : sequence of int
-        The rows of conv1 that it has slices of.
-    checked : str, optional
-        The image on which it repeats the study's numerical gradient.
     """
 
     study: str
@@ -71,10 +56,9 @@ class Run:
     image: str
     neuron: int
     blob: str = "conv1"
+    shapes: list = field(default_factory=list)
     files: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
-    rows: tuple = ()
-    checked: str | None = None
 
     @classmethod
     def of(cls, table):
@@ -89,30 +73,26 @@ class Run:
             raise UserError("config: verify is missing; expected verify: {study: FOLDER}")
         return cls(**table)
 
-    def published(self, entry):
-        """Return the paths of an entry's published files."""
-        return [published.find(self.study, name) for name in entry.files]
 
-
-def make_verification(report, run):
-    """Compare a finished run with the published files; write the report as JSON.
+def make_verification(report, folder, run):
+    """Compare a finished run with the published files; write the report and its pictures.
 
     Parameters
     ----------
     report : str or Path
         Becomes ``{"study", "network", "image", "neuron", "passed", "sentence", "counts", "checks":
-        [{"group", "name", "status", "sentence", "numbers"}, ...]}``.
+        [{"section", "name", "status", "sentence", "numbers", "pictures"}, ...]}``; ``pictures`` has
+        the paths of the study's picture and of the run's, ``study`` and ``run``, or None.
+    folder : str or Path
+        For the pictures, as PNG.
     run : Run
 
     Raises
     ------
     UserError
-        If the report cannot be written. What is wrong with a published file is in the report.
+        If a file cannot be written. What is wrong with a published file is in the report.
     """
-    checks = []
-    for entry in published.entries(run.rows, run.checked):
-        outcome = zip(("status", "sentence", "numbers"), compare_entry(run, entry), strict=True)
-        checks.append({"group": entry.group, "name": entry.name, **dict(outcome)})
+    checks = [_check(run, entry, Path(folder)) for entry in published.entries()]
     counts = {status: sum(check["status"] == status for check in checks) for status in STATUSES}
     write_json(
         report,
@@ -121,7 +101,7 @@ def make_verification(report, run):
             "network": run.network,
             "image": run.image,
             "neuron": run.neuron,
-            "passed": counts["agrees"] > 0 and not counts["differs"],
+            "passed": counts["reproduced"] > 0 and not counts["differs"],
             "sentence": conclusion(counts),
             "counts": counts,
             "checks": checks,
@@ -129,23 +109,98 @@ def make_verification(report, run):
     )
 
 
+def _check(run, entry, folder):
+    """Compare one result; save the study's picture and the run's, if there are any."""
+    name = safe_name(entry.name)
+    outcome, picture = None, None
+    try:
+        picture = _save(_picture(run, entry), folder / f"{name}.study.png")
+        outcome = compare_entry(run, entry, picture)
+    except UserError as error:
+        outcome = Outcome("differs", f"Cannot be compared: {error}.")
+    ours = _save(outcome.picture, folder / f"{name}.png")
+    return {
+        "section": entry.section,
+        "name": entry.name,
+        "status": outcome.status,
+        "sentence": outcome.sentence,
+        "numbers": outcome.numbers,
+        "pictures": {"study": picture and str(picture), "run": ours and str(ours)},
+    }
+
+
+def _picture(run, entry):
+    """Return the study's picture, or None if there is none or its file is missing."""
+    missing = entry.picture is None or not published.find(run.study, entry.needed[-1]).is_file()
+    return None if missing else published.read_picture(run.study, entry.picture)
+
+
+def _save(picture, path):
+    """Write a picture, or grey levels enlarged; return its path, that of a file as it is."""
+    from PIL import Image
+
+    if picture is None or isinstance(picture, Path):
+        return picture
+    if isinstance(picture, np.ndarray):
+        scale = max(1, SIDE // max(picture.shape))
+        picture = Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1))
+    with atomic(path) as temporary:
+        picture.save(temporary, format="PNG")
+    return path
+
+
+def compare_entry(run, entry, picture=None):
+    """Compare a run with one published result.
+
+    Parameters
+    ----------
+    run : Run
+    entry : cnnvis.inputs.published.Published
+    picture : Path or None
+        The study's picture as PNG.
+
+    Returns
+    -------
+    cnnvis.checks.outcomes.Outcome
+
+    Raises
+    ------
+    UserError
+        If a file of the run or of the study is not usable.
+    """
+    needed = [published.find(run.study, name) for name in entry.needed]
+    missing = [
+        run.reasons.get(name, "the run does not have it")
+        for name in entry.results
+        if name not in run.files
+    ]
+    missing += [f"{path.name} is missing from {run.study}" for path in needed if not path.is_file()]
+    if missing and entry.method != "ImageNet":
+        return Outcome("not checked", f"Not checked, because {missing[0]}.")
+    results = [Path(run.files[name]) for name in entry.results]
+    return METHODS[entry.method](run, entry, results, needed, picture)
+
+
 def conclusion(counts):
     """Return the outcome in one sentence.
 
-    >>> conclusion({"agrees": 5, "differs": 1, "explained": 0, "not checked": 2})
-    '5 of 6 comparisons agree with what the study published and 1 differs; 2 could not be made.'
-    >>> conclusion({"agrees": 0, "differs": 0, "explained": 0, "not checked": 7})
-    'Nothing could be compared with what the study published; 7 comparisons could not be made.'
+    >>> counts = dict(zip(STATUSES, (5, 1, 0, 4, 2)))
+    >>> conclusion(counts)
+    '5 of 6 results are reproduced and 1 differs; 4 need ImageNet; 2 could not be checked.'
+    >>> conclusion(dict(zip(STATUSES, (0, 0, 0, 4, 7))))
+    'Nothing could be compared with what the study published; 11 results could not be checked.'
     """
-    agrees, differs, explained, unchecked = map(counts.get, STATUSES)
-    compared = agrees + differs
+    reproduced, differs, explained, imagenet, unchecked = map(counts.get, STATUSES)
+    compared = reproduced + differs
     if not compared:
         text = "Nothing could be compared with what the study published"
-        return f"{text}; {unchecked} comparisons could not be made."
-    text = f"{agrees} of {compared} comparisons agree with what the study published"
-    text += f" and {differs} differ{'s' if differs == 1 else ''}" if differs else ""
-    text += f"; {explained} cannot agree, for reasons given" if explained else ""
-    return text + (f"; {unchecked} could not be made." if unchecked else ".")
+        return f"{text}; {imagenet + unchecked} results could not be checked."
+    parts = [f"{reproduced} of {compared} results are reproduced"]
+    parts[0] += f" and {differs} differ{'s' if differs == 1 else ''}" if differs else ""
+    parts += [f"{explained} differ for reasons given"] if explained else []
+    parts += [f"{imagenet} need ImageNet"] if imagenet else []
+    parts += [f"{unchecked} could not be checked"] if unchecked else []
+    return "; ".join(parts) + "."
 
 
 def require_agreement(report):
@@ -162,155 +217,3 @@ def require_agreement(report):
         details = "; ".join(f"{check['name']}: {check['sentence']}" for check in wrong[:5])
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise UserError(f"{report}: {outcome['sentence']} {details}{more}".rstrip())
-
-
-def compare_entry(run, entry):
-    """Compare a run with one published result.
-
-    Parameters
-    ----------
-    run : Run
-    entry : cnnvis.inputs.published.Published
-
-    Returns
-    -------
-    status : str
-        One of `STATUSES`.
-    sentence : str
-    numbers : dict
-    """
-    missing = [
-        run.reasons.get(name, "the run does not have it")
-        for name in entry.results
-        if name not in run.files
-    ]
-    missing += [
-        f"{'the file' if path.name == entry.name else path.name} is missing from {run.study}"
-        for path in run.published(entry)
-        if not path.is_file()
-    ]
-    if missing:
-        return "not checked", f"Not checked, because {missing[0]}.", {}
-    results = [Path(run.files[name]) for name in entry.results]
-    try:
-        return METHODS[entry.method](run, *results, *run.published(entry))
-    except UserError as error:
-        return "differs", f"Cannot be compared: {error}.", {}
-
-
-def _volume(run, result, volume, header):
-    texts = [path.read_text(encoding="latin-1") for path in (result.with_suffix(".hd"), header)]
-    if texts[0] != texts[1]:
-        raise UserError("the header is {!r}, the study's is {!r}".format(*texts))
-    return compare_bytes(read_vox(result), read_vox(volume), "voxels")
-
-
-def _feature_maps(run, blobs, maps):
-    outputs = read_array(blobs, run.blob).astype(np.float64)
-    expected = published.read_numbers(maps, outputs.shape)
-    low, high = outputs.min(), outputs.max()
-    return compare_numbers((outputs - low) * 255 / ((high - low) or 1), expected)
-
-
-def _ordering(run, ordering, maps, *, compare):
-    maps = published.read_numbers(maps)
-    return compare(read_json(ordering), maps.reshape(len(maps), -1))
-
-
-def _published_order(run, ordering, maps, volume):
-    maps = published.read_numbers(maps)
-    content = np.fromfile(volume, np.uint8)
-    if content.size != maps.size:
-        raise UserError(f"{volume}: has {content.size} bytes, expected {maps.size}")
-    return compare_published_order(read_json(ordering), content.reshape(maps.shape), maps)
-
-
-def _slice(run, numbers, maps):
-    report = read_json(numbers)
-    options = {key: report[key] for key in ("method", "seed", "starts", "cluster_order")}
-    options["k"] = list(report["kmeans"])
-    expected = order_slice(published.read_numbers(maps), report["row"], options)
-    orders = (order["pca"]["permutation"] for order in (report, expected))
-    outcomes = [compare_orders(*orders, np.array(expected["pca"]["projections"]))]
-    for k, clusters in report["kmeans"].items():
-        outcomes.append(compare_labels(clusters["labels"], expected["kmeans"][k]["labels"]))
-    for outcome in outcomes:
-        if outcome[0] != "agrees":
-            return outcome
-    _, sentence, numbers = outcomes[0]
-    if report["kmeans"]:
-        sentence += f" So are the clusters of k-means with k = {' and '.join(report['kmeans'])}."
-    return "agrees", sentence, numbers
-
-
-def _grid(run, picture, blobs, maps):
-    """Compare a grid with one drawn of the published feature maps, pixel by pixel."""
-    outputs = read_array(blobs, run.blob)
-    expected = published.read_numbers(maps, outputs.shape)
-    # The published maps are scaled to 0..255; the grid's caption names the original range.
-    low, high = float(outputs.min()), float(outputs.max())
-    expected = (expected * ((high - low) / (np.ptp(expected) or 1)) + low).astype(outputs.dtype)
-    title = f"conv1 of {run.network} on {run.image}, {picture.parent.name} order"
-    with tempfile.TemporaryDirectory() as folder:
-        grid = Path(folder) / "grid.png"
-        order = range(len(expected))
-        draw_grid(grid, expected, order, layer="conv1", method="natural", title=title)
-        return compare_bytes(_pixels(picture), _pixels(grid), "colour values of its pixels")
-
-
-def _pixels(path):
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _gradient(run, gradients, fit, expected, *, layer):
-    gradient = read_array(gradients, layer, "gradient of layer")
-    expected = published.read_numbers(expected, gradient.shape)
-    fit = read_json(fit)["layers"][layer]
-    if "error" in fit:
-        raise UserError(fit["error"])
-    best = fit["candidates"][0]
-    numbers = goodness_of_fit(gradient, expected)
-    error = numbers["relative_error"]
-    sentence = (
-        f"Relative error {error:.1g}, correlation {numbers['correlation'] or 0:.6f} with neuron "
-        f"{run.neuron}"
-    )
-    if best["neuron"] == run.neuron:
-        sentence += f", which of {fit['scanned']} fits best."
-    else:
-        sentence += (
-            f"; of {fit['scanned']}, neuron {best['neuron']} fits best, with a relative error of "
-            f"{best['relative_error']:.1g}."
-        )
-    numbers |= {"best_neuron": best["neuron"], "scanned": fit["scanned"], "fit": best}
-    # The study did not record the neuron: its file is reproduced by whichever gives its numbers.
-    agrees = min(error, best["relative_error"]) <= GRADIENT_TOLERANCE
-    return "agrees" if agrees else "differs", sentence, numbers
-
-
-def _numerical(run, numerical, gradient):
-    gradient = published.read_numbers(gradient)
-    return compare_numerical(published.read_numbers(numerical, gradient.shape), gradient)
-
-
-def _scheme(run, report):
-    report = read_json(report)
-    return "agrees" if report["agrees"] else "explained", report["sentence"], {}
-
-
-METHODS = {
-    "volume": _volume,
-    "feature maps": _feature_maps,
-    "pca": partial(_ordering, compare=compare_pca),
-    "kmeans": partial(_ordering, compare=compare_clusters),
-    "published order": _published_order,
-    "slice": _slice,
-    "grid": _grid,
-    "gradient of conv1": partial(_gradient, layer="conv1"),
-    "gradient of conv2": partial(_gradient, layer="conv2"),
-    "numerical gradient": _numerical,
-    "scheme": _scheme,
-}

@@ -8,7 +8,7 @@ from cnnvis.config.tables import model_of
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 
-FOLDERS = ("collections", "downloads", "recovered")
+FOLDERS = ("collections", "downloads", "recovered", "verify")
 """Folders of ``results/`` beside those of the networks."""
 
 

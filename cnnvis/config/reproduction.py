@@ -2,14 +2,7 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import (
-    METHODS,
-    chosen_layers,
-    cut_rows,
-    gradient_layers,
-    networks_of,
-    unknown,
-)
+from cnnvis.config.checks import METHODS, chosen_layers, gradient_layers, networks_of, unknown
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -72,18 +65,14 @@ def resolve_verify(config, infos, orderings):
     network, folder = verify.get("network", next(iter(infos))), verify["study"]
     lacks = _lacks(config, network, infos[network], orderings)
     conv1 = infos[network].convolutions.get("conv1")
-    cut = chosen_layers(config["slices"].get("layers"), network) or ["conv1"]
-    height = conv1.shape[1] if conv1 and "conv1" in cut else 0
-    rows = cut_rows(config["slices"], height)
-    checked = next((image for image in published.IMAGES if image not in lacks), None)
     files, reasons = {}, {}
-    for name, path, *needs in _results(verify, network, orderings, rows, checked):
+    for name, path, *needs in _results(config, network, orderings, lacks):
         missing = [lacks[need] for need in needs if need in lacks]
         if missing:
             reasons[name] = missing[0]
         else:
             files[name] = path
-    present, downloads = _published_files(folder, files, rows)
+    present, downloads = _published_files(folder, files)
     fitted = {
         image: {
             layer: path
@@ -101,10 +90,9 @@ def resolve_verify(config, infos, orderings):
             "image": verify["image"],
             "neuron": verify["neuron"],
             "blob": conv1.blob if conv1 else "conv1",
+            "shapes": [list(each.shape) for each in infos[network].convolutions.values()],
             "files": files,
             "reasons": reasons,
-            "rows": rows,
-            "checked": checked,
         },
         "inputs": [*present, *dict.fromkeys(files.values())],
         "downloads": downloads,
@@ -133,44 +121,104 @@ def _lacks(config, network, info, orderings):
     for what, layers in (("volume", volumes), ("gradient", gradients)):
         for layer in {*published.LAYERS} - {*layers}:
             lacks[f"{what} of {layer}"] = f"{what}s.layers of {network} does not name {layer}"
+    lacks |= _lacking_slices(config["slices"], network)
+    for image in (published.IMAGE, *published.IMAGES):
+        name = config["verify"]["image"] if image == published.IMAGE else image
+        if network not in networks_of(config["images"].get(name, {"networks": []}), [network]):
+            lacks[image] = f"the configuration has no image {name} for {network}"
     neuron, score = config["verify"]["neuron"], config["networks"][network]["score"]
     neurons = info.blobs[score][0]
     if neuron >= neurons:
-        lack = f"network {network} has no neuron {neuron}: its score {score} has {neurons}"
-        return lacks | dict.fromkeys(published.IMAGES, lack)
-    for image in published.IMAGES:
-        if network not in networks_of(config["images"].get(image, {"networks": []}), [network]):
-            lacks[image] = f"the configuration has no image {image} for {network}"
+        lacks["neuron"] = (
+            f"network {network} has no neuron {neuron}: its score {score} has {neurons}"
+        )
+    for result, image in _tabby_images(config, network).items():
+        if image is None:
+            lacks[result] = f"the configuration has no such image with neuron {published.TABBY}"
+    if not _comparisons(config, network):
+        lacks["comparison"] = f"the configuration has no comparison of neuron {neuron}"
     return lacks
 
 
-def _results(verify, network, orderings, rows, checked):
+def _lacking_slices(slices, network):
+    """Return why a run has no slices as the study cut them."""
+    chosen, row = chosen_layers(slices.get("layers"), network), published.ROW
+    if chosen and "conv1" not in chosen:
+        return {"slices": f"slices.layers of {network} does not name conv1"}
+    if slices["method"] != "study":
+        return {"slices": f"slices.method is {slices['method']}, not study"}
+    if slices["rows"] != "all" and row not in slices["rows"]:
+        return {"slices": f"slices.rows does not name {row}"}
+    return {} if slices["stability"] else {"stability": "slices.stability is not true"}
+
+
+def _comparisons(config, network):
+    """Return the names of the comparisons of the published gradients' neuron."""
+    return [
+        name
+        for name, comparison in config["comparisons"].items()
+        if comparison["neuron"] == config["verify"]["neuron"] and networks_of(comparison, [network])
+    ]
+
+
+def _results(config, network, orderings, lacks):
     """Yield a result's name, its path, and what the run must have for it."""
-    folder, neuron = f"results/{network}/{verify['image']}", verify["neuron"]
+    verify, root = config["verify"], f"results/{network}"
+    folder, neuron = f"{root}/{verify['image']}", verify["neuron"]
     names = {ordering["method"]: name for name, ordering in reversed(orderings.items())}
-    natural = names.get("natural")
-    yield "blobs", f"{folder}/blobs.npz", "conv1"
-    yield "grid", f"{folder}/grids/{natural}/conv1.png", "conv1", "natural"
+    natural, pca = names.get("natural"), names.get("pca")
+    slices = f"{folder}/slices/conv1"
+    yield "prototxt", config["networks"][network]["prototxt"], *published.LAYERS
+    yield "blobs", f"{folder}/blobs.npz", "cat", "conv1"
+    yield "slice", f"{slices}/row-{published.ROW}/slice.json", "cat", "conv1", "slices"
+    yield "stability", f"{slices}/stability.json", "cat", "conv1", "slices", "stability"
+    yield "viewer", f"{folder}/viewer/conv1.html", "cat", "conv1", "volume of conv1"
     for layer in published.LAYERS:
         path = f"{folder}/volumes/{natural}/{layer}.vox"
-        yield f"volume {layer}", path, layer, f"volume of {layer}", "natural"
-    for method in ("pca", "kmeans"):
-        yield method, f"{folder}/orderings/{names.get(method)}/conv1.json", "conv1", method
-    for row in rows:
-        yield f"row {row}", f"{folder}/slices/conv1/row-{row}/slice.json"
+        yield f"volume {layer}", path, "cat", layer, f"volume of {layer}", "natural"
+    for image in published.ORDERED:
+        name = verify["image"] if image == published.IMAGE else image
+        path = f"{root}/{name}/volumes/{pca}/conv1.vox"
+        yield f"ordered {image}", path, image, "conv1", "volume of conv1", "pca"
     for image in published.IMAGES:
-        gradients = f"results/{network}/{image}/gradients"
+        gradients = f"{root}/{image}/gradients"
         for layer in published.GRADIENT_LAYERS:
-            yield f"{image} {layer}", f"{gradients}/{neuron}.npz", image, f"gradient of {layer}"
-        yield f"fit {image}", f"{gradients}/fit.json", image
-    scheme = f"results/{network}/{checked}/gradients/{neuron}.study.json"
-    yield "scheme", scheme, checked or published.IMAGES[0]
+            needs = image, "neuron", f"gradient of {layer}"
+            yield f"{image} {layer}", f"{gradients}/{neuron}.npz", *needs
+        page = f"{root}/{image}/viewer/gradient-{neuron}-conv1.html"
+        yield f"viewer {image}", page, image, "neuron", "gradient of conv1"
+        yield f"fit {image}", f"{gradients}/fit.json", image, "neuron"
+        yield f"picture {image}", f"{root}/{image}/input.png", image
+    checked = next((image for image in published.IMAGES if image not in lacks), "pembroke")
+    yield "scheme", f"{root}/{checked}/gradients/{neuron}.study.json", checked, "neuron"
+    comparison = f"{root}/comparisons/{next(iter(_comparisons(config, network)), None)}"
+    yield "viewer comparison", f"{comparison}/conv1.html", "comparison", "gradient of conv1"
+    for layer in published.GRADIENT_LAYERS:
+        needs = "comparison", f"gradient of {layer}"
+        yield f"comparison {layer}", f"{comparison}/{layer}.json", *needs
+    for result, image in _tabby_images(config, network).items():
+        path = f"{root}/{image}/importance/{published.TABBY}/conv1.csv"
+        yield result, path, result, "gradient of conv1"
 
 
-def _published_files(folder, files, rows):
+def _tabby_images(config, network):
+    """Return the first images with the tabby's neuron: the cat itself, and another; or None."""
+    cat = config["verify"]["image"]
+    shown = [
+        name
+        for name, image in config["images"].items()
+        if published.TABBY in image["classes"] and networks_of(image, [network])
+    ]
+    return {
+        "importance": next((name for name in shown if name == cat), None),
+        "importance elsewhere": next((name for name in shown if name != cat), None),
+    }
+
+
+def _published_files(folder, files):
     """Return the published files to read: those that are there, and {path: entry} of the others."""
-    entries = [each for each in published.entries(rows) if files.keys() >= set(each.results)]
-    names = dict.fromkeys(name for entry in entries for name in entry.files)
+    entries = [each for each in published.entries() if files.keys() >= set(each.results)]
+    names = dict.fromkeys(name for entry in entries for name in entry.needed)
     paths = [published.find(folder, name) for name in names]
     sources = {str(path): described(path) for path in paths if not path.is_file()}
     downloads = {path: source for path, source in sources.items() if source}

@@ -1,29 +1,34 @@
 """``results/verify.html``: how close a run came to what the study published."""
 
 from cnnvis.core.files import read_json
-from cnnvis.pages.render import link, write_page
+from cnnvis.inputs.published import SECTIONS
+from cnnvis.pages.render import figure, link, write_page
 
-GROUPS = {
-    "Volumes": "The study published each convolution's feature maps of cat.jpg as bytes.",
-    "Outputs of conv1": "The same feature maps of conv1 as float32 numbers, before rounding.",
-    "Orders of conv1's filters": (
-        "One order was published, as a volume. The others are those of the published feature maps, "
-        "computed by the same method as this run's."
+ABOUT = {
+    "3.1.2 3D unordered visualization": (
+        "The study published each convolution's feature maps of cat.jpg as bytes."
     ),
-    "Pictures": (
-        "The study's pictures are screenshots. Compared instead is the picture that this project "
-        "draws of the published feature maps."
+    "3.1.3 Finding patterns between filter output images: slices": (
+        "The study's pictures are screenshots of matplotlib. Their cells are read back as grey "
+        "levels and compared row by row with this run's slice in this run's order."
     ),
-    "Gradients": (
-        "Gradients of one neuron with respect to the weights of conv1 and conv2, on six images. "
-        "The study did not record which neuron, so every neuron of the network was tried."
+    "3.1.3 Finding patterns between filter output images: whole outputs": (
+        "Three volumes were published. The sign of PCA is arbitrary: where the study's order runs "
+        "the other way, its places are counted from the other end."
     ),
-    "Numerical gradients": (
-        "The study checked its gradients by changing one weight of conv1 after another. The "
-        "published numbers are uncorrelated with its own backpropagated gradients."
+    "3.2.1 Gradient calculation": (
+        "The study did not record which neuron its gradients are of, so every neuron of the "
+        "network is tried. Its numerical check changed one weight of conv1 after another, in "
+        "float32 and by a step of 10⁻⁹, which added to a weight above 0.03 does not change it."
     ),
 }
-WORDS = {"agrees": "agrees", "differs": "differs", "explained": "cannot agree"}
+WORDS = {
+    "reproduced": "reproduced",
+    "differs": "differs",
+    "explained": "differs, because",
+    "needs ImageNet": "needs ImageNet",
+    "not checked": "not checked",
+}
 
 
 def verification_page(page, report, recovered=()):
@@ -50,26 +55,38 @@ def verification_page(page, report, recovered=()):
         "verification.html",
         title="Does this run reproduce what the study published?",
         report=verification,
-        groups=[_group(name, verification["checks"]) for name in GROUPS],
+        sections=[_section(name, verification["checks"], page) for name in SECTIONS],
         words=WORDS,
         recovered=[read_json(path) for path in recovered],
         file=link(report, page),
     )
 
 
-def _group(name, checks):
-    checks = [check for check in checks if check["group"] == name]
-    # The template explains these once, for all of them.
-    numerical = [check for check in checks if check["status"] == "explained" and check["numbers"]]
+def _section(name, checks, page):
+    checks = [check for check in checks if check["section"] == name]
     unchecked = {}
     for check in checks:
         if check["status"] == "not checked":
             unchecked.setdefault(check["sentence"], []).append(check["name"])
     return {
         "name": name,
-        "id": name.lower().replace(" ", "-").replace("'", ""),
-        "about": GROUPS[name],
-        "checks": [c for c in checks if c["status"] != "not checked" and c not in numerical],
-        "numerical": numerical,
+        "id": name.split()[0].replace(".", "-") + f"-{SECTIONS.index(name)}",
+        "about": ABOUT.get(name),
+        "checks": [
+            {**check, **_pictures(check["pictures"], page)}
+            for check in checks
+            if check["status"] != "not checked"
+        ],
         "unchecked": unchecked,
+    }
+
+
+def _pictures(pictures, page):
+    """Return the links of both pictures; of the run's, whether it is a page."""
+    ours = pictures["run"]
+    is_page = bool(ours and ours.endswith(".html"))
+    return {
+        "theirs": figure(pictures["study"], page),
+        "ours": None if is_page else figure(ours, page),
+        "view": link(ours, page) if is_page else None,
     }

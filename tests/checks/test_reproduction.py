@@ -1,21 +1,19 @@
+import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnvis.activations.forward import make_forward
 from cnnvis.activations.layers import make_layer
-from cnnvis.activations.orderings import order
 from cnnvis.checks.agreement import (
     compare_bytes,
-    compare_clusters,
+    compare_cells,
     compare_numbers,
     compare_numerical,
-    compare_orders,
-    compare_pca,
-    compare_published_order,
-    identify,
+    compare_ordered,
 )
 from cnnvis.checks.filter_recovery import Geometry, make_recovery
 from cnnvis.checks.reproduction import Run, make_verification, require_agreement
@@ -24,6 +22,7 @@ from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs import published
 from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.sources import read_source
 from cnnvis.pages.recovery import recovery_page
 from cnnvis.pages.verification import verification_page
 from tests.conftest import ROOT
@@ -37,7 +36,7 @@ needs_study = pytest.mark.skipif(
 
 
 def report_of(run, folder):
-    make_verification(folder / "verify.json", run)
+    make_verification(folder / "verify.json", folder / "verify", run)
     report = json.loads((folder / "verify.json").read_text())
     return report, {check["name"]: check for check in report["checks"]}
 
@@ -55,7 +54,7 @@ def test_a_few_bytes_off_by_one_are_rounding_and_many_are_not():
     expected = np.full((10, 10, 10), 100, np.uint8)
     found = expected.copy()
     found.flat[:5] += 1
-    assert compare_bytes(found, expected, "voxels")[0] == "agrees"
+    assert compare_bytes(found, expected, "voxels")[0] == "reproduced"
     found.flat[5] += 1
     assert compare_bytes(found, expected, "voxels")[0] == "differs"
 
@@ -67,54 +66,67 @@ def test_bytes_of_another_size():
 
 def test_numbers():
     expected = np.array([3.0, 4.0])
-    assert compare_numbers(expected * (1 + 2e-7), expected)[0] == "agrees"
+    assert compare_numbers(expected * (1 + 2e-7), expected)[0] == "reproduced"
     status, _, numbers = compare_numbers(expected + [0, 0.5], expected)
     assert (status, numbers["relative_error"], numbers["largest"]) == ("differs", 0.1, 0.125)
 
 
-def test_orders_agree_up_to_sign_and_ties():
-    projections = np.array([0.0, 1.0, 1.0 + 1e-9, 5.0])
-    natural = np.arange(4)
-    assert compare_orders([0, 1, 2, 3], natural, projections)[2]["moved"] == 0
-    status, _, numbers = compare_orders([3, 1, 2, 0], natural, projections)
-    assert (status, numbers) == ("agrees", {"filters": 4, "moved": 2, "wrong": 0, "reversed": True})
-    assert compare_orders([1, 0, 2, 3], natural, projections)[0] == "differs"
-    with pytest.raises(UserError, match="an order of 3 filters, the study has 4"):
-        compare_orders([0, 1, 2], natural, projections)
+def ordered_volume():
+    """Return 96 feature maps in the order of their means, all different."""
+    maps = np.random.default_rng(0).integers(20, 80, (96, 3, 4))
+    return (maps + np.arange(96)[:, None, None]).astype(np.uint8)
 
 
-def test_slices_of_a_volume_are_found_again():
-    rng = np.random.default_rng(0)
-    natural = rng.integers(0, 256, (6, 3, 4), dtype=np.uint8)
-    natural[4] = natural[1]  # dead filters look the same
-    assert identify(natural[[5, 4, 0, 1, 3, 2]], natural).tolist() == [5, 1, 0, 4, 3, 2]
-    with pytest.raises(UserError, match="slice 2 of the published volume is no filter's output"):
-        identify(natural[[0, 1, 1, 1]] + np.uint8([0, 0, 1, 0])[:, None, None], natural)
+def test_an_order_may_run_the_other_way():
+    volume = ordered_volume()
+    status, sentence, numbers = compare_ordered(volume[::-1], volume)
+    assert status == "reproduced" and numbers["reversed"] and numbers["in_place"] == 96
+    assert sentence == (
+        "96 of 96 feature maps have no byte off by more than one, 100 % of their bytes are "
+        "identical, and 96 stand in the same place, counted from the other end."
+    )
 
 
-def test_published_order():
-    outputs = np.random.default_rng(0).uniform(0, 255, (8, 5, 5)) * np.arange(8)[:, None, None] / 7
-    permutation = order(outputs.reshape(8, -1), "pca")[0]
-    volume = np.rint(outputs).astype(np.uint8)
-    found = {"permutation": permutation.tolist()}
-    assert compare_published_order(found, volume[permutation[::-1]], outputs)[2]["reversed"]
-    assert compare_published_order(found, volume, outputs)[0] == "differs"
-    assert compare_pca(found, outputs.reshape(8, -1))[0] == "agrees"
+def test_an_order_may_swap_neighbours_but_no_others():
+    volume = ordered_volume()
+    swapped = volume.copy()
+    swapped[[7, 8]] = volume[[8, 7]]
+    status, sentence, numbers = compare_ordered(swapped, volume)
+    assert status == "reproduced" and numbers["in_place"] == 94
+    assert sentence.endswith("and 94 stand in the same place; the others are off by 1.")
+    swapped[[7, 9]] = volume[[9, 7]]
+    assert compare_ordered(swapped, volume)[0] == "differs"
 
 
-def test_clusters_agree_whatever_they_are_called():
-    matrix = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
-    found = {"labels": [2, 2, 0, 0, 1], "parameters": {"k": 3, "seed": 0}}
-    assert compare_clusters(found, matrix)[0] == "agrees"
-    status, sentence, _ = compare_clusters({**found, "labels": [2, 2, 0, 1, 1]}, matrix)
-    assert (status, sentence) == ("differs", "3 of 5 filters are in a different cluster.")
+def test_four_feature_maps_may_be_wrong_and_a_thousandth_of_the_bytes_off_by_one():
+    volume = ordered_volume()
+    wrong = volume.copy()
+    wrong[:4, 0, 0] += 2
+    assert compare_ordered(wrong, volume)[:1] == ("reproduced",)
+    wrong[4, 0, 0] += 2
+    status, _, numbers = compare_ordered(wrong, volume)
+    assert (status, numbers["predicted"]) == ("differs", 91)
+    wrong = volume.copy()
+    wrong[0, 0, :2] += 1  # 2 of 1152 bytes
+    assert compare_ordered(wrong, volume)[0] == "differs"
+    with pytest.raises(UserError, match="95 x 3 x 4 voxels, the study's are 96 x 3 x 4"):
+        compare_ordered(volume[1:], volume)
+
+
+def test_cells_of_a_picture_are_compared_row_by_row():
+    values = np.array([[0.0, 0.5], [0.25, 1.0], [0.0, 0.0]])
+    cells = np.array([[0, 127], [64, 255], [3, 0]])
+    status, sentence, numbers = compare_cells(values, cells, "rows", least=3)
+    assert (status, numbers) == ("differs", {"rows": 3, "same": 2})
+    assert sentence == "2 of 3 rows are the same, cell by cell."
+    assert compare_cells(values, cells, "rows", least=2)[0] == "reproduced"
 
 
 def test_numerical_gradients():
     rng = np.random.default_rng(0)
     gradient = rng.normal(size=(20, 3, 5, 5))
     right = gradient + rng.normal(size=gradient.shape) * 1e-4
-    assert compare_numerical(right, gradient)[0] == "agrees"
+    assert compare_numerical(right, gradient)[0] == "reproduced"
     drift = np.cumsum(rng.normal(size=gradient.size)).astype(np.float32).astype(float)
     status, sentence, numbers = compare_numerical(drift.reshape(gradient.shape), gradient)
     assert status == "explained" and "not put back" in sentence and "float32" in sentence
@@ -126,9 +138,8 @@ def test_numerical_gradients():
 def test_nothing_to_compare_is_no_success(tmp_path):
     run = Run(tmp_path / "nowhere", "thin", "cat", 7)
     report, checks = report_of(run, tmp_path)
-    assert not report["passed"] and {check["status"] for check in checks.values()} == {
-        "not checked"
-    }
+    assert not report["passed"]
+    assert {check["status"] for check in checks.values()} == {"not checked", "needs ImageNet"}
     with pytest.raises(UserError, match="Nothing could be compared"):
         require_agreement(tmp_path / "verify.json")
     verification_page(tmp_path / "verify.html", tmp_path / "verify.json")
@@ -162,7 +173,7 @@ def recovered(tmp_path_factory):
         volumes={"rule": "positive", "percentile": 90},
         slices={
             **{"method": "study", "seed": 123, "starts": 1000, "cluster_order": "labels"},
-            **{"rows": [15], "k": [7, 10], "stability": False},
+            **{"rows": [15], "k": [3, 7, 10, "20x5"], "stability": True},
         },
         title="conv1 of recovered on cat",
     )
@@ -179,7 +190,6 @@ def study(tmp_path):
 
 
 def recovered_run(files, study):
-    conv1 = {"layer": "conv1", "ordering": "natural"}
     return Run(
         study=study,
         network="recovered",
@@ -187,14 +197,12 @@ def recovered_run(files, study):
         neuron=263,
         files={
             "blobs": files("blobs"),
-            "volume conv1": files("volume", volume="vox", **conv1),
-            "grid": files("grid", **conv1),
-            "pca": files("ordering", layer="conv1", ordering="pca"),
-            "kmeans": files("ordering", layer="conv1", ordering="kmeans"),
-            "row 15": files("slice numbers", layer="conv1", row=15),
+            "volume conv1": files("volume", volume="vox", layer="conv1", ordering="natural"),
+            "ordered cat": files("volume", volume="vox", layer="conv1", ordering="pca"),
+            "slice": files("slice numbers", layer="conv1", row=15),
+            "stability": files("slice stability", layer="conv1"),
         },
         reasons={"pembroke conv1": "network recovered has no neuron 263"},
-        rows=[15],
     )
 
 
@@ -209,20 +217,38 @@ def change(path, count, by):
     content.tofile(path)
 
 
+# Of what the recovered filters give, the files that are here; the report and the volumes in the
+# order of PCA are not among them.
+HERE = [
+    "conv1_cat_scaled255.npy",
+    "L1_conv1.vox",
+    "3 means (kmeans3.png)",
+    "7 means (kmeans7.png)",
+    "Sizes of 3 clusters",
+    "PCA (pca_slices.png)",
+    "Claim: consecutive slices order almost the same",
+]
+
+
+def digest_of(name):
+    """Return the SHA-256 that ``study/source.yaml`` gives for a published file."""
+    return read_source(ROOT / "study/source.yaml")["files"][name]["sha256"]
+
+
+def sha256(array):
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
 @needs_study
-def test_everything_that_depends_on_conv1_agrees(recovered, study, tmp_path):
+def test_everything_that_depends_on_conv1_is_reproduced(recovered, study, tmp_path):
     report, checks = report_of(recovered_run(recovered, study), tmp_path)
-    agree = [name for name, check in checks.items() if check["status"] == "agrees"]
-    assert agree == [
-        "L1_conv1.vox",
-        "conv1_cat_scaled255.npy",
-        "pca, from conv1_cat_scaled255.npy",
-        "kmeans, from conv1_cat_scaled255.npy",
-        "row 15, from conv1_cat_scaled255.npy",
-        "grid, from conv1_cat_scaled255.npy",
-    ]
+    assert [name for name in checks if checks[name]["status"] == "reproduced"] == HERE
     assert checks["L1_conv1.vox"]["numbers"]["identical"] == 96 * 55 * 55
     assert checks["conv1_cat_scaled255.npy"]["numbers"]["relative_error"] < 1e-6
+    for name in ("3 means (kmeans3.png)", "7 means (kmeans7.png)", "PCA (pca_slices.png)"):
+        assert checks[name]["numbers"] == {"rows": 96, "same": 96}
+        assert all(Path(path).is_file() for path in checks[name]["pictures"].values())
+    assert "106 of 96" in checks["Sizes of 7 clusters"]["sentence"]
     assert report["passed"] and report["counts"]["differs"] == 0
     require_agreement(tmp_path / "verify.json")
     for layer in published.LAYERS[1:]:
@@ -231,7 +257,7 @@ def test_everything_that_depends_on_conv1_agrees(recovered, study, tmp_path):
 
 
 @needs_study
-@pytest.mark.parametrize(("count", "status"), [(100, "agrees"), (2000, "differs")])
+@pytest.mark.parametrize(("count", "status"), [(100, "reproduced"), (2000, "differs")])
 def test_off_by_one(recovered, study, tmp_path, count, status):
     change(volume(study), count, 1)
     checks = report_of(recovered_run(recovered, study), tmp_path)[1]
@@ -264,19 +290,17 @@ def test_truncated_array(recovered, study, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     report, checks = report_of(recovered_run(recovered, study), tmp_path)
     assert checks[published.CONV1]["status"] == "differs" and not report["passed"]
-    assert checks["L1_conv1.vox"]["status"] == "agrees"
+    assert checks["L1_conv1.vox"]["status"] == "reproduced"
 
 
 @needs_study
-@pytest.mark.parametrize(
-    ("name", "what"), [("L1_conv1.vox", "the file"), ("L1_conv1.hd", "L1_conv1.hd")]
-)
-def test_missing_is_not_checked_and_not_passed(recovered, study, tmp_path, name, what):
+@pytest.mark.parametrize("name", ["L1_conv1.vox", "L1_conv1.hd"])
+def test_missing_is_not_checked_and_not_passed(recovered, study, tmp_path, name):
     (study / "activations" / name).unlink()
     report, checks = report_of(recovered_run(recovered, study), tmp_path)
     assert checks["L1_conv1.vox"]["status"] == "not checked"
-    assert f"{what} is missing from {study}" in checks["L1_conv1.vox"]["sentence"]
-    assert report["passed"] and report["counts"]["agrees"] == 5
+    assert f"{name} is missing from {study}" in checks["L1_conv1.vox"]["sentence"]
+    assert report["passed"] and report["counts"]["reproduced"] == len(HERE) - 1
 
 
 @needs_study
@@ -289,36 +313,64 @@ def test_another_header(recovered, study, tmp_path):
 
 
 @needs_study
-def test_other_outputs_differ_in_all_that_follows(recovered, study, tmp_path):
+def test_other_outputs_and_another_picture_differ(recovered, study, tmp_path):
     path = study / "activations" / published.CONV1
-    outputs = np.load(path)
-    np.save(path, outputs[np.random.default_rng(0).permutation(96)])
+    np.save(path, np.load(path)[np.random.default_rng(0).permutation(96)])
+    shutil.copyfile(study / "figures/kmeans7.png", study / "figures/pca_slices.png")
+    (study / "figures/kmeans3.png").write_bytes(b"no picture")
     checks = report_of(recovered_run(recovered, study), tmp_path)[1]
-    wrong = {name for name, check in checks.items() if check["status"] == "differs"}
-    assert wrong == {
-        "conv1_cat_scaled255.npy",
-        "pca, from conv1_cat_scaled255.npy",
-        "kmeans, from conv1_cat_scaled255.npy",
-        "row 15, from conv1_cat_scaled255.npy",
-        "grid, from conv1_cat_scaled255.npy",
-    }
+    wrong = [name for name, check in checks.items() if check["status"] == "differs"]
+    assert wrong == ["conv1_cat_scaled255.npy", "3 means (kmeans3.png)", "PCA (pca_slices.png)"]
+    assert "cannot be read as a picture" in checks["3 means (kmeans3.png)"]["sentence"]
+    assert checks["PCA (pca_slices.png)"]["numbers"]["same"] < 20
 
 
 @needs_study
-def test_the_published_order_is_read_from_its_volume(recovered, study, tmp_path):
-    """The study's volume in PCA order is not among the files here: one like it is made."""
-    outputs = np.load(STUDY / "activations" / published.CONV1)
-    permutation = json.loads(recovered("ordering", layer="conv1", ordering="pca").read_text())[
-        "permutation"
-    ]
-    ordered = np.rint(outputs).astype(np.uint8)[permutation[::-1]]
-    ordered.tofile(study / published.ORDERED)
-    name = f"pca, as in {published.ORDERED}"
-    check = report_of(recovered_run(recovered, study), tmp_path)[1][name]
-    assert check["status"] == "agrees" and check["numbers"]["reversed"]
+def test_volumes_in_the_order_of_pca(recovered, study, tmp_path):
+    """The study's volume is not among the files here, but its digest is, and its array."""
+    outputs = np.load(STUDY / "activations" / published.CONV1).astype(float)
+    matrix = outputs.reshape(96, -1)
+    direction = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)[2][0]
+    ordered = np.rint(outputs[np.argsort(matrix @ direction)]).astype(np.uint8)
+    name = published.ORDERED["cat"]
+    assert digest_of(name) in (sha256(ordered), sha256(ordered[::-1]))
+    ordered.tofile(study / name)
+    check = report_of(recovered_run(recovered, study), tmp_path)[1]["vis_pca.vox"]
+    assert check["status"] == "reproduced" and check["numbers"]["in_place"] == 96
     ordered[[3, 40]] = ordered[[40, 3]]
-    ordered.tofile(study / published.ORDERED)
-    assert report_of(recovered_run(recovered, study), tmp_path)[1][name]["status"] == "differs"
+    ordered.tofile(study / name)
+    check = report_of(recovered_run(recovered, study), tmp_path)[1]["vis_pca.vox"]
+    assert check["status"] == "differs" and check["numbers"]["farthest"] == 37
+
+
+def test_pictures_of_the_report(tmp_path):
+    """A report whose second page has a picture with one red pixel in its corner."""
+    from PIL import Image
+
+    pages = [Image.new("RGB", (40, 30), colour) for colour in ("green", "blue")]
+    pages[1].putpixel((0, 0), (255, 0, 0))
+    pages[0].save(tmp_path / published.REPORT, save_all=True, append_images=pages[1:], quality=100)
+    picture = published.read_picture(tmp_path, (2, 0))
+    assert picture.size == (40, 30) and picture.getpixel((30, 20))[2] > 250
+    with pytest.raises(UserError, match=r"report\.pdf: cannot be read as a picture \(page 2, pic"):
+        published.read_picture(tmp_path, (2, 1))
+    (tmp_path / published.REPORT).write_bytes(b"%PDF-1.5 truncated")
+    with pytest.raises(UserError, match=r"report\.pdf: cannot be read as a picture"):
+        published.read_picture(tmp_path, (1, 0))
+
+
+@needs_study
+def test_the_studys_gradients(study, tmp_path):
+    """The study's volume is not among the files here, but its digest is, and its array."""
+    sums = np.load(study / "gradients/Persian_1.npy").sum(axis=1)
+    volume = np.rint((sums - sums.min()) / np.ptp(sums)).astype(np.uint8)
+    assert sha256(volume) == digest_of("Persian_1.vox")
+    volume.tofile(study / "Persian_1.vox")
+    gradients = tmp_path / "263.npz"
+    np.savez(gradients, conv1=np.load(study / "gradients/Persian_1.npy"))
+    run = Run(study, "published", "cat", 263, files={"Persian_1 conv1": gradients})
+    check = report_of(run, tmp_path)[1]["Persian_1.vox"]
+    assert check["status"] == "reproduced" and check["numbers"]["identical"] == 11616
 
 
 @needs_study

@@ -14,6 +14,7 @@ Nothing is compared with what this project computes of the study's files by its 
 passes when something is reproduced and nothing differs.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from cnnvis.checks.outcomes import METHODS, Outcome
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic, read_json, safe_name, write_json
+from cnnvis.core.files import atomic, read_json, write_json
 from cnnvis.inputs import published
 
 STATUSES = ("reproduced", "differs", "explained", "needs ImageNet", "not checked")
@@ -111,7 +112,7 @@ def make_verification(report, folder, run):
 
 def _check(run, entry, folder):
     """Compare one result; save the study's picture and the run's, if there are any."""
-    name = safe_name(entry.name)
+    name = re.sub(r"[^0-9a-zA-Z]+", "-", entry.name).strip("-").lower()
     outcome, picture = None, None
     try:
         picture = _save(_picture(run, entry), folder / f"{name}.study.png")

@@ -189,6 +189,7 @@ def _results(config, network, orderings, lacks):
         yield f"viewer {image}", page, image, "neuron", "gradient of conv1"
         yield f"fit {image}", f"{gradients}/fit.json", image, "neuron"
         yield f"picture {image}", f"{root}/{image}/input.png", image
+    yield "picture cat", f"{folder}/input.png", "cat"
     checked = next((image for image in published.IMAGES if image not in lacks), "pembroke")
     yield "scheme", f"{root}/{checked}/gradients/{neuron}.study.json", checked, "neuron"
     comparison = f"{root}/comparisons/{next(iter(_comparisons(config, network)), None)}"

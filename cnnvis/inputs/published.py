@@ -34,8 +34,6 @@ ORDERED = {
 """Feature maps of conv1 as bytes, in the study's order by PCA, without a header."""
 EARLIER = "Persian_1_numerical_earlier.npy"
 """The numerical gradient that the volume in the study's history was made of, since replaced."""
-SHOWN = {"pembroke": 0, "chihuahua": 1, "Persian_1": 2}
-"""The images that the report shows for the three classes, by their place on its page 9."""
 TABBY = 281
 """The neuron whose importance the report maps."""
 FOLDERS = ("", "activations", "gradients", "images", "figures")
@@ -103,7 +101,12 @@ def _model():
     yield "Figure 1: CaffeNet", "network", (), ("prototxt",), (2, 0), {"shapes": SHAPES}
 
 
+def _photograph(name, image, picture):
+    return name, "photograph", (f"{image}.jpg", REPORT), (f"picture {image}",), picture
+
+
 def _maps():
+    yield _photograph("Input image (class: tabby cat)", "cat", (3, 0))
     yield CONV1, "feature maps", (CONV1,), ("blobs",)
     # The report names what these filters do. Which filters they are was found with `CONV1`.
     for name, filter, place in (
@@ -155,9 +158,10 @@ def _gradients():
 
 
 def _gradient_volumes():
-    for image, place in SHOWN.items():
-        files, results = (f"{image}.jpg",), (f"picture {image}",)
-        yield f"Image of {image}", "photograph", files, results, (9, place)
+    for place, (name, image) in enumerate(
+        (("Reference", "pembroke"), ("Similar", "chihuahua"), ("Dissimilar", "Persian_1"))
+    ):
+        yield _photograph(f"{name} class", image, (9, place))
     for files in (("Persian_1.vox",), ("Persian_1_numerical.vox", EARLIER)):
         yield files[0], "gradient volume", files, ("Persian_1 conv1",)
     for number, verdict, image, picture in (

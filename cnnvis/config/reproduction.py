@@ -109,7 +109,7 @@ def resolve_verify(config, infos, orderings):
 def _lacks(config, network, info, orderings):
     """Return {layer, method, image, ...: why the run has nothing of it}."""
     lacks = {
-        layer: f"network {network} has no convolution of that name"
+        layer: f"network {network} has no convolution {layer}"
         for layer in published.LAYERS
         if layer not in info.convolutions
     }

@@ -33,12 +33,12 @@ def place(project, names, folder="study"):
 
 def recovered_command(study):
     """Return the arguments of a run of recovered filters with a folder of the study's files."""
-    image = {"path": f"{study}/images/cat.jpg"}
+    images = {image: {"path": f"{study}/images/{image}.jpg"} for image in published.ORDERED}
     volume = f"{study}/activations/{published.CONV1}"
     changes = {
         "verify": {"study": str(study)},
-        "images": {"cat": image},
-        "recover": {"caffenet": {"volume": volume, "image": image["path"]}},
+        "images": images,
+        "recover": {"caffenet": {"volume": volume, "image": images["cat"]["path"]}},
     }
     config = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     return "verify", "--cores", "2", "--configfile", "config/recovered.yaml", "--config", *config
@@ -49,12 +49,12 @@ def recovered_command(study):
 def test_a_run_of_recovered_filters_passes_and_an_altered_study_fails(project):
     """Offline: without the network's weights, from a folder that is not the one configured."""
     study = project.folder / "published"
-    for name in ("activations", "images"):
+    for name in ("activations", "images", "figures"):
         shutil.copytree(STUDY / name, study / name, copy_function=shutil.copyfile)
     found = project.snakemake(*recovered_command(study))
     assert found.returncode == 0, found.stderr
     results = project.folder / "results"
-    assert json.loads((results / "verify.json").read_text())["counts"]["agrees"] == 6
+    assert json.loads((results / "verify.json").read_text())["counts"]["reproduced"] == 7
     change(study / "activations/L1_conv1.vox", 1, 3)
     found = project.snakemake(*recovered_command(study))
     assert found.returncode != 0
@@ -142,7 +142,7 @@ def test_configs_plan_their_downloads(project, name):
 def test_the_published_files_are_fetched_for_a_verification(project):
     found = project.snakemake("verify", "--dry-run", "--configfile", "config/caffenet.yaml")
     assert found.returncode == 0, found.stderr
-    for name in {name for entry in published.entries() for name in entry.files}:
+    for name in {name for entry in published.entries() for name in entry.needed}:
         assert f"study/{name}." in found.stdout
 
 

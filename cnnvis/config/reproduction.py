@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import METHODS, chosen_layers, gradient_layers, networks_of, unknown
+from cnnvis.config.checks import (
+    METHODS,
+    chosen_layers,
+    gradient_layers,
+    networks_of,
+    runs,
+    unknown,
+)
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -29,7 +36,8 @@ def check_verify(config, names):
             "files that the study published, or study, into which they are downloaded"
         )
     for key in ("network", "image"):
-        name = [verify[key]] if key in verify else []
+        # A run may have nothing of the study's cat: that is not checked, then, and no mistake.
+        name = [verify[key]] if verify.get(key, published.IMAGE) != published.IMAGE else []
         yield from unknown(dotted("verify", key), name, names[f"{key}s"], f"{key}s")
     if "network" not in verify and len(names["networks"]) > 1:
         networks = ", ".join(names["networks"])
@@ -122,6 +130,9 @@ def _lacks(config, network, info, orderings):
         for layer in {*published.LAYERS} - {*layers}:
             lacks[f"{what} of {layer}"] = f"{what}s.layers of {network} does not name {layer}"
     lacks |= _lacking_slices(config["slices"], network)
+    if not runs(config, network):
+        lacks["forward"] = f"network {network} has published gradients but no weights"
+        lacks["own gradients"] = f"network {network} has its gradients from this very file"
     for image in (published.IMAGE, *published.IMAGES):
         name = config["verify"]["image"] if image == published.IMAGE else image
         if network not in networks_of(config["images"].get(name, {"networks": []}), [network]):
@@ -169,17 +180,20 @@ def _results(config, network, orderings, lacks):
     natural, pca = names.get("natural"), names.get("pca")
     slices = f"{folder}/slices/conv1"
     yield "prototxt", config["networks"][network]["prototxt"], *published.LAYERS
-    yield "blobs", f"{folder}/blobs.npz", "cat", "conv1"
-    yield "slice", f"{slices}/row-{published.ROW}/slice.json", "cat", "conv1", "slices"
-    yield "stability", f"{slices}/stability.json", "cat", "conv1", "slices", "stability"
-    yield "viewer", f"{folder}/viewer/conv1.html", "cat", "conv1", "volume of conv1"
+    cut = "forward", "cat", "conv1", "slices"
+    yield "blobs", f"{folder}/blobs.npz", "forward", "cat", "conv1"
+    yield "slice", f"{slices}/row-{published.ROW}/slice.json", *cut
+    yield "stability", f"{slices}/stability.json", *cut, "stability"
+    yield "viewer", f"{folder}/viewer/conv1.html", "forward", "cat", "conv1", "volume of conv1"
     for layer in published.LAYERS:
         path = f"{folder}/volumes/{natural}/{layer}.vox"
-        yield f"volume {layer}", path, "cat", layer, f"volume of {layer}", "natural"
+        needs = "forward", "cat", layer, f"volume of {layer}", "natural"
+        yield f"volume {layer}", path, *needs
     for image in published.ORDERED:
         name = verify["image"] if image == published.IMAGE else image
         path = f"{root}/{name}/volumes/{pca}/conv1.vox"
-        yield f"ordered {image}", path, image, "conv1", "volume of conv1", "pca"
+        needs = "forward", image, "conv1", "volume of conv1", "pca"
+        yield f"ordered {image}", path, *needs
     for image in published.IMAGES:
         gradients = f"{root}/{image}/gradients"
         for layer in published.GRADIENT_LAYERS:
@@ -187,11 +201,11 @@ def _results(config, network, orderings, lacks):
             yield f"{image} {layer}", f"{gradients}/{neuron}.npz", *needs
         page = f"{root}/{image}/viewer/gradient-{neuron}-conv1.html"
         yield f"viewer {image}", page, image, "neuron", "gradient of conv1"
-        yield f"fit {image}", f"{gradients}/fit.json", image, "neuron"
+        yield f"fit {image}", f"{gradients}/fit.json", "own gradients", image, "neuron"
         yield f"picture {image}", f"{root}/{image}/input.png", image
     yield "picture cat", f"{folder}/input.png", "cat"
     checked = next((image for image in published.IMAGES if image not in lacks), "pembroke")
-    yield "scheme", f"{root}/{checked}/gradients/{neuron}.study.json", checked, "neuron"
+    yield "scheme", f"{root}/{checked}/gradients/{neuron}.study.json", "forward", checked, "neuron"
     comparison = f"{root}/comparisons/{next(iter(_comparisons(config, network)), None)}"
     yield "viewer comparison", f"{comparison}/conv1.html", "comparison", "gradient of conv1"
     for layer in published.GRADIENT_LAYERS:

@@ -206,7 +206,7 @@ def compare_view(run, entry, results, files, picture):
     """Show a volume in 3D beside the study's screenshot, which gives nothing to compare."""
     sentence = (
         "The study's viewer is not public, and its camera and colours are not recorded, so there "
-        "is nothing to compare but the impression; the volumes themselves are compared above."
+        "is nothing to measure."
     )
     return Outcome("explained", sentence, picture=results[0])
 

@@ -214,19 +214,14 @@ def compare_numerical(numerical, gradient):
         return "reproduced", f"Agrees with the backpropagated gradient to {error:.1g}.", numbers
     reasons = []
     if (numbers["neighbours"] or 0) > 0.9:
-        reasons.append(
-            f"each number is nearly the one before it (correlation {numbers['neighbours']:.4f}), "
-            "as when changed weights are not put back"
-        )
+        related = numbers["neighbours"]
+        reasons.append(f"each number is nearly the one before it (correlation {related:.4f})")
     if numbers["float32"]:
-        reasons.append(
-            "all are float32 numbers, as differences of scores are before, but not after, they are "
-            "divided by a step (1e-9 in the published script)"
-        )
+        reasons.append("all are float32 numbers")
     sentence = (
         f"Correlation {numbers['correlation'] or 0:.2f} with the study's own backpropagated "
-        "gradient; that of a correct one is 1. "
+        "gradient. "
     )
     if not reasons:
         return "differs", f"{sentence}Nothing in the file explains it.", numbers
-    return "explained", f"{sentence}In the file {', and '.join(reasons)}.", numbers
+    return "explained", f"{sentence}In the file {' and '.join(reasons)}.", numbers

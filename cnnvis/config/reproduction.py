@@ -132,7 +132,7 @@ def _lacks(config, network, info, orderings):
     lacks |= _lacking_slices(config["slices"], network)
     if not runs(config, network):
         lacks["forward"] = f"network {network} has published gradients but no weights"
-        lacks["own gradients"] = f"network {network} has its gradients from this very file"
+        lacks["own gradients"] = f"network {network} takes its gradients from the published arrays"
     for image in (published.IMAGE, *published.IMAGES):
         name = config["verify"]["image"] if image == published.IMAGE else image
         if network not in networks_of(config["images"].get(name, {"networks": []}), [network]):

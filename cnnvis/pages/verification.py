@@ -18,8 +18,16 @@ ABOUT = {
     ),
     "3.2.1 Gradient calculation": (
         "The study did not record which neuron its gradients are of, so every neuron of the "
-        "network is tried. Its numerical check changed one weight of conv1 after another, in "
-        "float32 and by a step of 10⁻⁹, which added to a weight above 0.03 does not change it."
+        "network is tried. Its numerical gradients should correlate 1 with the others. A "
+        "derivative does not depend on the one computed before it: where neighbours are nearly "
+        "equal, changed weights were not put back. And where all are float32 numbers, they are "
+        "differences of scores that were never divided by the script's step of 10⁻⁹; in float32 "
+        "this step does not even change a weight above 0.03."
+    ),
+    "3.2.2 Visualization of gradients": (
+        "Two volumes are in the history of the study's repository: gradients with respect to "
+        "conv1, summed over the three colours, scaled to 0 and 1 and rounded. The second is of a "
+        "numerical gradient that was replaced later."
     ),
 }
 WORDS = {

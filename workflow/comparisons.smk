@@ -49,11 +49,10 @@ for network, comparisons in tables["comparisons"].items():
                 ),
                 directory(
                     collect(
-                        "results/{network}/comparisons/{comparison}/{layer}{layout}",
+                        "results/{network}/comparisons/{comparison}/{layer}",
                         network=network,
                         comparison=comparison,
                         layer=facts["layers"],
-                        layout=["", ".channels"],
                     )
                 ),
                 f"results/{network}/comparisons/{comparison}/index.html",

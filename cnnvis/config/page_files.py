@@ -7,10 +7,12 @@ workflow more than making them, where there are hundreds of images.
 from cnnvis.core.files import safe_name
 from cnnvis.core.places import HEADERS_FIRST, Places
 
-# One kind of file of each job.
+# One kind of file of each job, if possible one that earlier versions did not make: Snakemake takes
+# a job for done when the files that others wait for are there, whatever else it writes.
 MADE = {
-    *("filters", "ordering", "saliency map", "gradient check", "importance table"),
-    *("page", "comparison page", "classes page"),
+    *("filters", "ordering", "saliency map", "gradient check"),
+    *("gradient channels viewer", "gradient ordering"),
+    *("page", "comparison channels viewer", "classes page"),
 }
 
 
@@ -142,7 +144,8 @@ def _network_kinds(tables, network):
     for comparison, facts in tables["comparisons"][network].items():
         kinds.append(("comparison page", {"comparison": comparison}))
         for layer in facts["layers"]:
-            kinds.append(("comparison picture", {"comparison": comparison, "layer": layer}))
+            where = {"comparison": comparison, "layer": layer}
+            kinds += [("comparison picture", where), ("comparison channels viewer", where)]
     collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
     for collection, facts in collections.items():

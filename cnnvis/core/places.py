@@ -15,6 +15,10 @@ PLACES = {
     "comparison nifti": "{network}/comparisons/{comparison}/{layer}.nii.gz",
     "comparison channels vtk": "{network}/comparisons/{comparison}/{layer}.channels.pvd",
     "comparison vtk": "{network}/comparisons/{comparison}/{layer}.pvd",
+    "comparison channels frame": (
+        "{network}/comparisons/{comparison}/{layer}/frame-{frame}.channels.vti"
+    ),
+    "comparison frame": "{network}/comparisons/{comparison}/{layer}/frame-{frame}.vti",
     "comparison animation": "{network}/comparisons/{comparison}/{layer}.webp",
     "comparison picture": "{network}/comparisons/{comparison}/{layer}.png",
     "comparison table": "{network}/comparisons/{comparison}/{layer}.csv",

@@ -37,9 +37,9 @@ def make_time_series(files, comparison):
     ----------
     files : Places
         Of the comparison. Written are, with the channels summed and channel by channel,
-        ``comparison nifti``, see `write_nifti`, and ``comparison vtk``, ParaView's list of frames,
-        with a folder of frames beside it, ``frame-000.vti``, …, see `write_vti`; further
-        ``comparison animation``, and ``comparison still``, its first frame.
+        ``comparison nifti``, see `write_nifti`, and ``comparison vtk``, ParaView's list of the
+        files ``comparison frame``, see `write_vti`; further ``comparison animation``, and
+        ``comparison still``, its first frame.
     comparison : Comparison
 
     Raises
@@ -59,10 +59,10 @@ def make_time_series(files, comparison):
 
 
 def _write_series(files, comparison, layout, facts):
-    nifti, pvd = (
-        files(f"comparison {layout.prefix}{kind}", layer=safe_name(comparison.layer))
-        for kind in ("nifti", "vtk")
-    )
+    def place(kind, **parts):
+        layer = safe_name(comparison.layer)
+        return files(f"comparison {layout.prefix}{kind}", layer=layer, **parts)
+
     volumes = [layout.arrange(gradient).astype("<f4") for gradient in comparison.gradients]
     title = f"d neuron {comparison.neuron} / d {comparison.layer}, {layout.title}"
     comment = {
@@ -70,11 +70,11 @@ def _write_series(files, comparison, layout, facts):
         "layout": layout.title,
         "frames": [{"time": time, **frame} for time, frame in enumerate(facts)],
     }
-    write_nifti(nifti, volumes, title, comment)
-    frames = [pvd.with_suffix("") / f"frame-{index:03}.vti" for index in range(len(volumes))]
+    write_nifti(place("nifti"), volumes, title, comment)
+    frames = [place("frame", frame=f"{index:03}") for index in range(len(volumes))]
     for frame in zip(frames, volumes, facts, strict=True):
         write_vti(*frame)
-    write_pvd(pvd, frames)
+    write_pvd(place("vtk"), frames)
 
 
 def write_nifti(path, volumes, description, comment):

@@ -94,12 +94,13 @@ def gradient_run(thin, folder, study=None):
 
 def test_gradients_agree_with_the_neuron_that_fits(thin, tmp_path):
     report, checks = report_of(gradient_run(thin, tmp_path), tmp_path)
-    assert checks["pembroke.npy"]["status"] == checks["pembroke_conv2.npy"]["status"] == "agrees"
+    for name in ("pembroke.npy", "pembroke_conv2.npy"):
+        assert checks[name]["status"] == "reproduced"
     assert "neuron 3 fits best" in checks["pembroke.npy"]["sentence"]
     assert checks["pembroke.npy"]["numbers"]["best_neuron"] == 3
     assert checks["chihuahua.npy"]["status"] == "not checked"
     assert "there is no chihuahua" in checks["chihuahua.npy"]["sentence"]
-    assert report["passed"] and report["counts"]["agrees"] == 2
+    assert report["passed"] and report["counts"]["reproduced"] == 2
 
 
 def test_gradients_that_fit_no_neuron_differ(thin, tmp_path):
@@ -109,7 +110,7 @@ def test_gradients_that_fit_no_neuron_differ(thin, tmp_path):
     np.save(study / "pembroke.npy", gradient + 0.1 * np.abs(gradient).max())
     report, checks = report_of(gradient_run(thin, tmp_path, study), tmp_path)
     assert checks["pembroke.npy"]["status"] == "differs"
-    assert checks["pembroke_conv2.npy"]["status"] == "agrees"
+    assert checks["pembroke_conv2.npy"]["status"] == "reproduced"
     assert not report["passed"]
     with pytest.raises(UserError, match=r"1 differs.*pembroke\.npy: Relative error"):
         require_agreement(tmp_path / "verify.json")
@@ -131,6 +132,6 @@ def test_the_studys_scheme_is_repeated(thin, tmp_path):
         *(model, folder / "input.npy", folder / "7.npz", report, tmp_path / "check.png"),
         **{"cls": 7, "layers": ["conv1"], "check": {"mode": "study", "weights": 8}},
     )
-    run = Run(tmp_path, "thin", "cat", 7, files={"scheme": report}, checked="pembroke")
-    check = report_of(run, tmp_path)[1]["the study's scheme, on pembroke"]
+    run = Run(tmp_path, "thin", "cat", 7, files={"scheme": report})
+    check = report_of(run, tmp_path)[1]["The study's numerical scheme, repeated"]
     assert check["status"] == "explained" and "step 1e-9" in check["sentence"]

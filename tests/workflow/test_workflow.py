@@ -246,7 +246,7 @@ def test_a_wrong_config_is_one_line_per_mistake_and_a_status(study, option):
     assert run.returncode == 1
     assert [line.split(";")[0] for line in errors(run)] == [
         "config: images: key 'my cat' cannot be used as a name in paths",
-        "config: slices.rows: '15' is a string",
+        "config: slices.rows: '15' is not allowed",
         "config: images.cat.path: file not found: no.png",
         "config: images.cat.classes: thin/caffenet_thin.prototxt: class 99 is outside score blob "
         "'fc8', which has 0 to 9",

@@ -165,7 +165,8 @@ from pathlib import Path
 from cnnvis.inputs.sources import as_file, missing_files
 
 files = [(path, None) for path in config["files"].split(",")] + [as_file(config["url"])]
-tables = dict(zip(["downloads", "decoded"], missing_files(files))) | {{"engine": "numpy", "networks": {{}}}}
+tables = dict(zip(["downloads", "decoded"], missing_files(files)))
+tables |= {{"engine": "numpy", "networks": {{}}}}
 
 {HELPERS}
 

@@ -34,7 +34,7 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title):
         caption=f"The feature maps of the {count} filters of layer {layer} ({width} x {height} "
         f"values each), in the order '{method}'. The number above each is the filter's. All have "
         f"one grey scale: black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.",
-        label="output of the filter",
+        label="activation",
         colours=Colours("gray", low, high, extend),
     )
 

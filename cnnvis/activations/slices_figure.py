@@ -120,7 +120,7 @@ def _draw_panels(picture, values, colours, panels, *, title, caption):
         page.write((left, top - 9), panel.head, colour=INK)
         page.left_axis(left, top, len(panel.lines), panel.marks, panel.label)
         page.lower_axis(left, bottom, wide * columns, across, "column of the feature map")
-    page.colour_bar(right, top, min(420, filters * tall), "output of the filter")
+    page.colour_bar(right, top, min(420, filters * tall), "activation")
     page.save(
         picture,
         "One row of every feature map, one below the other: first in the network's order, "

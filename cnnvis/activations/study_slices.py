@@ -7,8 +7,7 @@ published, the pictures that it published come out row by row (see the tests).
 
 import numpy as np
 
-from cnnvis.activations.orderings import principal_direction
-from cnnvis.core.arrays import significant
+from cnnvis.activations.orderings import order_by_pca
 
 SEED = 123
 STARTS = 1000
@@ -32,10 +31,9 @@ def order_by_standardised_pca(rows):
     deviation (of the population) first; a column of equal numbers contributes nothing. Rows are
     sorted by the projections of the standardised rows, ascending, equal ones by filter number.
 
-    The direction's sign, in the study that of LAPACK, is the one of
-    `cnnvis.activations.orderings.order_by_pca` here: the mean row, divided by the standard
-    deviations alone, has a positive projection, so that the order runs from weak to strong. It is
-    the sign of the study's picture.
+    This is `cnnvis.activations.orderings.order_by_pca` of the columns divided by their standard
+    deviations: that they are not centred adds one number to all projections. So its rule for the
+    direction's sign holds, from weak to strong, which is the sign of the study's picture.
 
     Parameters
     ----------
@@ -43,19 +41,11 @@ def order_by_standardised_pca(rows):
 
     Returns
     -------
-    permutation : ndarray of int, (filters,)
-    numbers : dict
-        ``projections`` of each filter (natural order) and the ``explained_variance`` ratios of
-        the leading directions.
+    permutation, numbers
+        See `cnnvis.activations.orderings.order_by_pca`.
     """
     varied = np.ptp(rows, axis=0) > 0
-    scaled = np.divide(rows, rows.std(axis=0), out=np.zeros_like(rows), where=varied)
-    direction, ratios = principal_direction(scaled)
-    projections = (scaled - scaled.mean(axis=0)) @ direction
-    return np.argsort(projections, kind="stable"), {
-        "projections": [significant(value) for value in projections],
-        "explained_variance": [significant(value) for value in ratios[:5]],
-    }
+    return order_by_pca(np.divide(rows, rows.std(axis=0), out=np.zeros_like(rows), where=varied))
 
 
 def cluster_as_scipy_2016(rows, k, seed=SEED, starts=STARTS):

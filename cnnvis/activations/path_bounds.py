@@ -61,7 +61,7 @@ def _bound(distances, prices):
     ends = np.argsort(prices, kind="stable")[:2]
     touched = np.concatenate([order, parents[order], ends])
     tree = priced[order, parents[order]].sum()
-    return tree + prices[ends].sum() - 2 * prices.sum(), np.bincount(touched)
+    return float(tree + prices[ends].sum() - 2 * prices.sum()), np.bincount(touched)
 
 
 def spanning_tree(weights):

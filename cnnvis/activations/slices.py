@@ -110,7 +110,7 @@ def cluster_rows(rows, k, slices):
 
     Clusters stand in the order in which the method numbers them, which is that of the winning
     start's draws in the study's, and from weak to strong in scikit-learn's; or so that clusters
-    with similar means are neighbours (`cnnvis.activations.orderings.order_by_leaves`).
+    with similar means are neighbours (`cnnvis.activations.arrangements`).
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def _as_labelled(_rows, labels):
 
 
 def _by_similarity(rows, labels):
-    order, _ = orderings.order_by_leaves(_means(rows, labels))
+    order, _ = orderings.order(_means(rows, labels), "leaf")
     return np.argsort(order)[labels]
 
 

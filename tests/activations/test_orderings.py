@@ -148,7 +148,7 @@ def leaf_orders(node):
 @pytest.mark.parametrize("seed", range(5))
 def test_no_order_of_the_tree_has_nearer_neighbours_than_leaf(seed):
     matrix = outputs(seed, filters=8)
-    permutation, _ = orderings.order_by_leaves(matrix)
+    permutation, _ = orderings.order(matrix, "leaf")
     tree = to_tree(linkage(matrix, "average"))
     every = [orderings.neighbour_distance(matrix[order]) for order in leaf_orders(tree)]
     assert len(every) == 2**7
@@ -159,6 +159,6 @@ def test_no_order_of_the_tree_has_nearer_neighbours_than_leaf(seed):
 
 def test_leaf_by_hand():
     matrix = np.array([[9.0], [1.0], [8.0], [0.0], [2.5]])
-    assert orderings.order_by_leaves(matrix)[0].tolist() == [3, 1, 4, 2, 0]
-    assert orderings.order_by_leaves(matrix[:1])[0].tolist() == [0]
-    assert orderings.order_by_leaves(np.ones((2, 3)))[0].tolist() == [0, 1]
+    assert orderings.order(matrix, "leaf")[0].tolist() == [3, 1, 4, 2, 0]
+    assert orderings.order(matrix[:1], "leaf")[0].tolist() == [0]
+    assert orderings.order(np.ones((2, 3)), "leaf")[0].tolist() == [0, 1]

@@ -9,6 +9,8 @@ network. A constant map has no direction: where the metric is ``cosine`` or ``co
 filters stand at the beginning, in the order of the network, and the rest is ordered.
 """
 
+import math
+
 import numpy as np
 
 from cnnvis.activations.leaf_ordering import order_leaves
@@ -97,15 +99,42 @@ def _certificate(length, filters, largest, bound=0.0, optimal=True):
     """Return how good a shortest path is, ready for JSON.
 
     ``lower_bound``: no order has a smaller mean distance of neighbours; ``optimal``: whether
-    it is proven that no order has a smaller one than this; ``gap``: by how many per cent this
-    order's is above the bound.
+    it is proven that no order has a smaller one than this; ``gap``: by how many per cent of this
+    order's the bound is below it.
     """
     bound = length if optimal else bound * largest / WHOLE
     return {
         "lower_bound": significant(bound / max(filters - 1, 1)),
         "optimal": optimal,
-        "gap": significant(100 * (length - bound) / bound) if length > bound else 0.0,
+        "gap": significant(100 * (1 - bound / length)) if length else 0.0,
     }
+
+
+def certificate(order):
+    """Say in a sentence how good an order is, where that is known.
+
+    Parameters
+    ----------
+    order : dict
+        Of `cnnvis.activations.orderings.describe_order`.
+
+    Returns
+    -------
+    str
+        Empty for methods without a bound.
+
+    Examples
+    --------
+    >>> certificate({"optimal": False, "gap": 0.0871})
+    'In no order are neighbours on average more than 0.09 % closer to each other.'
+    """
+    if "gap" not in order:
+        return ""
+    if order["optimal"]:
+        return "It is proven that in no order are neighbours on average closer to each other."
+    # Rounded up, for it must stay true.
+    gap = math.ceil(100 * order["gap"]) / 100
+    return f"In no order are neighbours on average more than {gap:.2f} % closer to each other."
 
 
 def arrange_leaves(distances):

@@ -9,7 +9,7 @@ from cnnvis.core.sheets import draw_sheet
 WHITE = 99.8
 
 
-def draw_grid(picture, feature_maps, permutation, *, layer, method, title):
+def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=""):
     """Draw all feature maps of one layer, numbered, in one grey scale.
 
     Parameters
@@ -22,6 +22,8 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title):
         Which filter is at each position.
     layer, method, title : str
         The method of the ordering is named in the caption.
+    note : str, optional
+        What else the caption says of the ordering.
     """
     low, high, extend = grey_limits(feature_maps)
     count, height, width = feature_maps.shape
@@ -32,8 +34,9 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title):
         permutation,
         title=title,
         caption=f"The feature maps of the {count} filters of layer {layer} ({width} x {height} "
-        f"values each), in the order '{method}'. The number above each is the filter's. All have "
-        f"one grey scale: black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.",
+        f"values each), in the order '{method}'. {note + ' ' if note else ''}The number above "
+        "each is the filter's. All have one grey scale: "
+        f"black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.",
         label="activation",
         colours=Colours("gray", low, high, extend),
     )

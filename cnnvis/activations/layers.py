@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnvis.activations.arrangements import certificate
 from cnnvis.activations.grids import draw_grid
 from cnnvis.activations.orderings import describe_order
 from cnnvis.activations.slice_stability import make_stability
@@ -83,6 +84,7 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
             layer=layer,
             method=order["method"],
             title=f"{title}, {ordering} order",
+            note=certificate(order),
         )
         if volumes:
             write_volume(files("volume", volume="vox", **where), voxels[permutation])

@@ -41,9 +41,6 @@ def shortest_path(distances):
     exchanges. Then the optimum is found by integer programming, or, where many points leave too
     many edges to choose from, the bound of Held and Karp says how much shorter a path may be.
 
-    The first paths and the exchanges go by distances with the bound's prices: these change all
-    closed tours by the same length, and make the edges of short ones short (Helsgaun 2000).
-
     Parameters
     ----------
     distances : ndarray of float64, (points, points)
@@ -58,13 +55,8 @@ def shortest_path(distances):
     if count == 1:
         return Path(np.zeros(1, int), 0.0, True)
     bound, prices = bound_paths(distances, path_length(distances, nearest_path(distances, 0)))
-    # The open ends of a path are the neighbours of a further point at distance 0 of all.
-    weights = np.zeros((count + 1, count + 1))
-    weights[:count, :count] = distances + prices[:, np.newaxis] + prices
-    weights[count, :count] = weights[:count, count] = prices
     starts = np.unique(np.linspace(0, count - 1, STARTS).astype(int))
-    tours = (np.append(nearest_path(weights[:-1, :-1], start), count) for start in starts)
-    found = [_open(improve_tour(tour, weights)) for tour in tours]
+    found = find_paths(distances, prices, starts)
     points = min(found, key=lambda path: path_length(distances, path))
     if path_length(distances, points) <= bound:
         return Path(points, bound, True)
@@ -72,6 +64,33 @@ def shortest_path(distances):
     if optimum is None:
         return Path(points, bound, False)
     return Path(optimum, path_length(distances, optimum), True)
+
+
+def find_paths(distances, prices, starts):
+    """Find short paths: go to the nearest point from each start, and exchange edges.
+
+    Both go by distances with the bound's prices: these change all closed tours by the same
+    length, and make the edges of short ones short (Helsgaun 2000).
+
+    Parameters
+    ----------
+    distances : ndarray of float64, (points, points)
+    prices : ndarray of float64, (points,)
+        Of `cnnvis.activations.path_bounds.bound_paths`.
+    starts : iterable of int
+
+    Yields
+    ------
+    ndarray of int, (points,)
+    """
+    count = len(distances)
+    # The open ends of a path are the neighbours of a further point at distance 0 of all.
+    weights = np.zeros((count + 1, count + 1))
+    weights[:count, :count] = distances + prices[:, np.newaxis] + prices
+    weights[count, :count] = weights[:count, count] = prices
+    for start in starts:
+        tour = np.append(nearest_path(weights[:-1, :-1], start), count)
+        yield _open(improve_tour(tour, weights))
 
 
 def path_length(distances, points):

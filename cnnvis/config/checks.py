@@ -10,7 +10,11 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-METHODS = ("natural", "kmeans", "pca", "leaf")
+# The parameters of each method of ordering.
+METHODS = {
+    **{"natural": (), "kmeans": ("k", "seed"), "pca": ()},
+    **dict.fromkeys(("leaf", "shortest", "spectral"), ("metric",)),
+}
 FOLDERS = ("classes", "comparisons", "filters")
 """Folders of a network's results beside those of the images."""
 LAYERS = {
@@ -138,14 +142,14 @@ def _ordering(place, ordering, infos):
     if method not in METHODS:
         near = suggest(method, METHODS)
         yield f"{dotted(*place, 'method')}missing, and {method!r} is not a method; {near}"
-    elif method == "kmeans":
+        return
+    for key in sorted(ordering.keys() - {"method", *METHODS[method]}):
+        fitting = " and ".join(name for name, keys in METHODS.items() if key in keys)
+        yield f"{dotted(*place, key)}{key} applies to {fitting} only, not to {method}"
+    if method == "kmeans":
         for network, info in infos.items():
             shapes = {layer: conv.shape for layer, conv in info.convolutions.items()}
             yield from _clusters(dotted(*place, "k"), ordering["k"], network, shapes)
-    else:
-        for key in ("k", "seed"):
-            if key in ordering:
-                yield f"{dotted(*place, key)}{key} applies to kmeans only, not to {method}"
 
 
 def _gradient_orderings(config, infos):

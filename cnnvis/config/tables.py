@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from cnnvis.config.checks import (
     GROUPS,
+    METHODS,
     chosen_layers,
     cut_rows,
     gradient_layers,
@@ -149,8 +150,9 @@ def _orderings(orderings):
     resolved = {}
     for name, ordering in orderings.items():
         ordering = {"method": name, **ordering}
-        numbers = {"seed": 0} if ordering["method"] == "kmeans" else {}
-        resolved[name] = {**numbers, **ordering}
+        defaults = {"seed": 0, "metric": "euclidean"}
+        used = {key: defaults[key] for key in METHODS[ordering["method"]] if key in defaults}
+        resolved[name] = {**used, **ordering}
     return resolved
 
 

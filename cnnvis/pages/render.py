@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cnnvis.activations.arrangements import certificate
 from cnnvis.core.files import atomic
 from cnnvis.version import __version__
 
@@ -62,6 +63,7 @@ def _environment():
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "number": number, "sides": sides, "names": names}
+    environment.filters["certificate"] = certificate
     environment.globals |= {"source": source, "closer": closer}
     return environment
 

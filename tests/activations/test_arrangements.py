@@ -143,11 +143,11 @@ def test_the_shortest_order_of_the_study():
     assert length == pytest.approx(353.222431915354, abs=1e-9)
     assert numbers["neighbour_distance"] == {"ordered": 353.222, "natural": 542.663}
     assert (numbers["lower_bound"], numbers["optimal"], numbers["gap"]) == (353.222, True, 0)
-    distances = np.pad(sums(matrix).distances("euclidean"), (0, 1))
-    tours = (np.append(paths.nearest_path(distances[:-1, :-1], start), 96) for start in range(96))
-    improved = (paths.improve_tour(tour, np.floor(distances * 2**20)) for tour in tours)
-    best = min(distances[tour, np.roll(tour, 1)].sum() for tour in improved)
-    assert best / 95 == pytest.approx(length, abs=1e-9)
+    distances = np.floor(sums(matrix).distances("euclidean") * 2**20)
+    _, prices = bound_paths(distances, paths.path_length(distances, order))
+    found = paths.find_paths(distances, prices, range(96))
+    best = min(orderings.neighbour_distance(matrix[path]) for path in found)
+    assert best == pytest.approx(length, abs=1e-9)
     means = matrix.mean(axis=1)[order]
     assert means[:48].mean() < means[48:].mean()
 
@@ -236,6 +236,23 @@ def test_what_is_not_finite_is_refused(method, value):
     matrix[2, 3] = value
     with pytest.raises(UserError, match="1 of 360 values are NaN or infinite"):
         orderings.order(matrix, method)
+
+
+def test_a_certificate_in_words():
+    assert arrangements.certificate({"method": "pca"}) == ""
+    proven = arrangements.certificate({"optimal": True, "gap": 0})
+    assert proven.startswith("It is proven that in no order")
+    bounded = arrangements.certificate({"optimal": False, "gap": 0.8701})
+    assert bounded == "In no order are neighbours on average more than 0.88 % closer to each other."
+
+
+def test_an_order_without_a_proof_has_a_gap(monkeypatch):
+    matrix = np.random.default_rng(0).normal(size=(40, 3))
+    monkeypatch.setattr(path_proofs, "EDGES", 0)
+    _, numbers = orderings.order(matrix, "shortest")
+    assert not numbers["optimal"]
+    reached, bound = numbers["neighbour_distance"]["ordered"], numbers["lower_bound"]
+    assert 0 < numbers["gap"] == pytest.approx(100 * (1 - bound / reached), rel=1e-2)
 
 
 def test_spectral_finds_the_order_of_a_line():

@@ -66,8 +66,8 @@ def test_what_is_left_out_is_filled_in():
     assert tables["engine"] == "numpy"
     assert tables["orderings"] == {
         "natural": {"method": "natural"},
-        "kmeans": {"k": 10, "seed": 0, "method": "kmeans"},
         "pca": {"method": "pca"},
+        "shortest": {"metric": "euclidean", "method": "shortest"},
     }
     layers = tables["layers"]["thin"]
     # 20x5 is left out, because conv1 has 16 filters.
@@ -239,11 +239,16 @@ WRONG = {
     "images: key 1 is a number; write it in quotes": {
         "images": {1: {}, "cat": {"path": "skimage:cat"}}
     },
-    "orderings[1]: 'kmean' is not allowed; expected natural, kmeans, pca or leaf": {
-        "orderings": ["pca", "kmean"]
-    },
+    "orderings[1]: 'kmean' is not allowed; "
+    "expected natural, kmeans, pca, leaf, shortest or spectral": {"orderings": ["pca", "kmean"]},
     "orderings.mine.method: missing, and 'mine' is not a method": {"orderings": {"mine": {"k": 3}}},
     "orderings.pca.k: k applies to kmeans only, not to pca": {"orderings": {"pca": {"k": 3}}},
+    "orderings.pca.metric: metric applies to leaf and shortest and spectral only, not to pca": {
+        "orderings": {"pca": {"metric": "cosine"}}
+    },
+    "orderings.leaf.metric: 'angle' is not allowed; expected euclidean, cosine or correlation": {
+        "orderings": {"leaf": {"metric": "angle"}}
+    },
     "orderings.kmeans.k: 17 is more than the 16 filters of conv1 in thin": {
         "orderings": {"kmeans": {"k": 17}}
     },
@@ -432,8 +437,8 @@ def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
         "networks": {"small": {**files, "mean": [0, 0, 0], "score": "pool"}},
         "images": {"cat": {"path": "skimage:cat"}},
     }
-    tables = load_config(config)
-    assert tables["orderings"]["kmeans"]["k"] == 4
+    tables = load_config(config | {"orderings": ["natural", "kmeans"]})
+    assert tables["orderings"]["kmeans"] == {"method": "kmeans", "k": 4, "seed": 0}
     slices = tables["layers"]["small"]["conv"]["slices"]
     assert slices == SLICES | {"rows": [4], "k": [3, 4]}
     asked = {"slices": {"rows": [15], "k": [7]}, "orderings": {"kmeans": {"k": 10}}}

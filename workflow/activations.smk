@@ -58,7 +58,7 @@ for network in running:
     ]
     compared = [layer for layer, facts in convolutions.items() if facts["slices"]["stability"]]
 
-    # One job for all layers of an image: importing scikit-learn takes five times as long as a layer.
+    # One job for all layers of an image: importing SciPy's solver takes longer than a layer.
     rule:
         """Order each layer's feature maps; draw them, cut slices, write volumes and 3D pages."""
         name:

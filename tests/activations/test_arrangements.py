@@ -267,10 +267,10 @@ def test_the_same_bytes_in_another_process_with_more_threads(method, monkeypatch
     script = (
         "import json, numpy as np; from cnnvis.activations import orderings; "
         "matrix = np.random.default_rng(7).normal(size=(30, 30)) + 1; "
-        f"print(json.dumps(orderings.describe_order(matrix, '{method}', 'conv1')))"
+        f"print(json.dumps(orderings.describe_order(matrix, {{}}, '{method}')))"
     )
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == json.dumps(orderings.describe_order(matrix, method, "conv1"))
+    assert done.stdout.strip() == json.dumps(orderings.describe_order(matrix, {}, method))

@@ -276,7 +276,7 @@ def read_picture(folder, picture):
     try:
         image = Image.open(path) if isinstance(picture, str) else _of_report(path, *picture)
         image = image.convert("RGBA")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: cannot be read as a picture ({first_line(error)})") from error
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")

@@ -66,5 +66,6 @@ rule recovery_page:
 rule recover:
     input:
         "results/recovery.html",
+        "results/index.html",
     message:
         "The filters are recovered: see results/recovery.html and results/recovered/."

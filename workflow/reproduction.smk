@@ -51,12 +51,14 @@ use rule gradient_check as study_check with:
 
 
 rule verification:
-    """Compare everything published with what the run has of it."""
+    """Compare everything published with what the run has of it, and show it on one page."""
     input:
         tables["verify"]["inputs"],
+        recovered=tables["verify"]["recovered"],
     output:
         report="results/verify.json",
         pictures=directory("results/verify"),
+        page="results/verify.html",
     log:
         "logs/verify.log",
     conda:
@@ -65,29 +67,9 @@ rule verification:
         run=tables["verify"]["run"],
         code=code("verify_run.py"),
     message:
-        "Compare this run with what the study published."
+        "Compare this run with what the study published: results/verify.html."
     script:
         "../scripts/verify_run.py"
-
-
-rule verification_page:
-    """Make the page of the comparison: what agrees, what differs, what could not be compared."""
-    input:
-        report="results/verify.json",
-        pictures="results/verify",
-        recovered=tables["verify"]["recovered"],
-    output:
-        "results/verify.html",
-    log:
-        "logs/verify-page.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        code=code("make_verification_page.py"),
-    message:
-        "Make the page on how close this run came to the study: results/verify.html."
-    script:
-        "../scripts/make_verification_page.py"
 
 
 rule verify:
@@ -95,6 +77,8 @@ rule verify:
     input:
         report="results/verify.json",
         page="results/verify.html",
+        # The page links to it, and so do those in 3D.
+        overview="results/index.html",
     log:
         "logs/verify-outcome.log",
     conda:

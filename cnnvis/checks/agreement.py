@@ -180,7 +180,10 @@ def compare_cells(values, cells, what, least):
     drawn = grey(values)
     same = (np.abs(drawn - cells.astype(int)) <= GREY_LEVELS).all(axis=1)
     numbers = {"rows": len(cells), "same": int(same.sum())}
-    sentence = f"{numbers['same']} of {len(cells)} {what} are the same, cell by cell."
+    sentence = (
+        f"{numbers['same']} of {len(cells)} {what} agree: every cell is within {GREY_LEVELS} "
+    )
+    sentence += "of 255 grey levels."
     return "reproduced" if numbers["same"] >= least else "differs", sentence, numbers
 
 

@@ -215,6 +215,6 @@ def require_agreement(report):
     outcome = read_json(report)
     if not outcome["passed"]:
         wrong = [check for check in outcome["checks"] if check["status"] == "differs"]
-        details = "; ".join(f"{check['name']}: {check['sentence']}" for check in wrong[:5])
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        details = "; ".join(f"{check['name']}: {check['sentence']}" for check in wrong[:2])
+        more = f"; and {len(wrong) - 2} more" if len(wrong) > 2 else ""
         raise UserError(f"{report}: {outcome['sentence']} {details}{more}".rstrip())

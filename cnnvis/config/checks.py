@@ -200,7 +200,10 @@ def _slices(slices, network, info):
     first = min(rows, default=0)
     cut = {layer: conv.shape for layer, conv in cut.items() if first < conv.shape[1]}
     for k in slices["k"]:
-        yield from _clusters(dotted("slices", "k"), cluster_numbers(k)[0], network, cut)
+        place, (clusters, *fewer) = dotted("slices", "k"), cluster_numbers(k)
+        yield from _clusters(place, clusters, network, cut)
+        if fewer and fewer[0] >= clusters:
+            yield f"{place}{k} makes {fewer[0]} clusters of {clusters}; expected fewer, as in 20x5"
 
 
 def _comparison(place, comparison, config, names, models):

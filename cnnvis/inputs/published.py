@@ -133,7 +133,7 @@ def _slices():
     for k, picture in (("3", "kmeans3.png"), ("7", "kmeans7.png")):
         options = {"k": k, "bars": True, "least": 96}
         yield f"{k} means ({picture})", "slice", (), results, picture, options
-    # These two have no bars. The second repeats the three filters of its first cluster.
+    # The report shows these two without bars; the second repeats the filters of its first cluster.
     for k, name, place, least in (("10", "10 means", 1, 96), ("20x5", "20X5 means", 3, 99)):
         options = {"k": k, "bars": False, "least": least}
         yield name, "slice", (), results, (5, place), options

@@ -17,12 +17,12 @@ ABOUT = {
         "the other way, its places are counted from the other end."
     ),
     "3.2.1 Gradient calculation": (
-        "The study did not record which neuron its gradients are of, so every neuron of the "
-        "network is tried. Its numerical gradients should correlate 1 with the others. A "
-        "derivative does not depend on the one computed before it: where neighbours are nearly "
-        "equal, changed weights were not put back. And where all are float32 numbers, they are "
-        "differences of scores that were never divided by the script's step of 10⁻⁹; in float32 "
-        "this step does not even change a weight above 0.03."
+        "The study did not record which neuron its gradients are of, so where a network has "
+        "weights every neuron is tried. Its numerical gradients should correlate 1 with the "
+        "others. A derivative does not depend on the one computed before it: where neighbours are "
+        "nearly equal, changed weights were not put back. And where all are float32 numbers, they "
+        "are differences of scores that were never divided by the script's step of 10⁻⁹; in "
+        "float32 this step does not even change a weight above 0.03."
     ),
     "3.2.2 Visualization of gradients": (
         "Two volumes are in the history of the study's repository: gradients with respect to "

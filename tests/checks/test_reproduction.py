@@ -118,7 +118,7 @@ def test_cells_of_a_picture_are_compared_row_by_row():
     cells = np.array([[0, 127], [64, 255], [3, 0]])
     status, sentence, numbers = compare_cells(values, cells, "rows", least=3)
     assert (status, numbers) == ("differs", {"rows": 3, "same": 2})
-    assert sentence == "2 of 3 rows are the same, cell by cell."
+    assert sentence == "2 of 3 rows agree: every cell is within 2 of 255 grey levels."
     assert compare_cells(values, cells, "rows", least=2)[0] == "reproduced"
 
 

@@ -258,6 +258,7 @@ WRONG = {
     "slices.rows: 15 is outside conv5 of thin; expected 0 to 5": {"slices__layers": ["conv5"]},
     "slices.k: 17 is more than the 16 filters of conv1 in thin": {"slices__k": [17]},
     "slices.k: 20 is more than the 16 filters of conv1 in thin": {"slices__k": ["20x5"]},
+    "slices.k: 5x9 makes 9 clusters of 5; expected fewer, as in 20x5": {"slices__k": ["5x9"]},
     "slices.k[1]: '20:5' is not allowed; expected a whole number of at least 2, or two": {
         "slices__k": [2, "20:5"]
     },

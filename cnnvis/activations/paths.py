@@ -9,7 +9,7 @@ from cnnvis.activations.path_bounds import bound_paths
 from cnnvis.activations.path_proofs import find_optimum
 
 # How many paths that go to the nearest point are improved.
-STARTS = 4
+STARTS = 2
 # How many edges are tried as the first, the second and every further one of a chain.
 BREADTH = (5, 3, 1)
 # How many edges a chain has at most.

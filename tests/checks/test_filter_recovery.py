@@ -255,7 +255,8 @@ def test_rule(layer, tmp_path):
     }
     (tmp_path / "config.json").write_text(json.dumps({"recover": {"noise": entry}}))
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    command = ["-m", "snakemake", "recover", "--cores", "1", "--configfile", "config.json"]
+    command = ["-m", "snakemake", "results/recovery.html", "--cores", "1"]
+    command += ["--configfile", "config.json"]
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -101,7 +101,9 @@ def _check_sizes(shape, what, orderings, slices):
     """Raise a `UserError` where a layer has too few filters or rows for what is asked of it."""
     filters, height, _ = shape
     clusters = [ordering["k"] for ordering in orderings.values() if "k" in ordering]
-    for k in (*clusters, *(cluster_numbers(k)[0] for k in slices["k"])):
+    # A layer that is not cut has no clusters of slices.
+    cut = [cluster_numbers(k)[0] for k in slices["k"]] if slices["rows"] else []
+    for k in (*clusters, *cut):
         if k > filters:
             raise UserError(f"{what}: {filters} filters are too few for k = {k} clusters")
     for row in slices["rows"]:

@@ -137,6 +137,11 @@ def test_files_are_the_same_again(files, tmp_path):
     assert first == {name: (tmp_path / name).read_bytes() for name in written(tmp_path)}
 
 
+def test_a_layer_that_is_not_cut_may_have_fewer_filters_than_clusters(files, tmp_path):
+    run(files, slices={**SLICES, "rows": [], "stability": False, "k": ["4x2"]})
+    assert any("grids" in name for name in written(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

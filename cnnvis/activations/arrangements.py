@@ -66,7 +66,7 @@ def _arrange(distances, means, method):
     leaders = (whole == 0).argmax(axis=1) if len(whole) else np.arange(0)
     distinct, group = np.unique(leaders, return_inverse=True)
     path, numbers = np.arange(len(distinct)), {}
-    if len(distinct):
+    if len(distinct) > 1:
         path, numbers = METHODS[method](whole[np.ix_(distinct, distinct)])
     path = from_weak_to_strong(path, means[distinct])
     order = np.argsort(np.argsort(path)[group], kind="stable")
@@ -157,8 +157,6 @@ def arrange_leaves(distances):
     from scipy.cluster.hierarchy import linkage
 
     count = len(distances)
-    if count == 1:
-        return np.arange(1), {}
     return order_leaves(linkage(distances[np.triu_indices(count, 1)], "average"), distances), {}
 
 
@@ -204,8 +202,6 @@ def arrange_spectral(distances):
         Empty.
     """
     count = len(distances)
-    if count == 1:
-        return np.arange(1), {}
     similarities = 1 / (1 + distances * (count * (count - 1) / distances.sum()))
     laplacian = np.diag(similarities.sum(axis=1)) - similarities
     fiedler = np.linalg.eigh(laplacian)[1][:, 1]

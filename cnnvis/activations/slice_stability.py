@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 
-from cnnvis.activations.slices import PCA, rows_of
+from cnnvis.activations.slices import PCA
 from cnnvis.activations.slices_figure import draw_stability
 from cnnvis.core.arrays import significant
 from cnnvis.core.files import safe_name, write_json
@@ -72,12 +72,11 @@ def correlate_rows(feature_maps, method):
     """
     from threadpoolctl import threadpool_limits
 
-    filters, height, _ = feature_maps.shape
+    filters = len(feature_maps)
+    # An order by PCA does not depend on the scale of the layer.
+    rows = np.moveaxis(feature_maps, 1, 0).astype(np.float64)
     with threadpool_limits(1):
-        projections = [
-            PCA[method](rows_of(feature_maps, row, method))[1]["projections"]
-            for row in range(height)
-        ]
+        projections = [PCA[method](values)[1]["projections"] for values in rows]
     ranks = np.array([rank(values) for values in projections])
     deviations = ranks - (filters - 1) / 2
     lengths = np.linalg.norm(deviations, axis=1, keepdims=True)

@@ -10,7 +10,7 @@ import numpy as np
 from cnnvis.activations import orderings
 from cnnvis.activations.slices_figure import draw_clusters, draw_pca
 from cnnvis.activations.study_slices import cluster_as_scipy_2016, order_by_standardised_pca
-from cnnvis.core.arrays import cluster_numbers, significant
+from cnnvis.core.arrays import cluster_numbers, significant, to_unit_range
 from cnnvis.core.files import safe_name, write_json
 
 SECOND_STARTS = 20
@@ -94,11 +94,8 @@ def rows_of(feature_maps, row, method):
 
     The study's is 0 to 1 over the whole layer, on which the stopping rule of its k-means depends.
     """
-    rows = feature_maps[:, row, :].astype(np.float64)
-    if method != "study":
-        return rows
-    low, high = float(feature_maps.min()), float(feature_maps.max())
-    return (rows - low) / ((high - low) or 1)
+    maps = feature_maps.astype(np.float64)
+    return (to_unit_range(maps) if method == "study" else maps)[:, row]
 
 
 def cluster_rows(rows, k, slices):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnvis.core.errors import UserError
+from cnnvis.core.volume_files import to_bytes
 
 # ASSUME: a byte is rounded to its neighbour where a value lies within its error of a half, so
 # float32 sums in another order (1e-6 of the layer) change about 0.05 % of the bytes by one. Ten
@@ -177,20 +178,14 @@ def compare_cells(values, cells, what, least):
         Status, sentence, and numbers ``rows`` and ``same``.
     """
     check_shapes(values, cells, "cells")
-    drawn = grey(values)
-    same = (np.abs(drawn - cells.astype(int)) <= GREY_LEVELS).all(axis=1)
+    drawn = to_bytes(values).astype(int)
+    same = (np.abs(drawn - cells) <= GREY_LEVELS).all(axis=1)
     numbers = {"rows": len(cells), "same": int(same.sum())}
     sentence = (
         f"{numbers['same']} of {len(cells)} {what} agree: every cell is within {GREY_LEVELS} "
     )
     sentence += "of 255 grey levels."
     return "reproduced" if numbers["same"] >= least else "differs", sentence, numbers
-
-
-def grey(values):
-    """Return values as grey levels, 0 for the least and 255 for the largest, ndarray of uint8."""
-    low, high = float(values.min()), float(values.max())
-    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def compare_numerical(numerical, gradient):

@@ -19,14 +19,13 @@ from cnnvis.checks.agreement import (
     compare_numerical,
     compare_ordered,
     correlation,
-    grey,
 )
 from cnnvis.checks.neuron_search import goodness_of_fit
 from cnnvis.checks.screenshots import read_screenshot
-from cnnvis.core.arrays import read_array
+from cnnvis.core.arrays import read_array, to_unit_range
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
-from cnnvis.core.volume_files import read_vox
+from cnnvis.core.volume_files import read_vox, to_bytes
 from cnnvis.inputs import published
 
 
@@ -71,7 +70,7 @@ def compare_feature_maps(run, entry, results, files, picture):
     """Compare the feature maps of conv1, scaled as the study scaled them, as numbers."""
     maps = read_array(results[0], run.blob).astype(np.float64)
     expected = published.read_numbers(files[0], maps.shape)
-    return Outcome(*compare_numbers(_scaled(maps) * 255, expected))
+    return Outcome(*compare_numbers(to_unit_range(maps) * 255, expected))
 
 
 def compare_feature_map(run, entry, results, files, picture):
@@ -80,7 +79,7 @@ def compare_feature_map(run, entry, results, files, picture):
     values = read_array(results[0], run.blob)[index]
     cells = read_screenshot(picture, *values.shape)
     outcome = compare_cells(values, cells, f"rows of filter {index}", least=len(values))
-    return Outcome(*outcome, grey(values))
+    return Outcome(*outcome, to_bytes(values))
 
 
 def compare_slice(run, entry, results, files, picture):
@@ -89,7 +88,7 @@ def compare_slice(run, entry, results, files, picture):
     Where clusters lost all members, the study's loop draws the first one again for each.
     """
     report, maps = read_json(results[0]), read_array(results[1], run.blob).astype(np.float64)
-    values, key = _scaled(maps)[:, report["row"]], entry.options.get("k")
+    values, key = to_unit_range(maps)[:, report["row"]], entry.options.get("k")
     if key == "pca":
         values = values[report["pca"]["permutation"]]
     elif key:
@@ -101,7 +100,7 @@ def compare_slice(run, entry, results, files, picture):
         values = draw_as_study(values, permutation, sizes)
     cells = read_screenshot(picture, *values.shape)
     outcome = compare_cells(values, cells, "rows", entry.options["least"])
-    return Outcome(*outcome, grey(values))
+    return Outcome(*outcome, to_bytes(values))
 
 
 def _repeated(parts, key):
@@ -198,7 +197,7 @@ def compare_gradient_volume(run, entry, results, files, picture):
         gradient = published.read_numbers(files[1])
     else:
         gradient = read_array(results[0], "conv1", "gradient of layer")
-    sums = np.rint(_scaled(gradient.sum(axis=1))).astype(np.uint8)
+    sums = np.rint(to_unit_range(gradient.sum(axis=1))).astype(np.uint8)
     return Outcome(*compare_bytes(sums, _bytes(files[0], sums.shape), "voxels"))
 
 
@@ -238,7 +237,7 @@ def compare_importance_map(run, entry, results, files, picture):
         status, numbers["correlation"] = "explained", related
         sentence = f"For {image} the norms correlate {related:.3f} with the report's grey levels; "
         sentence += "the report does not say which image its map is of."
-    return Outcome(status, sentence, numbers, grey(values))
+    return Outcome(status, sentence, numbers, to_bytes(values))
 
 
 def name_imagenet(run, entry, results, files, picture):
@@ -248,12 +247,6 @@ def name_imagenet(run, entry, results, files, picture):
         f"The study: {entry.options['numbers']}. It used ImageNet's training images of the class, "
         "which may not be passed on; with them, the page on classes gives a run's own numbers.",
     )
-
-
-def _scaled(values):
-    """Scale to 0..1 over all values."""
-    low, high = values.min(), values.max()
-    return (values - low) / ((high - low) or 1)
 
 
 def _clusters(report, key):

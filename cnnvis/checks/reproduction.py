@@ -113,9 +113,11 @@ def make_verification(report, folder, run):
 def _check(run, entry, folder):
     """Compare one result; save the study's picture and the run's, if there are any."""
     name = re.sub(r"[^0-9a-zA-Z]+", "-", entry.name).strip("-").lower()
-    outcome, picture = None, None
+    picture, missing = None, _missing(run, entry)
     try:
-        picture = _save(_picture(run, entry), folder / f"{name}.study.png")
+        if entry.picture and not missing:
+            shown = published.read_picture(run.study, entry.picture)
+            picture = _save(shown, folder / f"{name}.study.png")
         outcome = compare_entry(run, entry, picture)
     except UserError as error:
         outcome = Outcome("differs", f"Cannot be compared: {error}.")
@@ -130,10 +132,17 @@ def _check(run, entry, folder):
     }
 
 
-def _picture(run, entry):
-    """Return the study's picture, or None if there is none or its file is missing."""
-    missing = entry.picture is None or not published.find(run.study, entry.needed[-1]).is_file()
-    return None if missing else published.read_picture(run.study, entry.picture)
+def _missing(run, entry):
+    """Return why a result cannot be compared: what is missing, a list of str."""
+    reasons = [
+        run.reasons.get(name, "the run does not have it")
+        for name in entry.results
+        if name not in run.files
+    ]
+    needed = [published.find(run.study, name) for name in entry.needed]
+    return reasons + [
+        f"{path.name} is missing from {run.study}" for path in needed if not path.is_file()
+    ]
 
 
 def _save(picture, path):
@@ -169,15 +178,11 @@ def compare_entry(run, entry, picture=None):
     UserError
         If a file of the run or of the study is not usable.
     """
-    needed = [published.find(run.study, name) for name in entry.needed]
-    missing = [
-        run.reasons.get(name, "the run does not have it")
-        for name in entry.results
-        if name not in run.files
-    ]
-    missing += [f"{path.name} is missing from {run.study}" for path in needed if not path.is_file()]
+    missing = _missing(run, entry)
+    # The study's numbers can be given without its picture.
     if missing and entry.method != "ImageNet":
         return Outcome("not checked", f"Not checked, because {missing[0]}.")
+    needed = [published.find(run.study, name) for name in entry.needed]
     results = [Path(run.files[name]) for name in entry.results]
     return METHODS[entry.method](run, entry, results, needed, picture)
 

@@ -146,7 +146,7 @@ def _lacks(config, network, info, orderings):
     for result, image in _tabby_images(config, network).items():
         if image is None:
             lacks[result] = f"the configuration has no such image with neuron {published.TABBY}"
-    if not _comparisons(config, network):
+    if _comparison(config, network) is None:
         lacks["comparison"] = (
             f"the configuration has no comparison of neuron {neuron} at both layers"
         )
@@ -170,16 +170,17 @@ def _lacking_slices(slices, network):
     return {} if slices["stability"] else {"stability": "slices.stability is not true"}
 
 
-def _comparisons(config, network):
-    """Return the names of the comparisons of the published gradients' neuron at both layers."""
+def _comparison(config, network):
+    """Return the first comparison of the published gradients' neuron at both layers, or None."""
     both = published.GRADIENT_LAYERS
-    return [
+    names = (
         name
         for name, comparison in config["comparisons"].items()
         if comparison["neuron"] == config["verify"]["neuron"]
         and networks_of(comparison, [network])
         and {*both} <= {*(chosen_layers(comparison.get("layers"), network) or both)}
-    ]
+    )
+    return next(names, None)
 
 
 def _results(config, network, orderings, lacks):
@@ -216,7 +217,7 @@ def _results(config, network, orderings, lacks):
     yield "picture cat", f"{folder}/input.png", "cat"
     checked = next((image for image in published.IMAGES if image not in lacks), "pembroke")
     yield "scheme", f"{root}/{checked}/gradients/{neuron}.study.json", "forward", checked, "neuron"
-    comparison = f"{root}/comparisons/{next(iter(_comparisons(config, network)), None)}"
+    comparison = f"{root}/comparisons/{_comparison(config, network)}"
     yield "viewer comparison", f"{comparison}/conv1.html", "comparison", "gradient of conv1"
     for layer in published.GRADIENT_LAYERS:
         needs = "comparison", f"gradient of {layer}"

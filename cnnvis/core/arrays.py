@@ -109,6 +109,16 @@ def significant(value):
     return float(f"{value:.6g}")
 
 
+def to_unit_range(values):
+    """Scale values from their least to their largest as 0 to 1; all 0 where they are equal.
+
+    >>> to_unit_range(np.array([2.0, 6.0, 3.0])).tolist()
+    [0.0, 1.0, 0.25]
+    """
+    low, high = values.min(), values.max()
+    return (values - low) / ((high - low) or 1)
+
+
 def read_npy(path, shape=None, ndim=None):
     """Read a ``.npy`` file of numbers.
 

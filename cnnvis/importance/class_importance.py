@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnvis.core.arrays import check_finite, read_array, significant, write_arrays
+from cnnvis.core.arrays import check_finite, read_array, significant, to_unit_range, write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
@@ -344,7 +344,7 @@ def min_max(means):
     >>> min_max(np.array([2.0, 6.0, 3.0])).tolist()
     [0.0, 1.0, 0.25]
     """
-    return (means - means.min()) / (float(np.ptp(means)) or 1.0)
+    return to_unit_range(means)
 
 
 def class_order(path, layer):

@@ -126,4 +126,4 @@ def test_factors_are_exact_and_rows_do_not_exceed_columns():
 
 
 def test_examples():
-    assert doctest.testmod(arrays) == (0, 2)
+    assert doctest.testmod(arrays) == (0, 3)

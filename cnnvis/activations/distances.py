@@ -59,6 +59,19 @@ class MapSums:
         """Which filters have a constant map: ndarray of bool, (filters,)."""
         return self.energies - self.totals**2 / self.pixels <= 1e-12 * self.energies
 
+    @property
+    def points(self):
+        """Points as far from each other, and from 0, as the feature maps of all images.
+
+        Returns
+        -------
+        ndarray of float64, (filters, filters)
+            One row per filter; products of rows are those of the maps.
+        """
+        products = (np.add.outer(self.energies, self.energies) - self.squares) / 2
+        values, vectors = np.linalg.eigh(products)
+        return vectors * np.sqrt(np.maximum(values, 0))
+
     def distances(self, metric):
         """Return the distances between filters.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.activations.arrangements import certificate
+from cnnvis.activations.distances import MapSums
 from cnnvis.activations.grids import draw_grid
 from cnnvis.activations.orderings import describe_order
 from cnnvis.activations.slice_stability import make_stability
@@ -70,7 +71,11 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
     _check_sizes(maps.shape, f"{files('blobs')}: blob '{blob}'", orderings, slices)
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
     name = safe_name(layer)
-    orders = {key: describe_order(matrix, {"blob": blob}, **how) for key, how in orderings.items()}
+    sums = MapSums(len(matrix)).add(matrix)
+    orders = {
+        key: describe_order(matrix, {"blob": blob}, sums=sums, **how)
+        for key, how in orderings.items()
+    }
     voxels = to_bytes(matrix).reshape(maps.shape)
     binary = to_binary(maps, **volumes) if volumes else None
     for ordering, order in orders.items():

@@ -1,9 +1,9 @@
 """Orders of a layer's filters in which neighbours look alike.
 
-Each method takes the filter outputs as a matrix, one row per filter, and returns a permutation:
-``permutation[i]`` is the filter that stands at place ``i``. A method is added by one function
-and one entry of `METHODS`, or of those of `cnnvis.activations.arrangements` where it needs
-distances only.
+Each method takes a matrix of the filters' feature maps, one row per filter, and their mean outputs,
+and returns a permutation: ``permutation[i]`` is the filter that stands at place ``i``. A method is
+added by one function and one entry of `METHODS`, or of those of `cnnvis.activations.arrangements`
+where it needs distances only.
 
 - ``natural``: as the network has them.
 - ``kmeans``: filters of a cluster together; clusters from weak to strong.
@@ -22,16 +22,16 @@ from cnnvis.core.arrays import check_finite, significant
 STARTS = 10
 
 
-def describe_order(matrix, subject, method, **parameters):
+def describe_order(matrix, subject, method, sums=None, **parameters):
     """Order the filters of one layer, and say what the order is like.
 
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
-        The feature maps, or the gradients, one row per filter.
+        See `order`.
     subject : dict
         What the rows are: the ``blob`` of feature maps, or the ``neuron`` of gradients.
-    method : str
+    method, sums
         See `order`.
     **parameters
         ``k`` and ``seed`` for kmeans; ``metric`` for the methods of
@@ -43,7 +43,7 @@ def describe_order(matrix, subject, method, **parameters):
         Ready for JSON: method, parameters, subject, permutation, the mean distance of neighbours in
         this and in the network's order, and the method's own numbers.
     """
-    permutation, numbers = order(matrix, method, **parameters)
+    permutation, numbers = order(matrix, method, sums, **parameters)
     return {
         "method": method,
         "parameters": parameters,
@@ -57,14 +57,18 @@ def describe_order(matrix, subject, method, **parameters):
     }
 
 
-def order(matrix, method, **parameters):
+def order(matrix, method, sums=None, **parameters):
     """Order the rows of a matrix.
 
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
+        The feature maps, or the gradients, one row per filter; or points that are as far from each
+        other and from 0, see `cnnvis.activations.distances.MapSums.points`.
     method : str
         A key of `METHODS` or of `cnnvis.activations.arrangements.METHODS`.
+    sums : MapSums, optional
+        Of the feature maps, needed where the matrix does not have them.
     **parameters
         The method's.
 
@@ -86,17 +90,17 @@ def order(matrix, method, **parameters):
     # many beside each other is slower, not faster, when each spreads over all processors.
     with threadpool_limits(1):
         if method in arrangements.METHODS:
-            sums = MapSums(len(matrix)).add(matrix)
+            sums = sums or MapSums(len(matrix)).add(matrix)
             return arrangements.arrange(sums, method, **parameters)
-        return METHODS[method](matrix, **parameters)
+        return METHODS[method](matrix, means=sums and sums.means, **parameters)
 
 
-def order_naturally(matrix):
+def order_naturally(matrix, means=None):
     """Keep the order of the network; see `order`."""
     return np.arange(len(matrix)), {}
 
 
-def order_by_pca(matrix):
+def order_by_pca(matrix, means=None):
     """Order rows along the first principal direction, ascending, as the study did.
 
     The matrix is centred across filters, its first principal direction taken, and the *uncentred*
@@ -105,11 +109,13 @@ def order_by_pca(matrix):
     The direction's sign is arbitrary; here it is the one for which the mean row has a positive
     projection. Outputs after a ReLU are not negative, so the order then runs from filters that
     respond weakly to filters that respond strongly, as it does in the study's figures. Where the
-    mean row is orthogonal to the direction, its component of the largest magnitude is positive.
+    mean row is orthogonal to the direction, the projection of the largest magnitude is positive.
 
     Parameters
     ----------
     matrix : ndarray of float64, (filters, pixels)
+    means
+        Not used: the projections say which filters are weak.
 
     Returns
     -------
@@ -154,15 +160,17 @@ def principal_direction(matrix):
     direction /= length
     along_mean = mean @ direction
     if abs(along_mean) <= 1e-9 * np.linalg.norm(mean):
-        along_mean = direction[np.argmax(np.abs(direction))]
+        # Of magnitudes that differ by rounding only, the first filter's counts.
+        magnitudes = np.abs(vectors[:, -1])
+        along_mean = vectors[np.argmax(magnitudes > (1 - 1e-9) * magnitudes.max()), -1]
     return direction * np.copysign(1.0, along_mean), values / values.sum()
 
 
-def order_by_kmeans(matrix, k=10, seed=0):
+def order_by_kmeans(matrix, k=10, seed=0, means=None):
     """Put rows of one cluster together.
 
-    Clusters stand in the order of the mean of their members, ascending (weak to strong, like
-    `order_by_pca`), then of their first filter; members keep their natural order.
+    Clusters stand in the order of the mean output of their members, ascending (weak to strong,
+    like `order_by_pca`), then of their first filter; members keep their natural order.
 
     Parameters
     ----------
@@ -170,6 +178,8 @@ def order_by_kmeans(matrix, k=10, seed=0):
     k : int
         Number of clusters, at most that of rows; fewer come out where fewer rows are distinct.
     seed : int
+    means : ndarray of float64, (filters,), optional
+        The filters' mean outputs, by default those of the rows.
 
     Returns
     -------
@@ -178,7 +188,7 @@ def order_by_kmeans(matrix, k=10, seed=0):
         ``labels`` (cluster of each filter, natural order), ``sizes`` of the clusters and their
         ``inertia`` (sum of squared distances to the centres).
     """
-    labels, inertia = cluster(matrix, k, seed)
+    labels, inertia = cluster(matrix, k, seed, means=means)
     return np.argsort(labels, kind="stable"), {
         "labels": labels.tolist(),
         "sizes": np.bincount(labels).tolist(),
@@ -186,7 +196,7 @@ def order_by_kmeans(matrix, k=10, seed=0):
     }
 
 
-def cluster(matrix, k, seed, starts=STARTS):
+def cluster(matrix, k, seed, starts=STARTS, means=None):
     """Cluster rows by k-means as scikit-learn does, the best of seeded starts.
 
     Parameters
@@ -194,6 +204,8 @@ def cluster(matrix, k, seed, starts=STARTS):
     matrix : ndarray of float64, (filters, pixels)
     k, starts : int
     seed : int or numpy.random.RandomState
+    means : ndarray of float64, (filters,), optional
+        See `order_by_kmeans`.
 
     Returns
     -------
@@ -209,8 +221,9 @@ def cluster(matrix, k, seed, starts=STARTS):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(k, n_init=starts, random_state=seed).fit(matrix)
     _, firsts, labels = np.unique(model.labels_, return_index=True, return_inverse=True)
-    means = [matrix[labels == cluster].mean() for cluster in range(len(firsts))]
-    ranks = np.argsort(np.lexsort((firsts, means)))
+    means = matrix.mean(axis=1) if means is None else means
+    outputs = [means[labels == cluster].mean() for cluster in range(len(firsts))]
+    ranks = np.argsort(np.lexsort((firsts, outputs)))
     return ranks[labels], float(model.inertia_)
 
 

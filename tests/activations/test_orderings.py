@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage, to_tree
 from sklearn.decomposition import PCA
 
-from cnnvis.activations import orderings
+from cnnvis.activations import arrangements, orderings
+from cnnvis.activations.distances import MapSums
 
 
 def outputs(seed, filters=12, pixels=30):
@@ -109,6 +110,21 @@ def test_every_method_gives_a_permutation(seed, filters, method):
     parameters = {"k": min(3, filters)} if method == "kmeans" else {}
     permutation, _ = orderings.order(outputs(seed, filters, 5), method, **parameters)
     assert sorted(permutation.tolist()) == list(range(filters))
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [("natural", {}), ("pca", {}), ("kmeans", {"k": 3}), *((m, {}) for m in arrangements.METHODS)],
+)
+def test_an_order_over_images_is_that_of_their_maps_side_by_side(method, parameters):
+    images = [outputs(seed, 9, pixels=20) for seed in range(3)]
+    sums = MapSums(9)
+    for matrix in images:
+        sums.add(matrix)
+    over = orderings.describe_order(sums.points, {}, method, sums=sums, **parameters)
+    beside = orderings.describe_order(np.hstack(images), {}, method, **parameters)
+    assert over["permutation"] == beside["permutation"]
+    assert over["neighbour_distance"] == pytest.approx(beside["neighbour_distance"], rel=1e-4)
 
 
 def test_neighbour_distance_by_hand():

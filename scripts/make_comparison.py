@@ -1,5 +1,6 @@
 """Compare one neuron's gradients over the images of a comparison, layer by layer."""
 
+from cnnvis.activations.shared_orderings import read_orders
 from cnnvis.core.jobs import job
 from cnnvis.core.places import Places
 from cnnvis.gradients.comparisons import Comparison, make_comparison, read_members
@@ -12,8 +13,16 @@ with job(snakemake):
     files = Places("results", network=network, comparison=name)
     members = read_members(files, snakemake.params.members, neuron, snakemake.params.predicted)
     summaries = []
-    for layer in snakemake.params.layers:
-        comparison = Comparison.read(members, layer, name=name, network=network, neuron=neuron)
+    for layer, shared in snakemake.params.layers.items():
+        comparison = Comparison.read(
+            members,
+            layer,
+            name=name,
+            network=network,
+            neuron=neuron,
+            orders=read_orders(files, layer, shared, snakemake.params.orderings),
+            ordering=snakemake.params.ordering,
+        )
         summaries.append(make_comparison(files, comparison))
         make_time_series(files, comparison)
         comparison_viewer(files, comparison)

@@ -2,12 +2,14 @@
 
 from cnnvis.activations.filters import make_filters
 from cnnvis.core.jobs import job
+from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 
 with job(snakemake):
     make_filters(
+        Places("results", network=snakemake.params.network),
         Model(**snakemake.params.model),
-        dict(zip(snakemake.params.titles, snakemake.output, strict=True)),
-        titles=snakemake.params.titles,
+        layers=snakemake.params.layers,
+        network=snakemake.params.network,
         channel_order=snakemake.params.channel_order,
     )

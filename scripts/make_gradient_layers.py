@@ -1,5 +1,6 @@
 """Write one neuron's gradient at each layer as volumes, pictures and 3D pages; rank the filters."""
 
+from cnnvis.activations.shared_orderings import read_orders
 from cnnvis.core.files import safe_name
 from cnnvis.core.jobs import job
 from cnnvis.core.places import Places
@@ -10,14 +11,19 @@ from cnnvis.pages.viewers import gradient_viewer
 with job(snakemake):
     network, image = snakemake.params.network, snakemake.wildcards.image
     cls, files = int(snakemake.wildcards.cls), Places("results", network=network, image=image)
-    for name in snakemake.params.layers:
+    orderings = snakemake.params.orderings
+    for facts in snakemake.params.layers:
+        name, shown = facts["name"], facts["gradient_orderings"]
+        own = {x: orderings[x]["how"] for x in shown if orderings[x]["by"] == "shown"}
+        orders = read_orders(files, name, [x for x in shown if x not in own], orderings)
         layer = make_gradient_layer(
             files,
             layer=name,
             cls=cls,
-            orderings=snakemake.params.orderings,
+            orderings=own,
             kinds=snakemake.params.kinds,
             title=f"of neuron {cls} by {name} of {network} on {image}",
+            orders=orders,
         )
         write_importance(
             files("importance table", cls=cls, layer=safe_name(name)),
@@ -25,5 +31,6 @@ with job(snakemake):
             layer.gradient,
             layer=name,
             title=f"Importance of {name} of {network} for neuron {cls} on {image}",
+            orders={x: orders[x] for x in facts["shared"]},
         )
         gradient_viewer(files, layer, network=network, image=image)

@@ -2,10 +2,10 @@
 
 Input: the image; the network's prototxt, weights, labels and mean.
 Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
-orderings/{ordering}/{layer}.json, grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
+orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
 {layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
 viewer/{layer}.html;
-results/{network}/filters/{layer}.png.
+results/{network}/filters/{layer}.png, and {ordering}/{layer}.png in shared orderings.
 """
 
 
@@ -57,6 +57,9 @@ for network in running:
         (layer, row) for layer, facts in convolutions.items() for row in facts["slices"]["rows"]
     ]
     compared = [layer for layer, facts in convolutions.items() if facts["slices"]["stability"]]
+    orders = [(name, layer) for layer, facts in convolutions.items() for name in facts["orderings"]]
+    shared = [(name, layer) for layer, facts in convolutions.items() for name in facts["shared"]]
+    own = [order for order in orders if order not in shared]
 
     # One job for all layers of an image: importing SciPy's solver takes longer than a layer.
     rule:
@@ -65,24 +68,27 @@ for network in running:
             f"layers@{network}"
         input:
             f"results/{network}/{{image}}/blobs.npz",
+            shared_orders(network, shared),
+            collect(
+                "results/{network}/{{image}}/gradients/{neuron}.npz",
+                network=network,
+                neuron={tables["orderings"][name]["neuron"] for name, _ in own} - {None},
+            ),
         output:
             collect(
-                "results/{network}/{{image}}/orderings/{ordering}/{layer}.json",
+                "results/{network}/{{image}}/orderings/{order[0]}/{order[1]}.json",
                 network=network,
-                layer=convolutions,
-                ordering=tables["orderings"],
+                order=own,
             ),
             collect(
-                "results/{network}/{{image}}/grids/{ordering}/{layer}.png",
+                "results/{network}/{{image}}/grids/{order[0]}/{order[1]}.png",
                 network=network,
-                layer=convolutions,
-                ordering=tables["orderings"],
+                order=orders,
             ),
             collect(
-                "results/{network}/{{image}}/volumes/{ordering}/{layer}.{suffix}",
+                "results/{network}/{{image}}/volumes/{order[0]}/{order[1]}.{suffix}",
                 network=network,
-                layer=with_volumes,
-                ordering=tables["orderings"],
+                order=[order for order in orders if order[1] in with_volumes],
                 suffix=[
                     *("vox", "hd", "nhdr", "mhd"),
                     *("binary.vox", "binary.hd", "binary.nhdr", "binary.mhd"),
@@ -131,18 +137,22 @@ for network in running:
         input:
             prototxt=tables["networks"][network]["prototxt"],
             weights=tables["networks"][network]["weights"],
+            orders=shared_orders(network, shared),
         output:
             collect("results/{network}/filters/{layer}.png", network=network, layer=convolutions),
+            collect(
+                "results/{network}/filters/{order[0]}/{order[1]}.png",
+                network=network,
+                order=shared,
+            ),
         log:
             f"logs/{network}/filters.log",
         conda:
             "../envs/workflow.yaml"
         params:
             model=tables["networks"][network]["model"],
-            titles={
-                facts["name"]: f"Filters of {facts['name']} in {network}"
-                for facts in convolutions.values()
-            },
+            network=network,
+            layers={facts["name"]: facts["shared"] for facts in convolutions.values()},
             channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
             code=code("make_filters.py"),
         message:

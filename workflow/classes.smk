@@ -70,6 +70,10 @@ rule class_importance:
             "results/{{network}}/classes/{other}/importance.npz",
             other=entry("classes", "{network}", "{collection}", "others"),
         ),
+        orders=collect(
+            "results/{{network}}/orderings/{ordering}/{{layer}}.json",
+            ordering=entry("layers", "{network}", "{layer}", "shared"),
+        ),
     output:
         table="results/{network}/classes/{collection}/importance/{layer}.csv",
         summary="results/{network}/classes/{collection}/importance/{layer}.json",
@@ -82,6 +86,8 @@ rule class_importance:
         layer=entry("layers", "{network}", "{layer}", "name"),
         image_set=entry("collections", "{collection}", "image_set"),
         others=entry("classes", "{network}", "{collection}", "others"),
+        shared=entry("layers", "{network}", "{layer}", "shared"),
+        orderings=tables["orderings"],
         code=code("make_class_importance.py"),
     message:
         "Compute the importance of {wildcards.layer}'s filters to {wildcards.collection}."

@@ -56,6 +56,11 @@ def entry(table, *keys):
     return find
 
 
+def shared_orders(network, orders):
+    """Return the files of orderings over images, for pairs of an ordering and a layer."""
+    return [f"results/{network}/orderings/{name}/{layer}.json" for name, layer in orders]
+
+
 def any_of(names):
     """Return the pattern that matches just these names; with none, nothing.
 

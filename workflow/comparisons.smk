@@ -12,6 +12,12 @@ by channel; {layer}.webp, an animation, and {layer}.still.png, its first frame.
 for network, comparisons in tables["comparisons"].items():
     for comparison, facts in comparisons.items():
         members = [member["image"] for member in facts["members"]]
+        layers = [tables["layers"][network][layer] for layer in facts["layers"]]
+        shared = [
+            (name, layer)
+            for layer, each in zip(facts["layers"], layers, strict=True)
+            for name in each["shared"]
+        ]
 
         rule:
             """Compare a neuron's gradients over images: how large, how similar, at which filters.
@@ -35,6 +41,7 @@ for network, comparisons in tables["comparisons"].items():
                     member=members if network in running else [],
                 ),
                 labels=tables["networks"][network]["labels"],
+                orders=shared_orders(network, shared),
             output:
                 collect(
                     "results/{network}/comparisons/{comparison}/{layer}.{suffix}",
@@ -69,7 +76,9 @@ for network, comparisons in tables["comparisons"].items():
                 members=facts["members"],
                 predicted=network in running,
                 classes=tables["networks"][network]["classes"],
-                layers=[tables["layers"][network][layer]["name"] for layer in facts["layers"]],
+                layers={each["name"]: each["shared"] for each in layers},
+                ordering=facts["ordering"],
+                orderings=tables["orderings"],
                 code=code("make_comparison.py"),
             message:
                 f"Compare the gradients of {network} over the images of {comparison}."

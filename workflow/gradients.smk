@@ -136,6 +136,11 @@ rule gradient_check:
 for network, names in tables["differentiated"].items():
     layers = [layer for layer, facts in tables["layers"][network].items() if facts["name"] in names]
     kinds = tables["attributions"][network]
+    facts = tables["layers"][network]
+    orders = [(name, layer) for layer in layers for name in facts[layer]["gradient_orderings"]]
+    shared = [(name, layer) for layer in layers for name in facts[layer]["shared"]]
+    # Those by the gradients themselves are made here, the others read.
+    own = [order for order in orders if tables["orderings"][order[0]]["by"] == "shown"]
 
     rule:
         """Write a neuron's gradient at each layer as volume, picture and 3D page; rank filters."""
@@ -145,6 +150,12 @@ for network, names in tables["differentiated"].items():
             f"results/{network}/{{image}}/gradients/{{cls}}.npz",
             # Only with attributions to draw: gradients alone may come from elsewhere.
             [f"results/{network}/{{image}}/attributions/{{cls}}.npz"] * bool(kinds),
+            shared_orders(network, shared),
+            collect(
+                "results/{network}/{{image}}/orderings/{order[0]}/{order[1]}.json",
+                network=network,
+                order=[order for order in orders if order not in own + shared],
+            ),
         output:
             collect(
                 "results/{network}/{{image}}/gradients/{{cls}}/{layer}.{suffix}",
@@ -156,11 +167,15 @@ for network, names in tables["differentiated"].items():
                 ],
             ),
             collect(
-                "results/{network}/{{image}}/gradients/{{cls}}/orderings/{ordering}/{layer}.{suffix}",
+                "results/{network}/{{image}}/gradients/{{cls}}/orderings/{order[0]}/{order[1]}.json",
                 network=network,
-                ordering=tables["gradient_orderings"],
-                layer=layers,
-                suffix=["json", "vox", "hd", "nhdr", "mhd"],
+                order=own,
+            ),
+            collect(
+                "results/{network}/{{image}}/gradients/{{cls}}/orderings/{order[0]}/{order[1]}.{suffix}",
+                network=network,
+                order=orders,
+                suffix=["vox", "hd", "nhdr", "mhd"],
             ),
             collect(
                 "results/{network}/{{image}}/attributions/{{cls}}/{kind}/{layer}.{suffix}",
@@ -187,8 +202,8 @@ for network, names in tables["differentiated"].items():
             "../envs/workflow.yaml"
         params:
             network=network,
-            layers=names,
-            orderings=tables["gradient_orderings"],
+            layers=[facts[layer] for layer in layers],
+            orderings=tables["orderings"],
             kinds=kinds,
             code=code("make_gradient_layers.py"),
         message:

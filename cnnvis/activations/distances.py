@@ -13,7 +13,7 @@ class MapSums:
 
     Attributes
     ----------
-    pixels : int
+    pixels : ndarray of int64, ()
         How many pixels of each filter were added.
     totals, energies : ndarray of float64, (filters,)
         Sums of the pixels and of their squares.
@@ -22,7 +22,7 @@ class MapSums:
     """
 
     def __init__(self, filters):
-        self.pixels = 0
+        self.pixels = np.zeros((), np.int64)
         self.totals, self.energies = np.zeros((2, filters))
         self.squares = np.zeros((filters, filters))
 

@@ -5,19 +5,22 @@ import numpy as np
 from cnnvis.caffe.caffemodel import read_caffemodel
 from cnnvis.caffe.matching import match_weights
 from cnnvis.core.arrays import check_finite
+from cnnvis.core.files import read_json, safe_name
 from cnnvis.core.sheets import draw_sheet, draw_tensor
 
 
-def make_filters(model, pictures, *, titles, channel_order="BGR"):
+def make_filters(files, model, *, layers, network, channel_order="BGR"):
     """Draw the filters of layers; the weights are read once for all.
 
     Parameters
     ----------
+    files : Places
+        Of the network. Written are ``filters`` and, of shared orderings, ``ordered filters``; read
+        is each ``shared ordering``.
     model : Model
-    pictures : dict
-        ``{layer: PNG}``.
-    titles : dict
-        ``{layer: title of its picture}``.
+    layers : dict
+        ``{layer: names of its shared orderings}``.
+    network : str
     channel_order : {"BGR", "RGB"}
         Of the network's input.
 
@@ -26,11 +29,19 @@ def make_filters(model, pictures, *, titles, channel_order="BGR"):
     UserError
         If a file or a layer is not usable.
     """
-    for layer, weights in read_weights(model, list(pictures)).items():
-        draw_filters(pictures[layer], weights, layer, titles[layer], channel_order)
+    for layer, weights in read_weights(model, list(layers)).items():
+        where, title = {"layer": safe_name(layer)}, f"Filters of {layer} in {network}"
+        draw_filters(files("filters", **where), weights, layer, title, channel_order)
+        for name in layers[layer]:
+            order = read_json(files("shared ordering", ordering=name, **where))["permutation"]
+            picture, its = (
+                files("ordered filters", ordering=name, **where),
+                f"{title}, {name} order",
+            )
+            draw_filters(picture, weights, layer, its, channel_order, order)
 
 
-def draw_filters(picture, weights, layer, title, channel_order="BGR"):
+def draw_filters(picture, weights, layer, title, channel_order="BGR", order=None):
     """Draw the filters of one layer.
 
     Filters over three channels are colour pictures: mid grey is 0, and the colours that a filter
@@ -46,16 +57,18 @@ def draw_filters(picture, weights, layer, title, channel_order="BGR"):
     layer, title : str
     channel_order : {"BGR", "RGB"}
         Of three channels.
+    order : sequence of int, optional
+        Of the filters, by default the network's.
     """
     if weights.ndim != 4 or weights.shape[1] != 3:
         what = f"The weights of each filter of layer {layer}"
-        draw_tensor(picture, weights, title=title, what=what, label="weight")
+        draw_tensor(picture, weights, title=title, what=what, label="weight", order=order)
         return
-    largest = np.abs(weights).max()
+    largest, order = np.abs(weights).max(), range(len(weights)) if order is None else order
     draw_sheet(
         picture,
-        to_colours(weights, channel_order),
-        range(len(weights)),
+        to_colours(weights, channel_order)[order],
+        order,
         title=title,
         caption=f"The {len(weights)} filters of layer {layer}, with {weights.shape[2]} x "
         f"{weights.shape[3]} weights for each of the three colours. Mid grey is 0; the lightest "

@@ -7,7 +7,7 @@ import numpy as np
 from cnnvis.activations.arrangements import certificate
 from cnnvis.activations.distances import MapSums
 from cnnvis.activations.grids import draw_grid
-from cnnvis.activations.orderings import describe_order
+from cnnvis.activations.orderings import describe_order, provenance
 from cnnvis.activations.slice_stability import make_stability
 from cnnvis.activations.slices import make_slice
 from cnnvis.activations.volumes import to_binary
@@ -37,15 +37,15 @@ class Layer:
     orders: dict
 
 
-def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
+def make_layer(files, *, layer, blob, orderings, volumes, slices, title, orders=None):
     """Order, draw and write the feature maps of one layer for one image.
 
     Parameters
     ----------
     files : Places
-        Of the image. Read is ``blobs``; written are, for each ordering, ``ordering``, ``grid``,
-        ``volume`` and ``binary volume``, and for each row ``slice clusters``, ``slice pca`` and
-        ``slice numbers``; ``slice stability`` and its picture.
+        Of the image. Read is ``blobs``; written are, for each ordering, ``ordering`` (but for those
+        of `orders`), ``grid``, ``volume`` and ``binary volume``, and for each row ``slice
+        clusters``, ``slice pca`` and ``slice numbers``; ``slice stability`` and its picture.
     layer, blob : str
         The convolution, and the blob of its feature maps.
     orderings : dict of str to dict
@@ -57,6 +57,8 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
         and what `cnnvis.activations.slices.order_slice` reads.
     title : str
         What the titles of pictures begin with.
+    orders : dict of str to dict, optional
+        Further orders, which were not made of these feature maps.
 
     Returns
     -------
@@ -71,17 +73,16 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
     _check_sizes(maps.shape, f"{files('blobs')}: blob '{blob}'", orderings, slices)
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
     name = safe_name(layer)
-    sums = MapSums(len(matrix)).add(matrix)
-    orders = {
-        key: describe_order(matrix, {"blob": blob}, sums=sums, **how)
-        for key, how in orderings.items()
-    }
+    sums, own = MapSums(len(matrix)).add(matrix), {}
+    for ordering, how in orderings.items():
+        own[ordering] = describe_order(matrix, {"blob": blob}, sums=sums, **how)
+        write_json(files("ordering", ordering=ordering, layer=name), own[ordering])
+    orders = own | (orders or {})
     voxels = to_bytes(matrix).reshape(maps.shape)
     binary = to_binary(maps, **volumes) if volumes else None
     for ordering, order in orders.items():
         permutation = order["permutation"]
         where = {"ordering": ordering, "layer": name}
-        write_json(files("ordering", **where), order)
         draw_grid(
             files("grid", **where),
             maps,
@@ -89,7 +90,7 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title):
             layer=layer,
             method=order["method"],
             title=f"{title}, {ordering} order",
-            note=certificate(order),
+            note=" ".join(filter(None, [provenance(order), certificate(order)])),
         )
         if volumes:
             write_volume(files("volume", volume="vox", **where), voxels[permutation])

@@ -20,6 +20,8 @@ from cnnvis.activations.distances import MapSums
 from cnnvis.core.arrays import check_finite, significant
 
 STARTS = 10
+# A caption names at most so many images.
+LISTED = 6
 
 
 def describe_order(matrix, subject, method, sums=None, **parameters):
@@ -30,7 +32,8 @@ def describe_order(matrix, subject, method, sums=None, **parameters):
     matrix : ndarray of float64, (filters, pixels)
         See `order`.
     subject : dict
-        What the rows are: the ``blob`` of feature maps, or the ``neuron`` of gradients.
+        What the rows are: the ``blob`` of feature maps, or the ``neuron`` of gradients; of a shared
+        ordering ``over``, the images, or the collection and how many ``images`` it has.
     method, sums
         See `order`.
     **parameters
@@ -55,6 +58,37 @@ def describe_order(matrix, subject, method, sums=None, **parameters):
         },
         **numbers,
     }
+
+
+def provenance(order):
+    """Say in a sentence what an order was made of, if not of the feature maps shown.
+
+    Parameters
+    ----------
+    order : dict
+        Of `describe_order`.
+
+    Returns
+    -------
+    str
+        Empty for an image's own feature maps.
+
+    Examples
+    --------
+    >>> provenance({"blob": "conv1", "over": ["cat", "coffee"]})
+    'The order is that of the feature maps for cat and coffee together.'
+    >>> provenance({"neuron": 281})
+    'The order is that of the gradients of neuron 281 for this image.'
+    """
+    what = f"the gradients of neuron {order['neuron']}" if "neuron" in order else "the feature maps"
+    over = order.get("over")
+    if isinstance(over, str):
+        return f"The order is that of {what} for {order['images']} images of {over} together."
+    if over:
+        last = over[-1] if len(over) <= LISTED else f"{len(over) - LISTED + 1} more"
+        images = " and ".join(filter(None, [", ".join(over[:-1][: LISTED - 1]), last]))
+        return f"The order is that of {what} for {images}{' together' if over[1:] else ''}."
+    return f"The order is that of {what} for this image." if "neuron" in order else ""
 
 
 def order(matrix, method, sums=None, **parameters):

@@ -10,12 +10,7 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-# The parameters of each method of ordering.
-METHODS = {
-    **{"natural": (), "kmeans": ("k", "seed"), "pca": ()},
-    **dict.fromkeys(("leaf", "shortest", "spectral"), ("metric",)),
-}
-FOLDERS = ("classes", "comparisons", "filters")
+FOLDERS = ("classes", "comparisons", "filters", "orderings")
 """Folders of a network's results beside those of the images."""
 LAYERS = {
     "slices": ("convolution", "convolutions"),
@@ -49,9 +44,6 @@ def check(config, names, planned, models):
     yield from reserved("images", config["images"], FOLDERS)
     for name, image in config["images"].items():
         yield from _image(("images", name), image, names, planned, models)
-    for name, ordering in config["orderings"].items():
-        yield from _ordering(("orderings", name), ordering, infos)
-    yield from _gradient_orderings(config, infos)
     for key in LAYERS:
         yield from _layers(key, config[key].get("layers"), names, infos)
     for network, info in infos.items():
@@ -137,34 +129,8 @@ def _image(place, image, names, planned, models):
             yield from check_neuron(dotted(*place, "classes"), cls, models[network])
 
 
-def _ordering(place, ordering, infos):
-    method = ordering.get("method", place[-1])
-    if method not in METHODS:
-        near = suggest(method, METHODS)
-        yield f"{dotted(*place, 'method')}missing, and {method!r} is not a method; {near}"
-        return
-    for key in sorted(ordering.keys() - {"method", *METHODS[method]}):
-        fitting = " and ".join(name for name, keys in METHODS.items() if key in keys)
-        yield f"{dotted(*place, key)}{key} applies to {fitting} only, not to {method}"
-    if method == "kmeans":
-        for network, info in infos.items():
-            shapes = {layer: conv.shape for layer, conv in info.convolutions.items()}
-            yield from _clusters(dotted(*place, "k"), ordering["k"], network, shapes)
-
-
-def _gradient_orderings(config, infos):
-    place, orderings = dotted("gradients", "orderings"), config["orderings"]
-    names = config["gradients"]["orderings"]
-    yield from unknown(place, names, orderings, "orderings")
-    clusters = [orderings[name]["k"] for name in names if "k" in orderings.get(name, {})]
-    for network, info in infos.items():
-        layers, shapes = gradient_layers(config, network, info), info.layers_with_weights
-        for k in clusters:
-            ordered = {layer: shapes[layer] for layer in layers if layer in shapes}
-            yield from _clusters(place, k, network, ordered)
-
-
-def _clusters(place, k, network, shapes):
+def check_clusters(place, k, network, shapes):
+    """Yield a line if a layer, of ``{layer: shape}``, has fewer filters than clusters."""
     for layer, (filters, *_) in shapes.items():
         if k > filters:
             yield f"{place}{k} is more than the {filters} filters of {layer} in {network}"
@@ -201,7 +167,7 @@ def _slices(slices, network, info):
     cut = {layer: conv.shape for layer, conv in cut.items() if first < conv.shape[1]}
     for k in slices["k"]:
         place, (clusters, *fewer) = dotted("slices", "k"), cluster_numbers(k)
-        yield from _clusters(place, clusters, network, cut)
+        yield from check_clusters(place, clusters, network, cut)
         if fewer and fewer[0] >= clusters:
             yield f"{place}{k} makes {fewer[0]} clusters of {clusters}; expected fewer, as in 20x5"
 

@@ -12,6 +12,7 @@ from cnnvis.config.collections import check_collections, resolve_collections
 from cnnvis.config.defaults import complete, fit
 from cnnvis.config.files import check_recover, place_files, resolve_recover
 from cnnvis.config.networks import read_networks
+from cnnvis.config.orderings import check_orderings
 from cnnvis.config.published_gradients import (
     check_published,
     published_arrays,
@@ -67,6 +68,7 @@ def load_config(config, files=()):
         *mistakes,
         *more,
         *checks.check(completed, names, planned, models),
+        *check_orderings(completed, names, models),
         *check_collections(completed, names, running),
         *check_published(completed, published, planned, infos),
         *check_recover(completed, planned),

@@ -10,7 +10,7 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 # One kind of file of each job, if possible one that earlier versions did not make: Snakemake takes
 # a job for done when the files that others wait for are there, whatever else it writes.
 MADE = {
-    *("filters", "ordering", "saliency map", "gradient check"),
+    *("filters", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
     *("page", "comparison channels viewer", "classes page"),
 }
@@ -34,10 +34,9 @@ def image_files(tables, network, image):
     convolutions = _convolutions(tables, network)
     kinds = [("filters", {"layer": layer}) for layer in convolutions]
     for layer, facts in convolutions.items():
-        kinds += _layer_kinds(layer, facts, tables["orderings"])
-    layers = list(map(safe_name, tables["differentiated"][network]))
+        kinds += _layer_kinds(layer, facts)
     for cls in tables["images"][image]["classes"]:
-        kinds += _neuron_kinds(cls, layers, tables, network)
+        kinds += _neuron_kinds(cls, tables, network)
     return _paths(Places("results", network=network, image=image), kinds)
 
 
@@ -53,11 +52,14 @@ def _paths(files, kinds):
     }
 
 
-def _layer_kinds(layer, facts, orderings):
+def _layer_kinds(layer, facts):
     kinds = []
-    for ordering in orderings:
+    for ordering in facts["orderings"]:
         where = {"layer": layer, "ordering": ordering}
-        kinds += [("ordering", where), ("grid", where)]
+        if ordering in facts["shared"]:
+            kinds += [("shared ordering", where), ("ordered filters", where), ("grid", where)]
+        else:
+            kinds += [("ordering", where), ("grid", where)]
         if facts["volumes"]:
             kinds += _volumes("volume", where) + _volumes("binary volume", where)
     if facts["volumes"]:
@@ -72,22 +74,24 @@ def _layer_kinds(layer, facts, orderings):
     return kinds
 
 
-def _neuron_kinds(cls, layers, tables, network):
+def _neuron_kinds(cls, tables, network):
     names, runs = [], tables["networks"][network]["runs"]
     if runs:
         names += ["saliency picture", "saliency map", "data gradient"]
     if runs and tables["check"]["mode"] != "none":
         names += ["gradient check", "gradient check picture"]
     kinds = [(name, {"cls": cls}) for name in names]
-    for layer in layers:
-        where = {"cls": cls, "layer": layer}
+    for layer in map(safe_name, tables["differentiated"][network]):
+        where, facts = {"cls": cls, "layer": layer}, tables["layers"][network][layer]
         names = ("gradient picture", "importance table", "importance picture")
         kinds += [(name, where) for name in names]
         for layout in ("gradient", "gradient channels"):
             kinds += [(f"{layout} viewer", where), *_volumes(f"{layout} volume", where)]
-        for ordering in tables["gradient_orderings"]:
+        for ordering in facts["gradient_orderings"]:
             part = {"ordering": ordering, **where}
-            kinds += [("gradient ordering", part), *_volumes("gradient ordered volume", part)]
+            if tables["orderings"][ordering]["by"] == "shown":
+                kinds.append(("gradient ordering", part))
+            kinds += _volumes("gradient ordered volume", part)
         for attribution in tables["attributions"][network]:
             part = {"attribution": attribution, **where}
             kinds += [("attribution picture", part), *_volumes("attribution volume", part)]

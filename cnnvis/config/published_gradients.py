@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cnnvis.config.checks import GROUPS, gradient_layers, networks_of, runs, unknown
 from cnnvis.config.files import missing
+from cnnvis.config.orderings import compared_neurons
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.sources import as_file
 
@@ -75,7 +76,8 @@ def _neurons(config, network, image):
             for verdict in ("correct", "wrong")
         )
     }
-    return sorted({*config["images"][image]["classes"], *compared})
+    ordered = compared_neurons(config, image)
+    return sorted({*config["images"][image]["classes"], *compared, *ordered})
 
 
 def check_published(config, arrays, planned, infos):

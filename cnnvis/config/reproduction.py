@@ -2,14 +2,8 @@
 
 from pathlib import Path
 
-from cnnvis.config.checks import (
-    METHODS,
-    chosen_layers,
-    gradient_layers,
-    networks_of,
-    runs,
-    unknown,
-)
+from cnnvis.config.checks import chosen_layers, gradient_layers, networks_of, runs, unknown
+from cnnvis.config.orderings import METHODS
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs import published
 from cnnvis.inputs.sources import described
@@ -53,7 +47,7 @@ def resolve_verify(config, infos, orderings):
         That `check_verify` found nothing wrong with.
     infos : dict of str to NetworkInfo
     orderings : dict
-        Resolved: {ordering: {``method`` and its numbers}}.
+        Of `cnnvis.config.orderings.resolve_orderings`.
 
     Returns
     -------
@@ -71,10 +65,15 @@ def resolve_verify(config, infos, orderings):
     if not verify:
         return EMPTY
     network, folder = verify.get("network", next(iter(infos))), verify["study"]
-    lacks = _lacks(config, network, infos[network], orderings)
+    methods = {
+        name: ordering["how"]["method"]
+        for name, ordering in orderings.items()
+        if ordering["by"] != "gradients" and not ordering["shared"]
+    }
+    lacks = _lacks(config, network, infos[network], methods)
     conv1 = infos[network].convolutions.get("conv1")
     files, reasons = {}, {}
-    for name, path, *needs in _results(config, network, orderings, lacks):
+    for name, path, *needs in _results(config, network, methods, lacks):
         missing = [lacks[need] for need in needs if need in lacks]
         if missing:
             reasons[name] = missing[0]
@@ -114,15 +113,14 @@ def resolve_verify(config, infos, orderings):
     }
 
 
-def _lacks(config, network, info, orderings):
+def _lacks(config, network, info, methods):
     """Return {layer, method, image, ...: why the run has nothing of it}."""
     lacks = {
         layer: f"network {network} has no convolution {layer}"
         for layer in published.LAYERS
         if layer not in info.convolutions
     }
-    methods = {ordering["method"] for ordering in orderings.values()}
-    for method in {*METHODS} - methods:
+    for method in {*METHODS} - {*methods.values()}:
         lacks[method] = f"the configuration has no ordering by method {method}"
     volumes = chosen_layers(config["volumes"].get("layers"), network) or info.convolutions
     gradients = gradient_layers(config, network, info)
@@ -183,11 +181,11 @@ def _comparison(config, network):
     return next(names, None)
 
 
-def _results(config, network, orderings, lacks):
+def _results(config, network, methods, lacks):
     """Yield a result's name, its path, and what the run must have for it."""
     verify, root = config["verify"], f"results/{network}"
     folder, neuron = f"{root}/{verify['image']}", verify["neuron"]
-    names = {ordering["method"]: name for name, ordering in reversed(orderings.items())}
+    names = {method: name for name, method in reversed(methods.items())}
     natural, pca = names.get("natural"), names.get("pca")
     slices = f"{folder}/slices/conv1"
     yield "prototxt", config["networks"][network]["prototxt"], *published.LAYERS

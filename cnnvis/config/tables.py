@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from cnnvis.config.checks import (
     GROUPS,
-    METHODS,
     chosen_layers,
     cut_rows,
     gradient_layers,
@@ -16,6 +15,7 @@ from cnnvis.config.checks import (
     runs,
 )
 from cnnvis.config.files import image_file, preprocessing_of
+from cnnvis.config.orderings import ordered_layers, resolve_orderings
 from cnnvis.config.page_files import image_files
 from cnnvis.core.files import safe_name
 from cnnvis.engines.model import Model
@@ -43,19 +43,20 @@ def resolve(config, infos):
           `Model` and `Preprocessing` are made of}
         - ``layers``: {network: {layer: {``name``, ``blob`` (None for layers without feature maps:
           other layers than convolutions, and all of a network that cannot be run), ``volumes``
-          (None for a layer without), ``slices``}}}
+          (None for a layer without), ``slices``, and which orderings it has: see
+          `cnnvis.config.orderings.ordered_layers`}}}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
-        - ``orderings``: {ordering: {``method`` and its numbers}}
-        - ``gradient_orderings``: those of them in which gradients are shown
+        - ``orderings``: see `cnnvis.config.orderings.resolve_orderings`
         - ``clusters``: [number of clusters of a slice, ...]
         - ``attributions``: {network: [kind, ...]}
         - ``check``: {``mode`` and its numbers}
-        - ``comparisons``: {network: {comparison: {``neuron``, ``layers``, ``members``}}}
+        - ``comparisons``: {network: {comparison: {``neuron``, ``ordering`` or None,
+          ``layers``, ``members``}}}
         - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
         - ``shown``: {network: [image, ...]}
     """
-    check, orderings = config["gradients"]["check"], _orderings(config["orderings"])
+    check = config["gradients"]["check"]
     tables = {
         "engine": config["engine"],
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
@@ -64,8 +65,7 @@ def resolve(config, infos):
             name: gradient_layers(config, name, info) for name, info in infos.items()
         },
         "images": {name: _image(image) for name, image in config["images"].items()},
-        "orderings": orderings,
-        "gradient_orderings": {name: orderings[name] for name in config["gradients"]["orderings"]},
+        "orderings": resolve_orderings(config),
         "clusters": config["slices"]["k"],
         "attributions": {
             name: config["attributions"] if runs(config, name) else [] for name in infos
@@ -117,6 +117,7 @@ def _layers(config, network, info):
     }
     volumes = {"rule": config["volumes"]["binarise"], "percentile": config["volumes"]["percentile"]}
     slices = {key: value for key, value in config["slices"].items() if key != "layers"}
+    ordered = ordered_layers(config, network, info)
     layers = {}
     for layer in info.layers_with_weights:
         convolution = info.convolutions.get(layer) if runs(config, network) else None
@@ -127,6 +128,7 @@ def _layers(config, network, info):
             "blob": convolution.blob if convolution else None,
             "volumes": volumes if convolution and layer in shown["volumes"] else None,
             "slices": {**slices, "rows": rows, "stability": bool(rows) and slices["stability"]},
+            **ordered[layer],
         }
     return layers
 
@@ -146,21 +148,12 @@ def _image(image):
     return {**keys, "file": image_file(image["path"])}
 
 
-def _orderings(orderings):
-    resolved = {}
-    for name, ordering in orderings.items():
-        ordering = {"method": name, **ordering}
-        defaults = {"seed": 0, "metric": "euclidean"}
-        used = {key: defaults[key] for key in METHODS[ordering["method"]] if key in defaults}
-        resolved[name] = {**used, **ordering}
-    return resolved
-
-
 def _comparisons(config, network, info):
     gradients = gradient_layers(config, network, info)
     return {
         name: {
             "neuron": comparison["neuron"],
+            "ordering": comparison.get("ordering"),
             "layers": [
                 safe_name(layer)
                 for layer in chosen_layers(comparison.get("layers"), network) or gradients

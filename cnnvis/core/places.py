@@ -7,6 +7,8 @@ HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
 # Where several patterns fit a path, the first one counts.
 PLACES = {
     "filters": "{network}/filters/{layer}.png",
+    "ordered filters": "{network}/filters/{ordering}/{layer}.png",
+    "shared ordering": "{network}/orderings/{ordering}/{layer}.json",
     "comparison page": "{network}/comparisons/{comparison}/index.html",
     "comparison channels viewer": "{network}/comparisons/{comparison}/{layer}.channels.html",
     "comparison viewer": "{network}/comparisons/{comparison}/{layer}.html",

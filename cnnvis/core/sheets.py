@@ -47,7 +47,7 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
     page.save(path, caption)
 
 
-def draw_tensor(picture, tensor, *, title, what, label):
+def draw_tensor(picture, tensor, *, title, what, label, order=None):
     """Draw weights or their gradient, one tile per filter, zero white, red positive.
 
     Parameters
@@ -59,8 +59,10 @@ def draw_tensor(picture, tensor, *, title, what, label):
         Of the picture and of its colour bar.
     what : str
         Begins the caption: what each tile is.
+    order : sequence of int, optional
+        Of the filters, by default the network's.
     """
-    scale = largest_magnitude(tensor)
+    scale, order = largest_magnitude(tensor), range(len(tensor)) if order is None else order
     channels = tensor.shape[1]
     rows, columns = factor(channels)
     if channels == 1:
@@ -71,8 +73,8 @@ def draw_tensor(picture, tensor, *, title, what, label):
         layout = f" with its {channels} channels as {rows} x {columns} tiles, row after row"
     draw_sheet(
         picture,
-        tile_channels(tensor),
-        range(len(tensor)),
+        tile_channels(tensor[order]),
+        order,
         title=title,
         caption=f"{what}{layout}; the number above is the filter's. White is 0, red positive, "
         f"blue negative; full colour is {scale:.3g} in magnitude.",

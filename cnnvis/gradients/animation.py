@@ -84,7 +84,8 @@ def fit_tiles(comparison):
     fitting = [scale for scale in range(2, 41) if np.prod(room(scale)) >= filters]
     scale = max([1, *fitting])
     across, down = room(scale)
-    shown = np.sort(comparison.ranking[: across * down])
+    order = comparison.order
+    shown = order[np.isin(order, comparison.ranking[: across * down])]
     # As few empty places as possible, then as wide as possible.
     columns = range(-(-len(shown) // down), across + 1)
     return shown, scale, min(columns, key=lambda count: (-len(shown) % count, -count))
@@ -105,11 +106,13 @@ def _page(size, colours, comparison, shown):
 def _caption(comparison, shown, scale):
     filters = comparison.norms.shape[1]
     which = f"the {shown} of {filters} filters with the largest mean norm over the reference images"
+    order = f", in {comparison.ordering} order" if comparison.ordering else ""
     return (
         "One frame per image, all on one colour scale: the gradient at "
-        f"{f'all {filters} filters' if shown == filters else which} of {comparison.layer}. Each "
-        "tile is a filter, the sum over its channels. White is 0, red positive, blue negative; "
-        f"full colour is {scale:.3g} in magnitude or more, which at most 0.2 % of values exceed."
+        f"{f'all {filters} filters' if shown == filters else which} of {comparison.layer}{order}. "
+        "Each tile is a filter, the sum over its channels. White is 0, red positive, blue "
+        f"negative; full colour is {scale:.3g} in magnitude or more, which at most 0.2 % of values "
+        "exceed."
     )
 
 

@@ -124,13 +124,13 @@ def _draw_map(page, comparison, left, top, strip):
     norms = comparison.norms
     count, filters = norms.shape
     colours = Colours("viridis", 0, float(norms.max()) or 1.0)
-    pixels = colours.pixels(norms).repeat(STRIP, axis=0).repeat(strip, axis=1)
+    pixels = colours.pixels(norms[:, comparison.order]).repeat(STRIP, axis=0).repeat(strip, axis=1)
     page.paste(pixels, left, top)
     page.write((left, top - 6), "norm of the gradient at every filter", TICK_SIZE)
     names = [shorten(member.image, 30) for member in comparison.members]
     rows = [((index + 0.5) * STRIP, name) for index, name in enumerate(names)]
     page.left_axis(left, top, STRIP * count, rows, "image")
-    columns = cell_ticks(range(filters), strip)
+    columns = cell_ticks(comparison.order, strip)
     page.lower_axis(left, top + STRIP * count, filters * strip, columns, "filter")
     page.colour_bar(left + filters * strip + MARGIN, top, STRIP * count, "norm", colours)
 
@@ -150,11 +150,12 @@ def _caption(comparison, shown, scale):
     correct = "An image is correct where the network predicts its class."
     if not predicted:
         correct = "Which images are correct is stated in the configuration."
+    order = f", in {comparison.ordering} order" if comparison.ordering else ""
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
         f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
         f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
-        "images, and the norm over all filters. Below: the norm at every filter; and the same "
-        f"norms from the smallest to the largest, one line for each image. {correct}"
+        f"images, and the norm over all filters. Below: the norm at every filter{order}; and the "
+        f"same norms from the smallest to the largest, one line for each image. {correct}"
     )

@@ -8,7 +8,7 @@ of the reference images follows because a mean is linear.
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +123,10 @@ class Comparison:
         One per member, all of one shape.
     norms : ndarray of float64, (members, filters)
         Of each filter's gradient.
+    orders : dict of str to dict
+        Shared orders of the filters, see `cnnvis.activations.orderings.describe_order`.
+    ordering : str or None
+        The one of them in which the filters of pictures and time series stand.
     """
 
     name: str
@@ -132,10 +136,12 @@ class Comparison:
     members: list
     gradients: list
     norms: np.ndarray
+    orders: dict = field(default_factory=dict)
+    ordering: str | None = None
 
     @classmethod
-    def read(cls, members, layer, *, name, network, neuron):
-        """Read the gradients of all members at one layer.
+    def read(cls, members, layer, *, name, network, neuron, **orders):
+        """Read the gradients of all members at one layer; `orders` and `ordering` as they are.
 
         Raises
         ------
@@ -144,7 +150,7 @@ class Comparison:
         """
         gradients = [read_array(member.gradients, layer, "gradient of layer") for member in members]
         norms = np.stack([filter_norms(gradient) for gradient in gradients])
-        return cls(name, network, neuron, layer, members, gradients, norms)
+        return cls(name, network, neuron, layer, members, gradients, norms, **orders)
 
     @property
     def title(self):
@@ -153,6 +159,13 @@ class Comparison:
             f"{self.name}: gradient of neuron {self.neuron} with respect to {self.layer} "
             f"of {self.network}"
         )
+
+    @property
+    def order(self):
+        """Which filter stands at each place: ndarray of int, (filters,)."""
+        if self.ordering is None:
+            return np.arange(self.norms.shape[1])
+        return np.array(self.orders[self.ordering]["permutation"])
 
     @property
     def groups(self):

@@ -34,7 +34,7 @@ class GradientLayer:
     orders: dict
 
 
-def make_gradient_layer(files, *, layer, cls, orderings, kinds=(), title):
+def make_gradient_layer(files, *, layer, cls, orderings, kinds=(), title, orders=None):
     """Write one neuron's gradient at one layer, and its attributions, as volumes and pictures.
 
     Parameters
@@ -42,9 +42,9 @@ def make_gradient_layer(files, *, layer, cls, orderings, kinds=(), title):
     files : Places
         Of the image. Read are ``gradients`` and, where there are `kinds`, ``attributions``. Written
         are ``gradient volume`` and ``gradient channels volume`` (see `cnnvis.gradients.volumes`),
-        ``gradient picture``; for each ordering ``gradient ordering``, and ``gradient ordered
-        volume``, the channels summed; for each kind ``attribution volume``, channel by channel, and
-        ``attribution picture``.
+        ``gradient picture``; for each ordering ``gradient ordering`` (but for those of `orders`),
+        and ``gradient ordered volume``, the channels summed; for each kind ``attribution volume``,
+        channel by channel, and ``attribution picture``.
     layer : str
     cls : int
     orderings : dict of str to dict
@@ -54,6 +54,8 @@ def make_gradient_layer(files, *, layer, cls, orderings, kinds=(), title):
         Of `cnnvis.gradients.attributions.KINDS`.
     title : str
         What the titles of pictures end with.
+    orders : dict of str to dict, optional
+        Further orders, which were not made of this gradient.
 
     Returns
     -------
@@ -74,18 +76,19 @@ def make_gradient_layer(files, *, layer, cls, orderings, kinds=(), title):
     draw_tensor(files("gradient picture", **where), gradient, **options)
     for kind in kinds:
         _write_attribution(files, kind, layer, where, title)
-    return GradientLayer(layer, cls, gradient, _write_orders(files, gradient, orderings, where))
+    orders = _write_orders(files, gradient, orderings, where) | (orders or {})
+    voxels = SUMMED.voxels(gradient)
+    for name, order in orders.items():
+        path = files("gradient ordered volume", ordering=name, volume="vox", **where)
+        write_volume(path, voxels[order["permutation"]])
+    return GradientLayer(layer, cls, gradient, orders)
 
 
 def _write_orders(files, gradient, orderings, where):
-    matrix = gradient.reshape(len(gradient), -1).astype(np.float64)
-    voxels, orders = SUMMED.voxels(gradient), {}
+    matrix, orders = gradient.reshape(len(gradient), -1).astype(np.float64), {}
     for name, how in orderings.items():
         orders[name] = describe_order(matrix, {"neuron": where["cls"]}, **how)
-        part = {"ordering": name, **where}
-        write_json(files("gradient ordering", **part), orders[name])
-        path = files("gradient ordered volume", volume="vox", **part)
-        write_volume(path, voxels[orders[name]["permutation"]])
+        write_json(files("gradient ordering", ordering=name, **where), orders[name])
     return orders
 
 

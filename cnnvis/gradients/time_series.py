@@ -63,13 +63,16 @@ def _write_series(files, comparison, layout, facts):
         layer = safe_name(comparison.layer)
         return files(f"comparison {layout.prefix}{kind}", layer=layer, **parts)
 
-    volumes = [layout.arrange(gradient).astype("<f4") for gradient in comparison.gradients]
+    order = comparison.order
+    volumes = [layout.arrange(gradient[order]).astype("<f4") for gradient in comparison.gradients]
     title = f"d neuron {comparison.neuron} / d {comparison.layer}, {layout.title}"
     comment = {
         "quantity": f"d neuron {comparison.neuron} / d weights of {comparison.layer}",
         "layout": layout.title,
         "frames": [{"time": time, **frame} for time, frame in enumerate(facts)],
     }
+    if comparison.ordering is not None:
+        comment |= {"ordering": comparison.ordering, "filters": order.tolist()}
     write_nifti(place("nifti"), volumes, title, comment)
     frames = [place("frame", frame=f"{index:03}") for index in range(len(volumes))]
     for frame in zip(frames, volumes, facts, strict=True):

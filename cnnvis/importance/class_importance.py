@@ -24,7 +24,7 @@ from cnnvis.core.arrays import check_finite, read_array, significant, to_unit_ra
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
-from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
+from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share", "score")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
@@ -219,7 +219,9 @@ class ClassImportance:
             return cls(int(archive["images"]), archive["skipped"].tolist(), **arrays)
 
 
-def make_class_importance(sums_npz, table, summary, picture, *, layer, image_set, others, title):
+def make_class_importance(
+    sums_npz, table, summary, picture, *, layer, image_set, others, title, orders=None
+):
     """Write the class importance of one layer's filters: table, summary and picture.
 
     Parameters
@@ -236,6 +238,8 @@ def make_class_importance(sums_npz, table, summary, picture, *, layer, image_set
     image_set : cnnvis.inputs.image_sets.ImageSet
     others : dict of str to path
         The files of the network's other image sets, to compare with.
+    orders : dict of str to dict, optional
+        Further orders of the filters in which the picture has the map, too.
 
     Raises
     ------
@@ -260,7 +264,7 @@ def make_class_importance(sums_npz, table, summary, picture, *, layer, image_set
             "sentence": sentence(numbers, importance.images, image_set.name),
         },
     )
-    names = {"layer": layer, "image_set": image_set.name, "title": title}
+    names = {"layer": layer, "image_set": image_set.name, "title": title, "orders": orders}
     draw_class_importance(picture, importance, numbers, **names)
 
 

@@ -5,13 +5,13 @@ import numpy as np
 from cnnvis.core.colours import BLUE, GREY, ORANGE
 from cnnvis.core.drawing import add_axes, new_page, style, to_page
 from cnnvis.core.painting import MARGIN, TITLE_ROOM
-from cnnvis.importance.filter_importance_figure import map_colours, paint_map
+from cnnvis.importance.filter_importance_figure import describe_maps, map_colours, paint_maps
 
 BARS, LOWER, GAP = 640, 190, 64
 LEAST_HEIGHT = 480
 
 
-def draw_class_importance(picture, importance, numbers, *, layer, image_set, title):
+def draw_class_importance(picture, importance, numbers, *, layer, image_set, title, orders=None):
     """Draw how important a layer's filters are to a class.
 
     Parameters
@@ -22,10 +22,12 @@ def draw_class_importance(picture, importance, numbers, *, layer, image_set, tit
     numbers : dict
         Of `cnnvis.importance.class_importance.agreement`.
     layer, image_set, title : str
+    orders : dict of str to dict, optional
+        See `cnnvis.importance.filter_importance_figure.draw_importance`.
     """
     means = importance.mean
-    cells = paint_map(means)
-    tall, wide = cells.shape[:2]
+    maps, below = paint_maps(means, orders)
+    tall, wide = maps.shape[:2]
     height = max(tall, LEAST_HEIGHT)
     left = MARGIN + wide + 184
     figure = new_page(left + BARS + MARGIN, TITLE_ROOM + height + 60, title)
@@ -36,18 +38,19 @@ def draw_class_importance(picture, importance, numbers, *, layer, image_set, tit
     place = (left + half + 2 * GAP + 16, top, half, LOWER)
     _draw_agreement(add_axes(figure, *place), numbers, image_set)
     page = to_page(figure)
-    page.paste(cells, MARGIN, TITLE_ROOM)
-    bar = (2 * MARGIN + wide - 8, TITLE_ROOM, min(tall, 420))
+    page.paste(maps, MARGIN, TITLE_ROOM)
+    bar = (2 * MARGIN + wide - 8, TITLE_ROOM + below, min(tall - below, 420))
     page.colour_bar(*bar, "norm of the gradient", map_colours(means))
     page.save(
         picture,
         f"Importance of the {len(means)} filters of layer {layer}, averaged over "
         f"{importance.images} images of {image_set}: the L2 norm of the gradient of the class's "
         "neuron with respect to the weights of each filter. Left: one cell per filter, with its "
-        "number. Top: the same norms, sorted; the thin bars extend one standard deviation over the "
-        "images to either side, and the line is the norm of the mean gradient. Bottom: the "
-        "histogram of the norms, and the mean correlation between the importance of all filters "
-        "for two images of the class, or for one of its images and one of another class.",
+        f"number{describe_maps(orders)}. Top: the same norms, sorted; the thin bars extend one "
+        "standard deviation over the images to either side, and the line is the norm of the mean "
+        "gradient. Bottom: the histogram of the norms, and the mean correlation between the "
+        "importance of all filters for two images of the class, or for one of its images and one "
+        "of another class.",
     )
 
 

@@ -7,7 +7,7 @@ from cnnvis.gradients.norms import filter_norms
 from cnnvis.importance.filter_importance_figure import draw_importance
 
 
-def write_importance(table, picture, gradient, *, layer, title):
+def write_importance(table, picture, gradient, *, layer, title, orders=None):
     """Write the importance of each filter of a layer as a table and a picture.
 
     Parameters
@@ -20,6 +20,8 @@ def write_importance(table, picture, gradient, *, layer, title):
     gradient : ndarray, (filters, ...)
         Of the neuron with respect to the layer's weights, all values finite.
     layer, title : str
+    orders : dict of str to dict, optional
+        Further orders of the filters in which the picture has the map, too.
     """
     norms = filter_norms(gradient)
     total = norms.sum() or 1.0
@@ -28,4 +30,4 @@ def write_importance(table, picture, gradient, *, layer, title):
         for rank, index in enumerate(np.argsort(-norms, kind="stable"), 1)
     ]
     write_csv(table, ("rank", "filter", "norm", "share"), rows)
-    draw_importance(picture, norms, layer=layer, title=title)
+    draw_importance(picture, norms, layer=layer, title=title, orders=orders)

@@ -26,11 +26,15 @@ NAMED = 8
 LEAST_NUMBERED = 22
 # Room for the numbers and the label left of the bars.
 AXIS = 76
+# Between maps, and above each where there are several.
+GAP, HEADING = 28, 22
 LEAST_HEIGHT = 420
 
 
-def draw_importance(picture, norms, *, layer, title):
+def draw_importance(picture, norms, *, layer, title, orders=None):
     """Draw the map of norms, numbered, and beside it the norms from largest to smallest.
+
+    In further orders, of `cnnvis.activations.orderings.describe_order`, the map is drawn again.
 
     Parameters
     ----------
@@ -38,22 +42,51 @@ def draw_importance(picture, norms, *, layer, title):
         The PNG.
     norms : ndarray, (filters,)
     layer, title : str
+    orders : dict of str to dict, optional
     """
-    cells = paint_map(norms)
-    height = max(cells.shape[0], LEAST_HEIGHT)
+    maps, top = paint_maps(norms, orders)
+    height = max(maps.shape[0], LEAST_HEIGHT)
     width = min(900, max(420, 12 * len(norms)))
-    left = 2 * MARGIN + cells.shape[1] + BAR_ROOM + AXIS
+    left = 2 * MARGIN + maps.shape[1] + BAR_ROOM + AXIS
     page = Page(left + width + MARGIN, TITLE_ROOM + height + 48, title)
-    page.paste(cells, MARGIN, TITLE_ROOM)
-    bar = (2 * MARGIN + cells.shape[1] - 8, TITLE_ROOM, min(cells.shape[0], 420))
+    page.paste(maps, MARGIN, TITLE_ROOM)
+    bar = (2 * MARGIN + maps.shape[1] - 8, TITLE_ROOM + top, min(maps.shape[0] - top, 420))
     page.colour_bar(*bar, "norm of the gradient", map_colours(norms))
     _draw_bars(page, norms, left, width, height)
     page.save(
         picture,
         f"Importance of the {len(norms)} filters of layer {layer}: the L2 norm of the neuron's "
         "gradient with respect to the weights of each filter. Left: one cell per filter, with its "
-        "number, row after row. Right: the same norms from the largest to the smallest.",
+        f"number, row after row{describe_maps(orders)}. Right: the same norms from the largest to "
+        "the smallest.",
     )
+
+
+def paint_maps(norms, orders=None):
+    """Return the map of norms, and the same in further orders, side by side with headings.
+
+    Returns
+    -------
+    pixels : ndarray of uint8, (height, width, 3)
+    top : int
+        Where the maps begin, below the headings, which a single map does not have.
+    """
+    cells = [paint_map(norms)]
+    cells += [paint_map(norms, order=order["permutation"]) for order in (orders or {}).values()]
+    if not orders:
+        return cells[0], 0
+    height, width = cells[0].shape[:2]
+    image = Image.new("RGB", ((width + GAP) * len(cells) - GAP, HEADING + height), "white")
+    draw = ImageDraw.Draw(image)
+    for place, (name, each) in enumerate(zip(["network's", *orders], cells, strict=True)):
+        image.paste(Image.fromarray(each), (place * (width + GAP), HEADING))
+        draw.text((place * (width + GAP), HEADING - 6), f"{name} order", INK, font(13), "ls")
+    return np.asarray(image), HEADING
+
+
+def describe_maps(orders):
+    """Return what a caption says of further maps of `paint_maps`."""
+    return f", in the network's order and in {' and '.join(orders)} order" if orders else ""
 
 
 def map_shape(filters):
@@ -80,7 +113,7 @@ def map_colours(norms):
     return Colours("viridis", 0, float(norms.max()) or 1.0)
 
 
-def paint_map(norms, colours=None, height=None):
+def paint_map(norms, colours=None, height=None, order=None):
     """Return norms as the cells of a map, with the number of the filter in each.
 
     Parameters
@@ -90,6 +123,8 @@ def paint_map(norms, colours=None, height=None):
         By default `map_colours`.
     height : int, optional
         In pixels, at most; cells too small for their numbers have none.
+    order : sequence of int, optional
+        Which filter is in each cell, by default the network's order.
 
     Returns
     -------
@@ -99,13 +134,14 @@ def paint_map(norms, colours=None, height=None):
     side = max(6, min(32, height // rows)) if height else 46 if rows <= 20 else 32
     colours = colours or map_colours(norms)
     cells = np.full(rows * columns, np.nan)
-    cells[: len(norms)] = norms
+    order = range(len(norms)) if order is None else order
+    cells[: len(norms)] = norms[order]
     pixels = colours.pixels(cells.reshape(rows, columns)).repeat(side, axis=0).repeat(side, axis=1)
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
-    for index, norm in enumerate(norms) if side >= LEAST_NUMBERED else ():
-        middle = (index % columns * side + side // 2, index // columns * side + side // 2)
-        ink = "white" if norm < 0.6 * colours.high else "black"
+    for place, index in enumerate(order) if side >= LEAST_NUMBERED else ():
+        middle = (place % columns * side + side // 2, place // columns * side + side // 2)
+        ink = "white" if norms[index] < 0.6 * colours.high else "black"
         draw.text(middle, str(index), ink, font(min(TEXT_SIZE, side // 3)), "mm")
     return np.asarray(image)
 

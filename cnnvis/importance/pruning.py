@@ -32,7 +32,7 @@ from cnnvis.core.files import write_json
 from cnnvis.importance.ablations import is_for_others, plan_ablations, plan_study_sweep
 from cnnvis.importance.class_importance import class_order
 from cnnvis.importance.pruning_table import Pruning
-from cnnvis.importance.streaming import CHUNK, Checkpoint, stream
+from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 TOPS = (1, 5)
 

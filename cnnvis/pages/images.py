@@ -74,7 +74,7 @@ def describe_layer(layer, info, files, labels):
     """Return what the template shows of one layer."""
     name = safe_name(layer)
     convolution = info.convolutions.get(layer)
-    orderings = files.values("ordering", "ordering", layer=name)
+    orderings = files.values("ordering", "ordering", "shared ordering", "grid", layer=name)
     rows, classes = (files.values(part, layer=name) for part in ("row", "cls"))
     return {
         "name": layer,
@@ -82,6 +82,11 @@ def describe_layer(layer, info, files, labels):
         "feature_maps": convolution.shape if convolution else None,
         "weights": info.layers_with_weights[layer],
         "filters": files.figure("filters", layer=name),
+        "ordered_filters": [
+            {"name": ordering, "picture": files.figure("ordered filters", **where)}
+            for ordering in files.values("ordering", "ordered filters", layer=name)
+            for where in [{"ordering": ordering, "layer": name}]
+        ],
         "viewer": files.link("viewer", layer=name),
         "orders": [_order(files, ordering=ordering, layer=name) for ordering in orderings],
         "slices": [_slice(files, row=row, layer=name) for row in rows],
@@ -114,7 +119,8 @@ def _order(files, **parts):
     return {
         "name": parts["ordering"],
         "grid": files.figure("grid", **parts),
-        "numbers": _numbers(files, "ordering", **parts),
+        "numbers": _numbers(files, "ordering", **parts)
+        or _numbers(files, "shared ordering", **parts),
         "volumes": _volumes(files, "volume", **parts),
         "binary_volumes": _volumes(files, "binary volume", **parts),
     }
@@ -158,7 +164,7 @@ def _gradient(files, labels, **parts):
                 "numbers": _numbers(files, "gradient ordering", ordering=ordering, **parts),
                 "volumes": _volumes(files, "gradient ordered volume", ordering=ordering, **parts),
             }
-            for ordering in files.values("ordering", "gradient ordering", **parts)
+            for ordering in files.values("ordering", "gradient ordered volume", **parts)
         ],
         "importance": files.figure("importance picture", **parts),
         "table": files.link("importance table", **parts),

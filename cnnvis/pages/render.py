@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from cnnvis.activations.arrangements import certificate
+from cnnvis.activations.orderings import provenance
 from cnnvis.core.files import atomic
 from cnnvis.version import __version__
 
@@ -63,7 +64,7 @@ def _environment():
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "number": number, "sides": sides, "names": names}
-    environment.filters["certificate"] = certificate
+    environment.filters |= {"certificate": certificate, "provenance": provenance}
     environment.globals |= {"source": source, "closer": closer}
     return environment
 

@@ -114,7 +114,8 @@ def comparison_viewer(files, comparison):
     layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
     frames = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
     for layout, page, views in _views(files, "comparison", layer=safe_name(layer)):
-        volume, spec, facts = _gradient_spec(layout, comparison.gradients, neuron, {})
+        gradients, orders = comparison.gradients, comparison.orders
+        volume, spec, facts = _gradient_spec(layout, gradients, neuron, orders)
         _write_viewer(
             page,
             volume,

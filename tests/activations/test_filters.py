@@ -5,7 +5,9 @@ from PIL import Image
 from cnnvis.activations import filters
 from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import write_json
 from cnnvis.core.painting import MARGIN, TITLE_ROOM
+from cnnvis.core.places import Places
 from cnnvis.core.sheets import LABEL_ROOM
 from cnnvis.engines.model import Model
 
@@ -29,6 +31,13 @@ def network(tmp_path):
     return Model(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"), "conv2")
 
 
+def draw(network, folder, layers, **options):
+    """Draw the filters of layers, in no further orders; return the folder of the pictures."""
+    files, layers = Places(folder, network="net"), dict.fromkeys(layers, [])
+    filters.make_filters(files, network, layers=layers, network="net", **options)
+    return folder / "net" / "filters"
+
+
 def open_picture(path):
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")), image.info["Description"]
@@ -43,25 +52,42 @@ def test_colours_by_hand():
 
 
 def test_filters_over_three_channels_are_coloured(network, tmp_path):
-    pictures = {"conv1": tmp_path / "f.png"}
-    filters.make_filters(network, pictures, titles=dict.fromkeys(pictures, "title"))
-    picture, description = open_picture(tmp_path / "f.png")
+    picture, description = open_picture(draw(network, tmp_path, ["conv1"]) / "conv1.png")
     row = picture[TITLE_ROOM + LABEL_ROOM + 75]
     assert row[MARGIN + 75].tolist() == [128, 128, 255]
     assert row[MARGIN + 75 + 154].tolist() == [64, 128, 128]
     assert "+2 and -2" in description
-    filters.make_filters(
-        network, pictures, titles=dict.fromkeys(pictures, "title"), channel_order="RGB"
-    )
-    reversed_row = open_picture(tmp_path / "f.png")[0][TITLE_ROOM + LABEL_ROOM + 75]
+    draw(network, tmp_path, ["conv1"], channel_order="RGB")
+    reversed_row = open_picture(tmp_path / "net/filters/conv1.png")[0][TITLE_ROOM + LABEL_ROOM + 75]
     assert reversed_row[MARGIN + 75].tolist() == [255, 128, 128]
 
 
 def test_other_filters_are_their_channels_side_by_side(network, tmp_path):
-    pictures = {layer: tmp_path / f"{layer}.png" for layer in ("conv1", "conv2")}
-    filters.make_filters(network, pictures, titles=dict.fromkeys(pictures, "title"))
-    assert "the three colours" in open_picture(tmp_path / "conv1.png")[1]
-    assert "with its 2 channels side by side" in open_picture(tmp_path / "conv2.png")[1]
+    folder = draw(network, tmp_path, ["conv1", "conv2"])
+    assert "the three colours" in open_picture(folder / "conv1.png")[1]
+    assert "with its 2 channels side by side" in open_picture(folder / "conv2.png")[1]
+
+
+def test_filters_in_a_shared_order(network, tmp_path):
+    files = Places(tmp_path, network="net")
+    write_json(files("shared ordering", ordering="all", layer="conv1"), {"permutation": [1, 0]})
+    filters.make_filters(files, network, layers={"conv1": ["all"]}, network="net")
+    picture, _ = open_picture(files("ordered filters", ordering="all", layer="conv1"))
+    row = picture[TITLE_ROOM + LABEL_ROOM + 75]
+    assert row[MARGIN + 75].tolist() == [64, 128, 128]
+    assert row[MARGIN + 75 + 154].tolist() == [128, 128, 255]
+
+
+def test_tensors_in_another_order(tmp_path):
+    weights = np.array([[1.0], [-1.0], [0.0]])
+    for name, order in (("plain", None), ("turned", [1, 0, 2])):
+        filters.draw_filters(tmp_path / f"{name}.png", weights, "fc", name, order=order)
+    plain, turned = (
+        open_picture(tmp_path / f"{name}.png")[0][TITLE_ROOM + LABEL_ROOM + 20]
+        for name in ("plain", "turned")
+    )
+    wide = np.flatnonzero((plain != 255).any(axis=1))[0]
+    assert plain[wide].tolist() != turned[wide].tolist()
 
 
 def test_a_layer_without_weights_is_named(network):

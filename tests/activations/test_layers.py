@@ -52,9 +52,9 @@ def written(folder):
 def documented(volumes, slices, orderings):
     """Return the files that a page shows of the layer, but for those of other jobs."""
     facts = {"blob": "relu1", "volumes": volumes, "slices": slices}
+    facts |= {"orderings": list(orderings), "shared": []}
     tables = {
         "layers": {"net": {"part-conv1": facts}},
-        "orderings": orderings,
         "differentiated": {"net": []},
         "images": {"cat": {"classes": []}},
     }

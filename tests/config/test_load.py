@@ -64,11 +64,12 @@ SLICES |= {"stability": True}
 def test_what_is_left_out_is_filled_in():
     tables = load_config(config())
     assert tables["engine"] == "numpy"
-    assert tables["orderings"] == {
+    assert {name: ordering["how"] for name, ordering in tables["orderings"].items()} == {
         "natural": {"method": "natural"},
         "pca": {"method": "pca"},
         "shortest": {"metric": "euclidean", "method": "shortest"},
     }
+    assert not any(ordering["shared"] for ordering in tables["orderings"].values())
     layers = tables["layers"]["thin"]
     # 20x5 is left out, because conv1 has 16 filters.
     assert layers["conv1"]["slices"] == SLICES | {"rows": [15], "k": [3, 7, 10]}
@@ -439,7 +440,7 @@ def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
         "images": {"cat": {"path": "skimage:cat"}},
     }
     tables = load_config(config | {"orderings": ["natural", "kmeans"]})
-    assert tables["orderings"]["kmeans"] == {"method": "kmeans", "k": 4, "seed": 0}
+    assert tables["orderings"]["kmeans"]["how"] == {"method": "kmeans", "k": 4, "seed": 0}
     slices = tables["layers"]["small"]["conv"]["slices"]
     assert slices == SLICES | {"rows": [4], "k": [3, 4]}
     asked = {"slices": {"rows": [15], "k": [7]}, "orderings": {"kmeans": {"k": 10}}}

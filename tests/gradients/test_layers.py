@@ -86,9 +86,8 @@ def test_exactly_the_files_of_the_pages_are_written(files, tmp_path, kinds, orde
     before = written(tmp_path)
     make(files, "part/1", kinds=kinds, orderings=orderings)
     tables = {
-        "layers": {"tiny": {}},
-        "orderings": {},
-        "gradient_orderings": orderings,
+        "layers": {"tiny": {"part-1": {"blob": None, "gradient_orderings": list(orderings)}}},
+        "orderings": {name: {"by": "shown"} for name in orderings},
         "differentiated": {"tiny": ["part/1"]},
         "images": {"cat": {"classes": [0]}},
         "check": {"mode": "none"},

@@ -12,9 +12,9 @@ from PIL import Image
 
 from cnnvis.core.errors import UserError
 from cnnvis.engines.model import Model
-from cnnvis.importance.streaming import Checkpoint, stream
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Checkpoint, stream
 
 PREPROCESSING = Preprocessing((3, 4, 4), [104.0, 117.0, 123.0])
 
@@ -252,7 +252,7 @@ from pathlib import Path
 import numpy as np
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.importance.streaming import Checkpoint, stream
+from cnnvis.inputs.streaming import Checkpoint, stream
 class Total:
     sums = {"total": np.zeros((3, 160, 160))}
     def add(self, inputs):

@@ -1,0 +1,21 @@
+"""Order the filters of each layer over the images of a collection, in one pass."""
+
+from cnnvis.activations.shared_orderings import make_ordering_over_collection
+from cnnvis.core.jobs import job
+from cnnvis.core.places import Places
+from cnnvis.engines.model import Model
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
+
+with job(snakemake):
+    make_ordering_over_collection(
+        Places("results", network=snakemake.params.network),
+        snakemake.params.name,
+        snakemake.params.ordering,
+        snakemake.params.layers,
+        Model(**snakemake.params.model),
+        Preprocessing(**snakemake.params.preprocessing),
+        ImageSet(**snakemake.params.image_set),
+        code=snakemake.params.code,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,89 @@
+"""Orders of the filters over several images, in which pictures of all images can be compared.
+
+Input: of each image results/{network}/{image}/blobs.npz or gradients/{neuron}.npz; or the images of
+a collection, and the network's prototxt and weights.
+Output: results/{network}/orderings/{ordering}/{layer}.json.
+"""
+
+# Which layers an ordering has is up to the network and the configuration, so each has its own rule.
+for network, each in tables["layers"].items():
+    for ordering, facts in tables["orderings"].items():
+        layers = {layer: names for layer, names in each.items() if ordering in names["shared"]}
+        blobs = {names["name"]: names["blob"] for names in layers.values()}
+        collection = facts["collection"]
+        if layers and not collection:
+
+            rule:
+                """Order the filters of each layer over several images."""
+                name:
+                    f"ordering_{ordering}@{network}"
+                input:
+                    collect(
+                        "results/{network}/{image}/{file}.npz",
+                        network=network,
+                        image=facts["images"],
+                        file=(
+                            "blobs" if facts["neuron"] is None else f"gradients/{facts['neuron']}"
+                        ),
+                    ),
+                output:
+                    collect(
+                        "results/{network}/orderings/{ordering}/{layer}.json",
+                        network=network,
+                        ordering=ordering,
+                        layer=layers,
+                    ),
+                log:
+                    f"logs/{network}/orderings/{ordering}.log",
+                conda:
+                    "../envs/workflow.yaml"
+                params:
+                    network=network,
+                    name=ordering,
+                    ordering=facts,
+                    layers=blobs,
+                    code=code("make_ordering_over_images.py"),
+                message:
+                    f"Order the filters of {network} over the images of {ordering}."
+                script:
+                    "../scripts/make_ordering_over_images.py"
+
+        elif layers:
+
+            rule:
+                """Order the filters of each layer over a collection, in one pass."""
+                name:
+                    f"ordering_{ordering}@{network}"
+                input:
+                    folders=tables["collections"][collection]["folders"],
+                    prototxt=tables["networks"][network]["prototxt"],
+                    weights=tables["networks"][network]["weights"],
+                    mean=tables["networks"][network]["mean_file"],
+                output:
+                    collect(
+                        "results/{network}/orderings/{ordering}/{layer}.json",
+                        network=network,
+                        ordering=ordering,
+                        layer=layers,
+                    ),
+                log:
+                    f"logs/{network}/orderings/{ordering}.log",
+                benchmark:
+                    f"logs/{network}/orderings/{ordering}.tsv"
+                conda:
+                    environment
+                threads: tables["networks"][network]["threads"]
+                params:
+                    network=network,
+                    name=ordering,
+                    ordering=facts,
+                    layers=blobs,
+                    model=tables["networks"][network]["model"],
+                    preprocessing=tables["networks"][network]["preprocessing"],
+                    image_set=tables["collections"][collection]["image_set"],
+                    images=tables["collections"][collection]["images"],
+                    code=code("make_ordering_over_collection.py"),
+                message:
+                    f"Order the filters of {network} over {collection}."
+                script:
+                    "../scripts/make_ordering_over_collection.py"

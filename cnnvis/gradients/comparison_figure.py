@@ -126,7 +126,8 @@ def _draw_map(page, comparison, left, top, strip):
     colours = Colours("viridis", 0, float(norms.max()) or 1.0)
     pixels = colours.pixels(norms[:, comparison.order]).repeat(STRIP, axis=0).repeat(strip, axis=1)
     page.paste(pixels, left, top)
-    page.write((left, top - 6), "norm of the gradient at every filter", TICK_SIZE)
+    order = f", in {comparison.ordering} order" if comparison.ordering else ""
+    page.write((left, top - 6), f"norm of the gradient at every filter{order}", TICK_SIZE)
     names = [shorten(member.image, 30) for member in comparison.members]
     rows = [((index + 0.5) * STRIP, name) for index, name in enumerate(names)]
     page.left_axis(left, top, STRIP * count, rows, "image")
@@ -150,12 +151,11 @@ def _caption(comparison, shown, scale):
     correct = "An image is correct where the network predicts its class."
     if not predicted:
         correct = "Which images are correct is stated in the configuration."
-    order = f", in {comparison.ordering} order" if comparison.ordering else ""
     return (
         f"The gradient of neuron {comparison.neuron} with respect to the weights of "
         f"{comparison.layer} for {len(comparison.members)} images on one colour scale: white is 0, "
         f"red positive, blue negative; full colour is {scale:.3g} in magnitude. Above: the {shown} "
         f"of {comparison.norms.shape[1]} filters with the largest mean norm over the reference "
-        f"images, and the norm over all filters. Below: the norm at every filter{order}; and the "
-        f"same norms from the smallest to the largest, one line for each image. {correct}"
+        "images, and the norm over all filters. Below: the norm at every filter; and the same "
+        f"norms from the smallest to the largest, one line for each image. {correct}"
     )

@@ -86,7 +86,8 @@ def paint_maps(norms, orders=None):
 
 def describe_maps(orders):
     """Return what a caption says of further maps of `paint_maps`."""
-    return f", in the network's order and in {' and '.join(orders)} order" if orders else ""
+    names = ", ".join(f"'{name}'" for name in orders or {})
+    return f", in the network's order, then in {names}" if names else ""
 
 
 def map_shape(filters):

@@ -19,7 +19,6 @@ with job(snakemake):
             Places("results", network=snakemake.wildcards.network),
             snakemake.params.layer,
             snakemake.params.shared,
-            snakemake.params.orderings,
         ),
         title=f"Importance of {snakemake.params.layer} of {snakemake.wildcards.network} for neuron "
         f"{snakemake.params.image_set['cls']} over {snakemake.wildcards.collection}",

@@ -20,7 +20,7 @@ with job(snakemake):
             name=name,
             network=network,
             neuron=neuron,
-            orders=read_orders(files, layer, shared, snakemake.params.orderings),
+            orders=read_orders(files, layer, shared),
             ordering=snakemake.params.ordering,
         )
         summaries.append(make_comparison(files, comparison))

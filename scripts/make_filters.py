@@ -7,9 +7,9 @@ from cnnvis.engines.model import Model
 
 with job(snakemake):
     make_filters(
-        Places("results", network=snakemake.params.network),
+        Places("results", **snakemake.params.place),
         Model(**snakemake.params.model),
         layers=snakemake.params.layers,
-        network=snakemake.params.network,
+        **snakemake.params.place,
         channel_order=snakemake.params.channel_order,
     )

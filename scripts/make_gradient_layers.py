@@ -15,7 +15,8 @@ with job(snakemake):
     for facts in snakemake.params.layers:
         name, shown = facts["name"], facts["gradient_orderings"]
         own = {x: orderings[x]["how"] for x in shown if orderings[x]["by"] == "shown"}
-        orders = read_orders(files, name, [x for x in shown if x not in own], orderings)
+        others = [x for x in shown if x not in {*own, *facts["shared"]}]
+        shared = read_orders(files, name, facts["shared"])
         layer = make_gradient_layer(
             files,
             layer=name,
@@ -23,7 +24,7 @@ with job(snakemake):
             orderings=own,
             kinds=snakemake.params.kinds,
             title=f"of neuron {cls} by {name} of {network} on {image}",
-            orders=orders,
+            orders=read_orders(files, name, others, "ordering") | shared,
         )
         write_importance(
             files("importance table", cls=cls, layer=safe_name(name)),
@@ -31,6 +32,6 @@ with job(snakemake):
             layer.gradient,
             layer=name,
             title=f"Importance of {name} of {network} for neuron {cls} on {image}",
-            orders={x: orders[x] for x in facts["shared"]},
+            orders=shared,
         )
         gradient_viewer(files, layer, network=network, image=image)

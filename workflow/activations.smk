@@ -122,8 +122,8 @@ for network in running:
             "../envs/workflow.yaml"
         params:
             network=network,
-            layers=list(convolutions.values()),
-            orderings=tables["orderings"],
+            layers=facts_of(network, convolutions, "name", "blob", "volumes", "slices", "orderings"),
+            orderings={name: tables["orderings"][name] for name, _ in orders},
             code=code("make_layers.py"),
         message:
             f"Order, draw and write the feature maps of {network} on {{wildcards.image}}."
@@ -151,7 +151,8 @@ for network in running:
             "../envs/workflow.yaml"
         params:
             model=tables["networks"][network]["model"],
-            network=network,
+            # As a mapping: of a text, Snakemake's linter would think that it begins a path.
+            place={"network": network},
             layers={facts["name"]: facts["shared"] for facts in convolutions.values()},
             channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
             code=code("make_filters.py"),

@@ -87,7 +87,6 @@ rule class_importance:
         image_set=entry("collections", "{collection}", "image_set"),
         others=entry("classes", "{network}", "{collection}", "others"),
         shared=entry("layers", "{network}", "{layer}", "shared"),
-        orderings=tables["orderings"],
         code=code("make_class_importance.py"),
     message:
         "Compute the importance of {wildcards.layer}'s filters to {wildcards.collection}."

@@ -56,6 +56,11 @@ def entry(table, *keys):
     return find
 
 
+def facts_of(network, layers, *keys):
+    """Return some facts of each layer, as a param: a change of others runs nothing again."""
+    return [{key: tables["layers"][network][layer][key] for key in keys} for layer in layers]
+
+
 def shared_orders(network, orders):
     """Return the files of orderings over images, for pairs of an ordering and a layer."""
     return [f"results/{network}/orderings/{name}/{layer}.json" for name, layer in orders]

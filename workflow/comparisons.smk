@@ -78,7 +78,6 @@ for network, comparisons in tables["comparisons"].items():
                 classes=tables["networks"][network]["classes"],
                 layers={each["name"]: each["shared"] for each in layers},
                 ordering=facts["ordering"],
-                orderings=tables["orderings"],
                 code=code("make_comparison.py"),
             message:
                 f"Compare the gradients of {network} over the images of {comparison}."

@@ -202,8 +202,8 @@ for network, names in tables["differentiated"].items():
             "../envs/workflow.yaml"
         params:
             network=network,
-            layers=[facts[layer] for layer in layers],
-            orderings=tables["orderings"],
+            layers=facts_of(network, layers, "name", "gradient_orderings", "shared"),
+            orderings={name: tables["orderings"][name] for name, _ in orders},
             kinds=kinds,
             code=code("make_gradient_layers.py"),
         message:

@@ -134,7 +134,7 @@ def orders_of_maps(files, layer, names, orderings):
     dict of str to dict
         See `cnnvis.activations.orderings.describe_order`.
     """
-    orders = read_orders(files, layer, [x for x in names if orderings[x]["shared"]], orderings)
+    orders = read_orders(files, layer, [x for x in names if orderings[x]["shared"]])
     for name in names:
         ordering, neuron = orderings[name], orderings[name]["neuron"]
         if ordering["by"] == "gradients" and name not in orders:
@@ -145,13 +145,20 @@ def orders_of_maps(files, layer, names, orderings):
     return orders
 
 
-def read_orders(files, layer, names, orderings):
-    """Return the orders of a layer that other jobs wrote; see `orders_of_maps`."""
-    kinds = {name: "shared ordering" if orderings[name]["shared"] else "ordering" for name in names}
+def read_orders(files, layer, names, kind="shared ordering"):
+    """Return the orders of a layer that another job wrote; see `orders_of_maps`.
+
+    Parameters
+    ----------
+    files : Places
+    layer : str
+    names : list of str
+        Of orderings.
+    kind : {"shared ordering", "ordering"}
+        Whether they are over several images, or the image's own.
+    """
     layer = safe_name(layer)
-    return {
-        name: read_json(files(kind, ordering=name, layer=layer)) for name, kind in kinds.items()
-    }
+    return {name: read_json(files(kind, ordering=name, layer=layer)) for name in names}
 
 
 def _rows(files, layer, blob, neuron, **image):

@@ -99,6 +99,23 @@ def test_another_crop_runs_its_image_from_the_start(complete):
     )
 
 
+def test_a_shared_ordering_comes_before_all_that_stands_in_it(complete):
+    together = {"method": "pca", "over": ["cat", "moon"]}
+    shared = changed(orderings=CONFIG["orderings"] | {"together": together})
+    write(complete, shared)
+    plan = complete.plan()
+    assert set(plan.values()) == {
+        *LAYERS,
+        *SHOWN,
+        *("ordering_together@thin", "filters@thin", "gradient_layers@thin", "comparison_pets@thin"),
+    }
+    assert "results/thin/orderings/together/conv1.json" in plan
+    complete.pretend()
+    together["over"].append("grass")
+    write(complete, shared)
+    assert set(complete.plan().values()) == set(plan.values())
+
+
 @pytest.mark.parametrize(
     "change",
     [{"orderings": {"natural": {}, "kmeans": {"k": 6}}}, {"volumes": {"binarise": "otsu"}}],

@@ -9,20 +9,14 @@ from cnnvis.pages.comparisons import comparison_page
 from cnnvis.pages.viewers import comparison_viewer
 
 with job(snakemake):
-    name, network, neuron = (snakemake.params[key] for key in ("name", "network", "neuron"))
-    files = Places("results", network=network, comparison=name)
-    members = read_members(files, snakemake.params.members, neuron, snakemake.params.predicted)
+    params = snakemake.params
+    files = Places("results", network=params.network, comparison=params.name)
+    members = read_members(files, params.members, params.neuron, params.predicted)
+    names = {"name": params.name, "network": params.network, "neuron": params.neuron}
     summaries = []
-    for layer, shared in snakemake.params.layers.items():
-        comparison = Comparison.read(
-            members,
-            layer,
-            name=name,
-            network=network,
-            neuron=neuron,
-            orders=read_orders(files, layer, shared),
-            ordering=snakemake.params.ordering,
-        )
+    for layer, shared in params.layers.items():
+        orders = {"orders": read_orders(files, layer, shared), "ordering": params.ordering}
+        comparison = Comparison.read(members, layer, **names, **orders)
         summaries.append(make_comparison(files, comparison))
         make_time_series(files, comparison)
         comparison_viewer(files, comparison)
@@ -30,9 +24,9 @@ with job(snakemake):
         files,
         members,
         summaries,
-        network=network,
-        comparison=name,
-        neuron=neuron,
-        classes=snakemake.params.classes,
+        network=params.network,
+        comparison=params.name,
+        neuron=params.neuron,
+        classes=params.classes,
         labels=next(iter(snakemake.input.labels), None),
     )

@@ -11,7 +11,7 @@ from cnnvis.pages.viewers import gradient_viewer
 with job(snakemake):
     network, image = snakemake.params.network, snakemake.wildcards.image
     cls, files = int(snakemake.wildcards.cls), Places("results", network=network, image=image)
-    orderings = snakemake.params.orderings
+    orderings, kinds = snakemake.params.orderings, snakemake.params.kinds
     for facts in snakemake.params.layers:
         name, shown = facts["name"], facts["gradient_orderings"]
         own = {x: orderings[x]["how"] for x in shown if orderings[x]["by"] == "shown"}
@@ -22,13 +22,13 @@ with job(snakemake):
             layer=name,
             cls=cls,
             orderings=own,
-            kinds=snakemake.params.kinds,
+            kinds=kinds,
             title=f"of neuron {cls} by {name} of {network} on {image}",
             orders=read_orders(files, name, others, "ordering") | shared,
         )
+        where = {"cls": cls, "layer": safe_name(name)}
         write_importance(
-            files("importance table", cls=cls, layer=safe_name(name)),
-            files("importance picture", cls=cls, layer=safe_name(name)),
+            *(files(f"importance {kind}", **where) for kind in ("table", "picture")),
             layer.gradient,
             layer=name,
             title=f"Importance of {name} of {network} for neuron {cls} on {image}",

@@ -17,15 +17,9 @@ with job(snakemake):
         own = {x: orderings[x]["how"] for x in shown if orderings[x]["by"] == "shown"}
         others = [x for x in shown if x not in {*own, *facts["shared"]}]
         shared = read_orders(files, name, facts["shared"])
-        layer = make_gradient_layer(
-            files,
-            layer=name,
-            cls=cls,
-            orderings=own,
-            kinds=kinds,
-            title=f"of neuron {cls} by {name} of {network} on {image}",
-            orders=read_orders(files, name, others, "ordering") | shared,
-        )
+        orders = {"orderings": own, "orders": read_orders(files, name, others, "ordering") | shared}
+        title = f"of neuron {cls} by {name} of {network} on {image}"
+        layer = make_gradient_layer(files, layer=name, cls=cls, kinds=kinds, title=title, **orders)
         where = {"cls": cls, "layer": safe_name(name)}
         write_importance(
             *(files(f"importance {kind}", **where) for kind in ("table", "picture")),

@@ -9,7 +9,7 @@ import numpy as np
 from cnnvis.activations.forward import predict, write_picture
 from cnnvis.activations.layers import make_layer
 from cnnvis.core.arrays import write_arrays, write_npy
-from cnnvis.core.files import write_json
+from cnnvis.core.files import safe_name, write_json
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.gradients.attributions import KINDS, saliency_map
@@ -22,6 +22,7 @@ from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.comparisons import comparison_page
 from cnnvis.pages.images import image_page
 from cnnvis.pages.index import index_page
+from cnnvis.pages.orderings import orderings_page
 from cnnvis.pages.viewers import comparison_viewer, gradient_viewer, volume_viewer
 
 NASTY = "<b>&\"'</script>"
@@ -100,6 +101,13 @@ def build(base):
     _make_neuron(tree, "cat")
     for image, *_ in MEMBERS:
         make_image_page(tree, image)
+    orderings_page(
+        tree.files(),
+        {safe_name(name): {"name": name, "blob": name} for name in LAYERS},
+        network=tree.network,
+        image="cat",
+        shown=tree.artefacts("cat/orderings/*/*.json", "cat/slices/*/stability.*"),
+    )
     _make_comparison(tree)
     index_page(
         tree.root / "index.html",

@@ -1,9 +1,12 @@
-"""Orders of the filters over several images, in which pictures of all images can be compared.
+"""Orders of the filters over several images, and how good these and all other orders are.
 
-Input: of each image results/{network}/{image}/blobs.npz or gradients/{neuron}.npz; or the images of
-a collection, and the network's prototxt and weights.
-Output: results/{network}/orderings/{ordering}/{layer}.json.
+Input: of each image results/{network}/{image}/blobs.npz or gradients/{neuron}.npz, and its orders;
+or the images of a collection, and the network's prototxt and weights.
+Output: results/{network}/orderings/{ordering}/{layer}.json; results/{network}/orderings/{layer}.csv
+and .png, and index.html.
 """
+
+from cnnvis.config.page_files import ordering_files
 
 # Which layers an ordering has is up to the network and the configuration, so each has its own rule.
 for network, each in tables["layers"].items():
@@ -87,3 +90,43 @@ for network, each in tables["layers"].items():
                     f"Order the filters of {network} over {collection}."
                 script:
                     "../scripts/make_ordering_over_collection.py"
+
+
+# One job for a network: it reads the orders of all images, and feature maps of the first one only.
+for network, files in ordering_files(tables).items():
+
+    rule:
+        """Judge every order by criteria of the seriation literature; compare orders; show both.
+
+        What comes out are, for each layer, a table of all images and orders and a picture of the
+        distances between filters of the first image in every order; and the page.
+        """
+        name:
+            f"orderings@{network}"
+        input:
+            blobs=files["blobs"],
+            made=files["made"],
+        output:
+            f"results/{network}/orderings/index.html",
+            collect(
+                "results/{network}/orderings/{layer}.{suffix}",
+                network=network,
+                layer=files["layers"],
+                suffix=["csv", "png"],
+            ),
+        log:
+            f"logs/{network}/orderings.log",
+        benchmark:
+            f"logs/{network}/orderings.tsv"
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            network=network,
+            image=files["image"],
+            layers=files["layers"],
+            shown=files["shown"],
+            code=code("make_orderings_page.py"),
+        message:
+            f"Judge the orders of filters in {network}."
+        script:
+            "../scripts/make_orderings_page.py"

@@ -39,7 +39,9 @@ def arrange(sums, method, metric="euclidean"):
     numbers : dict
         ``dead``, the filters of constant maps; ``neighbour_distance``, the mean distance of
         neighbours in this and in the network's order, by the metric and, where dead filters have
-        no distance, without them; and what the method has to say.
+        no distance, without them; and what the method has to say: for ``leaf`` the ``tree``, a
+        list of ``[node, node, height]``: what each merge joins, filters or, from the number of
+        filters on, earlier merges.
     """
     distances, left = sums.distances(metric), np.arange(len(sums.dead))
     if metric != "euclidean":
@@ -48,6 +50,9 @@ def arrange(sums, method, metric="euclidean"):
     first = np.setdiff1d(np.arange(len(sums.dead)), left)
     order, numbers = _arrange(distances, sums.means[left], method)
     steps = max(len(left) - 1, 1)
+    if "tree" in numbers:
+        nodes = [*left.tolist(), *range(len(sums.dead), len(sums.dead) + len(left))]
+        numbers["tree"] = [[nodes[a], nodes[b], height] for a, b, height in numbers["tree"]]
     return np.concatenate([first, left[order]]), {
         "dead": np.flatnonzero(sums.dead).tolist(),
         "neighbour_distance": {
@@ -72,7 +77,30 @@ def _arrange(distances, means, method):
     order = np.argsort(np.argsort(path)[group], kind="stable")
     if method == "shortest":
         numbers = _certificate(path_length(distances, order), len(order), largest, **numbers)
+    if method == "leaf":
+        numbers = {"tree": _tree(leaders, numbers.get("tree", []), largest / WHOLE)}
     return order, numbers
+
+
+def _tree(leaders, merges, scale):
+    """Return the merges of all filters: first equal ones at height 0, then those of distinct ones.
+
+    Parameters
+    ----------
+    leaders : ndarray of int, (filters,)
+        For each filter, the first that is equal to it.
+    merges : sequence of (node, node, height)
+        Of the distinct filters.
+    scale : float
+        What heights are multiplied by.
+    """
+    count, tree, nodes = len(leaders), [], {}
+    for filter_, leader in enumerate(leaders.tolist()):
+        if leader in nodes:
+            tree.append([nodes[leader], filter_, 0.0])
+        nodes[leader] = count + len(tree) - 1 if leader in nodes else filter_
+    nodes = [*nodes.values(), *range(count + len(tree), count + len(tree) + len(merges))]
+    return tree + [[nodes[int(a)], nodes[int(b)], significant(h * scale)] for a, b, h in merges]
 
 
 def from_weak_to_strong(path, means):
@@ -152,12 +180,12 @@ def arrange_leaves(distances):
     -------
     path : ndarray of int, (points,)
     numbers : dict
-        Empty.
+        ``tree``: (node, node, height) of each merge.
     """
     from scipy.cluster.hierarchy import linkage
 
-    count = len(distances)
-    return order_leaves(linkage(distances[np.triu_indices(count, 1)], "average"), distances), {}
+    tree = linkage(distances[np.triu_indices(len(distances), 1)], "average")
+    return order_leaves(tree, distances), {"tree": tree[:, :3]}
 
 
 def arrange_shortest(distances):

@@ -16,7 +16,9 @@ import warnings
 import numpy as np
 
 from cnnvis.activations import arrangements
+from cnnvis.activations.criteria import judge
 from cnnvis.activations.distances import MapSums
+from cnnvis.activations.rank_correlations import correlate, places
 from cnnvis.core.arrays import check_finite, significant
 
 STARTS = 10
@@ -44,7 +46,10 @@ def describe_order(matrix, subject, method, sums=None, **parameters):
     -------
     dict
         Ready for JSON: method, parameters, subject, permutation, the mean distance of neighbours in
-        this and in the network's order, and the method's own numbers.
+        this and in the network's order, and the method's own numbers. Of feature maps, where there
+        are `sums`, also ``criteria`` (see `cnnvis.activations.criteria.judge`) by the Euclidean
+        distances, whatever the metric of the order, so that all orders are judged alike; and
+        ``mean_output``, the rank correlations of the places of filters with their mean outputs.
     """
     permutation, numbers = order(matrix, method, sums, **parameters)
     return {
@@ -57,6 +62,25 @@ def describe_order(matrix, subject, method, sums=None, **parameters):
             "natural": significant(neighbour_distance(matrix)),
         },
         **numbers,
+        **(judge_order(permutation, sums) if sums and "blob" in subject else {}),
+    }
+
+
+def judge_order(permutation, sums):
+    """Return ``criteria`` and ``mean_output`` of an order of feature maps, see `describe_order`.
+
+    Parameters
+    ----------
+    permutation : sequence of int, (filters,)
+    sums : MapSums
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "criteria": judge(sums.distances("euclidean"), permutation),
+        "mean_output": correlate(places(permutation), sums.means),
     }
 
 

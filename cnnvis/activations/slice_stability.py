@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 
+from cnnvis.activations.rank_correlations import spearman
 from cnnvis.activations.slices import PCA
 from cnnvis.activations.slices_figure import draw_stability
 from cnnvis.core.arrays import significant
@@ -72,26 +73,11 @@ def correlate_rows(feature_maps, method):
     """
     from threadpoolctl import threadpool_limits
 
-    filters = len(feature_maps)
     # An order by PCA does not depend on the scale of the layer.
     rows = np.moveaxis(feature_maps, 1, 0).astype(np.float64)
     with threadpool_limits(1):
         projections = [PCA[method](values)[1]["projections"] for values in rows]
-    ranks = np.array([rank(values) for values in projections])
-    deviations = ranks - (filters - 1) / 2
-    lengths = np.linalg.norm(deviations, axis=1, keepdims=True)
-    units = deviations / np.where(lengths > 0, lengths, np.nan)
-    return units @ units.T
-
-
-def rank(values):
-    """Return the rank of each value from 0, equal ones having the mean of theirs.
-
-    >>> rank([0.5, 0.1, 0.5])
-    array([1.5, 0. , 1.5])
-    """
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[places]
+    return spearman(projections)
 
 
 def medians_by_distance(correlations):

@@ -12,7 +12,7 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 MADE = {
     *("filters", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
-    *("page", "comparison channels viewer", "classes page"),
+    *("page", "comparison channels viewer", "classes page", "orderings page"),
 }
 
 
@@ -131,6 +131,76 @@ def _class_kinds(facts):
     return kinds + [("pruning svg", where) for where in wheres["pruning"]]
 
 
+def ordering_files(tables):
+    """Return what the pages that judge orders are made of, by network.
+
+    Parameters
+    ----------
+    tables : dict
+        Of `cnnvis.config.tables.resolve`.
+
+    Returns
+    -------
+    dict of str to dict
+        For each network with orders of feature maps: ``image``, the first one, and ``blobs``, its
+        file; ``layers``, {layer: ``name`` and ``blob``}; ``shown``, the orders of all images, those
+        over images, those of the same images in other networks with such a layer, and whether rows
+        agree; and ``made``, a file of each job that makes them.
+    """
+    images = {network: _ordered_images(tables, network) for network in tables["networks"]}
+    return {network: _judged(tables, network, images) for network, names in images.items() if names}
+
+
+def _ordered_images(tables, network):
+    """Return the images of which a network has orders of feature maps to show."""
+    ordered = any(facts["orderings"] for facts in _convolutions(tables, network).values())
+    pages = tables["pages"][network]
+    return [image for image, page in pages.items() if page["shown"]] if ordered else []
+
+
+def _judged(tables, network, images):
+    layers, own, files = _convolutions(tables, network), images[network], Places("results")
+    seen = [(other, image) for other, names in images.items() for image in names if image in own]
+    kinds, made = _shared_orders(layers, network), []
+    for other, image in seen:
+        where = {"network": other, "image": image}
+        alike = {
+            layer: facts for layer, facts in _convolutions(tables, other).items() if layer in layers
+        }
+        orders = [(layer, name) for layer, facts in alike.items() for name in facts["orderings"]]
+        for layer, ordering in orders:
+            if ordering not in alike[layer]["shared"]:
+                kinds.append(("ordering", {"layer": layer, "ordering": ordering, **where}))
+        # Every job of an image's layers draws grids, even where all orders are shared.
+        made += [
+            ("grid", {"layer": layer, "ordering": name, **where}) for layer, name in orders[:1]
+        ]
+        if other == network:
+            compared = [layer for layer, facts in layers.items() if facts["slices"]["stability"]]
+            for kind in ("slice stability", "slice stability picture"):
+                kinds += [(kind, {"layer": layer, **where}) for layer in compared]
+    return {
+        "image": own[0],
+        "blobs": str(files("blobs", network=network, image=own[0])),
+        "layers": {
+            layer: {key: facts[key] for key in ("name", "blob")} for layer, facts in layers.items()
+        },
+        "shown": [str(files(kind, **parts)) for kind, parts in kinds],
+        "made": [
+            str(files(kind, **parts)) for kind, parts in made + _shared_orders(layers, network)
+        ],
+    }
+
+
+def _shared_orders(layers, network):
+    return [
+        ("shared ordering", {"network": network, "layer": layer, "ordering": ordering})
+        for layer, facts in layers.items()
+        for ordering in facts["orderings"]
+        if ordering in facts["shared"]
+    ]
+
+
 def index_files(tables):
     """Return the files of ``results/index.html``, as `image_files` does for an image."""
     kinds = [
@@ -150,6 +220,7 @@ def _network_kinds(tables, network):
         for layer in facts["layers"]:
             where = {"comparison": comparison, "layer": layer}
             kinds += [("comparison picture", where), ("comparison channels viewer", where)]
+    kinds += [("orderings page", {})] if _ordered_images(tables, network) else []
     collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
     for collection, facts in collections.items():

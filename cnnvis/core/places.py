@@ -8,6 +8,9 @@ HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
 PLACES = {
     "filters": "{network}/filters/{layer}.png",
     "ordered filters": "{network}/filters/{ordering}/{layer}.png",
+    "orderings page": "{network}/orderings/index.html",
+    "orderings table": "{network}/orderings/{layer}.csv",
+    "orderings picture": "{network}/orderings/{layer}.png",
     "shared ordering": "{network}/orderings/{ordering}/{layer}.json",
     "comparison page": "{network}/comparisons/{comparison}/index.html",
     "comparison channels viewer": "{network}/comparisons/{comparison}/{layer}.channels.html",

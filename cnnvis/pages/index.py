@@ -35,6 +35,7 @@ def _network(files, network):
     return {
         "name": network,
         "images": [_image(files, **parts) for parts in images],
+        "orderings": files.link("orderings page", network=network),
         "comparisons": [_comparison(files, **parts) for parts in comparisons],
         "classes": [_class(files, network=network, collection=name) for name in collections],
         "filters": [

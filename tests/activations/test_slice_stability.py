@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,7 +114,3 @@ def test_layers_of_few_rows_say_so(tmp_path, height):
     report, _, _ = run(MAPS[:, :height], tmp_path)
     assert report["holds"] is None
     assert len(report["medians"]) == height - 1
-
-
-def test_examples():
-    assert doctest.testmod(slice_stability) == (0, 1)

@@ -31,6 +31,7 @@ PAGES = [
     "index.html",
     "tiny/cat/index.html",
     "tiny/moon_right/index.html",
+    "tiny/orderings/index.html",
     "tiny/comparisons/rocks/index.html",
     "tiny/comparisons/rocks/conv1.html",
     "tiny/comparisons/rocks/conv1.channels.html",
@@ -102,7 +103,10 @@ def test_every_link_leads_to_a_file_or_section(tree, name):
         if target.startswith("#"):
             assert target[1:] in ids
         elif target != "data:,":
-            assert (page.path.parent / unquote(target)).is_file(), target
+            file, _, section = target.partition("#")
+            there = page.path.parent / unquote(file)
+            assert there.is_file(), target
+            assert not section or section in Page(there).values("id")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -242,6 +246,7 @@ def test_index_names_every_network_image_and_comparison(tree):
         "tiny/cat/index.html",
         "tiny/moon_right/index.html",
         "tiny/moon_wrong/index.html",
+        "tiny/orderings/index.html",
         "tiny/comparisons/rocks/index.html",
     ]
     best = json.loads((tree.folder / "cat/prediction.json").read_text())["top"][0]

@@ -9,6 +9,9 @@ from sklearn.decomposition import PCA
 
 from cnnvis.activations import arrangements, orderings
 from cnnvis.activations.distances import MapSums
+from tests.conftest import ROOT
+
+STUDY = ROOT.parent / "shared" / "study"
 
 
 def outputs(seed, filters=12, pixels=30):
@@ -151,6 +154,62 @@ def test_neighbours_of_both_orders_by_hand():
     description = orderings.describe_order(np.array([[3.0], [1.0], [2.0]]), {}, "pca")
     assert description["permutation"] == [1, 2, 0]
     assert description["neighbour_distance"] == {"ordered": 1.0, "natural": 1.5}
+
+
+def test_feature_maps_are_judged_by_euclidean_distances_whatever_the_metric():
+    matrix = outputs(8)
+    sums = MapSums(len(matrix)).add(matrix)
+    for method, parameters in [("pca", {}), ("shortest", {"metric": "correlation"})]:
+        order = orderings.describe_order(matrix, {}, method, sums=sums, **parameters)
+        distance = orderings.neighbour_distance(matrix[order["permutation"]])
+        path = order["criteria"]["path_length"]
+        assert path["value"] == pytest.approx(distance, rel=1e-5)
+        assert path["natural"] == pytest.approx(orderings.neighbour_distance(matrix), rel=1e-5)
+    assert "criteria" not in orderings.describe_order(matrix, {}, "pca")
+
+
+def test_orders_are_compared_with_the_mean_output():
+    matrix = np.array([[4.0, 4.0], [1.0, 1.0], [2.0, 3.0]])
+    sums = MapSums(3).add(matrix)
+    found = [orderings.judge_order(order, sums) for order in ([1, 2, 0], [0, 2, 1])]
+    assert [of["mean_output"]["spearman"] for of in found] == [1.0, -1.0]
+
+
+@pytest.mark.skipif(not STUDY.is_dir(), reason="../shared/study is not here")
+def test_the_study_s_order_is_nearly_that_of_the_mean_output():
+    maps = np.load(STUDY / "activations" / "conv1_cat_scaled255.npy")
+    matrix = maps.reshape(len(maps), -1).astype(np.float64)
+    order = orderings.describe_order(matrix, {}, "pca", sums=MapSums(len(maps)).add(matrix))
+    assert order["mean_output"]["spearman"] == pytest.approx(0.945, abs=5e-4)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "correlation"])
+def test_the_tree_joins_neighbours_and_is_that_of_scipy(metric):
+    matrix = np.vstack([outputs(9, filters=6), np.ones((1, 30))])
+    # Filters 1, 4 and 8 are equal, filter 6 is dead.
+    matrix = np.vstack([matrix, outputs(10, filters=1), matrix[1]])
+    matrix[4] = matrix[1]
+    permutation, numbers = orderings.order(matrix, "leaf", metric=metric)
+    groups = [{filter_} for filter_ in range(len(matrix))]
+    for one, other, _ in numbers["tree"]:
+        groups.append(groups[one] | groups[other])
+        places = sorted(permutation.tolist().index(filter_) for filter_ in groups[-1])
+        assert places == list(range(places[0], places[-1] + 1))
+    living = set(range(9)) - ({6} if metric == "correlation" else set())
+    assert groups[-1] == living
+    distinct = sorted(living - {4, 8})
+    heights = [height for *_, height in numbers["tree"]]
+    assert heights[:2] == [0, 0]
+    assert heights[2:] == pytest.approx(
+        linkage(matrix[distinct], "average", metric)[:, 2], rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "tree"), [(1, []), (2, [[0, 1, 0.0]]), (3, [[0, 1, 0.0], [3, 2, 0.0]])]
+)
+def test_the_tree_of_few_or_equal_filters(filters, tree):
+    assert orderings.order(np.ones((filters, 4)), "leaf")[1]["tree"] == tree
 
 
 def leaf_orders(node):

@@ -114,7 +114,7 @@ def _layer(files, artefacts, layer, facts, network, image):
         "between": {kind: _medians(tables) for kind, tables in correlations.items()},
         "images": [_between_images(orders, name) for name in names],
         "networks": _between_networks(artefacts, orders, network, layer),
-        "rows_agree": spread(read_json(a.path)["medians"][0] for a in stable),
+        "rows_agree": spread(value for a in stable for value in read_json(a.path)["medians"][:1]),
         "rows_picture": artefacts.link("slice stability picture", network=network, layer=layer),
         "picture": figure(picture, page),
         "table": link(table, page),

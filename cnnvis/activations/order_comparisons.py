@@ -134,19 +134,21 @@ def summarise(rows, names):
     Returns
     -------
     list of dict
-        ``ordering``, ``method``, ``metric``, ``images``, how many there are, or None for an order
-        over many; and for each of `names` what `spread` says.
+        ``ordering``, ``method``, ``metric``; ``images``, a list, empty for an order over many by
+        the distances of all its images; and for each of `names` what `spread` says.
     """
     groups = {}
     for row in rows:
-        groups.setdefault((row["ordering"], bool(row["image"])), []).append(row)
+        scopes = groups.setdefault(row["ordering"], {})
+        scopes.setdefault(bool(row["image"]), []).append(row)
     return [
         {
             **{key: group[0][key] for key in ("ordering", "method", "metric")},
-            "images": len({row["image"] for row in group}) if of_images else None,
+            "images": list(dict.fromkeys(row["image"] for row in group)) if of_images else [],
             **{name: spread(row[name] for row in group) for name in names},
         }
-        for (_, of_images), group in groups.items()
+        for scopes in groups.values()
+        for of_images, group in scopes.items()
     ]
 
 

@@ -161,7 +161,7 @@ def _ordered_images(tables, network):
 def _judged(tables, network, images):
     layers, own, files = _convolutions(tables, network), images[network], Places("results")
     seen = [(other, image) for other, names in images.items() for image in names if image in own]
-    kinds, made = _shared_orders(layers, network), []
+    kinds, made, shared = [], [], _shared_orders(layers, network)
     for other, image in seen:
         where = {"network": other, "image": image}
         alike = {
@@ -185,10 +185,8 @@ def _judged(tables, network, images):
         "layers": {
             layer: {key: facts[key] for key in ("name", "blob")} for layer, facts in layers.items()
         },
-        "shown": [str(files(kind, **parts)) for kind, parts in kinds],
-        "made": [
-            str(files(kind, **parts)) for kind, parts in made + _shared_orders(layers, network)
-        ],
+        "shown": [str(files(kind, **parts)) for kind, parts in kinds + shared],
+        "made": [str(files(kind, **parts)) for kind, parts in made + shared],
     }
 
 

@@ -133,19 +133,16 @@ def _judge_here(orders, image, sums):
         for order in orders
         if order.image is None or (order.image == image and "criteria" not in order.numbers)
     }
-    # Their bounds are for other distances.
-    kept_numbers = ("method", "parameters", "permutation", "tree")
-    judged = [
-        Order(
-            name,
-            image,
-            {key: numbers[key] for key in kept_numbers if key in numbers}
-            | judge_order(numbers["permutation"], sums),
-        )
-        for name, numbers in foreign.items()
-    ]
+    judged = [Order(name, image, _judged(numbers, sums)) for name, numbers in foreign.items()]
     kept = [order for order in orders if order.image != image or order.ordering not in foreign]
     return kept + judged
+
+
+def _judged(numbers, sums):
+    # What else there is, bounds above all, is by other distances.
+    keys = ("method", "parameters", "permutation", "tree")
+    numbers = {key: numbers[key] for key in keys if key in numbers}
+    return numbers | judge_order(numbers["permutation"], sums)
 
 
 def _draw(picture, name, network, image, orders, sums):

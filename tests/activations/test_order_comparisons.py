@@ -68,7 +68,7 @@ def test_an_order_over_many_images_has_a_bound_of_its_own_and_no_image():
     assert rows[-1]["image"] == "" and "spearman_natural" not in rows[-1]
     assert rows[-1]["bound"] == shared[0].numbers["lower_bound"] != rows[0]["bound"]
     entry = summarise(rows, ["to_natural"])[-1]
-    assert (entry["ordering"], entry["images"]) == ("over", None)
+    assert (entry["ordering"], entry["images"]) == ("over", [])
     # It is the same for each image, and correlates with the image's own orders.
     assert np.isfinite(rows[0]["spearman_over"])
 
@@ -82,7 +82,7 @@ def test_an_order_that_is_not_judged_is_compared_all_the_same():
 
 def test_equal_filters_leave_nothing_to_divide_by():
     sums = MapSums(3).add(np.ones((3, 4)))
-    numbers = describe_order(np.ones((3, 4)), {}, "natural", sums=sums)
+    numbers = describe_order(np.ones((3, 4)), {"blob": "b"}, "natural", sums=sums)
     (row,) = table_of([Order("natural", "cat", numbers)])
     assert row["to_natural"] is None and row["mean_output_spearman"] is None
     assert all(row[f"{name}_to_random"] is None for name in CRITERIA)
@@ -100,7 +100,7 @@ def test_summaries_by_hand():
     ]
     first, second = summarise(rows, ["value"])
     assert first == {
-        **{"ordering": "a", "images": 3, **same},
+        **{"ordering": "a", "images": ["x", "y", "z"], **same},
         "value": {"median": 2.5, "least": 1.0, "largest": 4.0},
     }
     assert second["value"] == dict.fromkeys(("median", "least", "largest"), 5.0)

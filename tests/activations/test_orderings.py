@@ -160,12 +160,12 @@ def test_feature_maps_are_judged_by_euclidean_distances_whatever_the_metric():
     matrix = outputs(8)
     sums = MapSums(len(matrix)).add(matrix)
     for method, parameters in [("pca", {}), ("shortest", {"metric": "correlation"})]:
-        order = orderings.describe_order(matrix, {}, method, sums=sums, **parameters)
+        order = orderings.describe_order(matrix, {"blob": "b"}, method, sums, **parameters)
         distance = orderings.neighbour_distance(matrix[order["permutation"]])
         path = order["criteria"]["path_length"]
         assert path["value"] == pytest.approx(distance, rel=1e-5)
         assert path["natural"] == pytest.approx(orderings.neighbour_distance(matrix), rel=1e-5)
-    assert "criteria" not in orderings.describe_order(matrix, {}, "pca")
+    assert "criteria" not in orderings.describe_order(matrix, {"neuron": 1}, "pca", sums)
 
 
 def test_orders_are_compared_with_the_mean_output():
@@ -179,7 +179,8 @@ def test_orders_are_compared_with_the_mean_output():
 def test_the_study_s_order_is_nearly_that_of_the_mean_output():
     maps = np.load(STUDY / "activations" / "conv1_cat_scaled255.npy")
     matrix = maps.reshape(len(maps), -1).astype(np.float64)
-    order = orderings.describe_order(matrix, {}, "pca", sums=MapSums(len(maps)).add(matrix))
+    sums = MapSums(len(maps)).add(matrix)
+    order = orderings.describe_order(matrix, {"blob": "conv1"}, "pca", sums)
     assert order["mean_output"]["spearman"] == pytest.approx(0.945, abs=5e-4)
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cnnvis.config.load import load_config
-from cnnvis.config.page_files import index_files
+from cnnvis.config.page_files import index_files, ordering_files
 from tests.conftest import ROOT, copy_study
 
 CONFIG = {
@@ -37,7 +37,8 @@ CONFIG = {
     },
 }
 SHOWN = {"image_page", "index"}
-LAYERS = {"layers@thin"}
+# The job of an image's layers, and the one that judges the orders of all images.
+LAYERS, JUDGED = {"layers@thin"}, {"orderings@thin"}
 
 
 def write(study, config, name="config/config.yaml"):
@@ -85,8 +86,8 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     write(complete, images(dog={"path": "skimage:rocket"}))
     plan = complete.plan()
     assert plan.pop("results/index.html") == "index"
-    assert set(plan.values()) == {"activations", "image_page", *LAYERS}
-    assert all(output.startswith("results/thin/dog/") for output in plan)
+    assert set(plan.values()) == {"activations", "image_page", *LAYERS, *JUDGED}
+    assert all(output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan)
 
 
 def test_another_crop_runs_its_image_from_the_start(complete):
@@ -94,7 +95,8 @@ def test_another_crop_runs_its_image_from_the_start(complete):
     plan = complete.plan()
     assert "results/thin/cat/input.npy" in plan
     assert all(
-        "/cat/" in output or "/comparisons/" in output or output == "results/index.html"
+        any(part in output for part in ("/cat/", "/comparisons/", "/thin/orderings/"))
+        or output == "results/index.html"
         for output in plan
     )
 
@@ -122,7 +124,7 @@ def test_a_shared_ordering_comes_before_all_that_stands_in_it(complete):
 )
 def test_another_k_or_threshold_runs_layers_and_what_shows_them(complete, change):
     write(complete, changed(**change))
-    assert set(complete.plan().values()) == {*LAYERS, *SHOWN}
+    assert set(complete.plan().values()) == {*LAYERS, *JUDGED, *SHOWN}
 
 
 def test_volumes_and_slices_of_some_layers_are_made_for_those_only(study):
@@ -146,6 +148,8 @@ def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
         assert set(files["shown"]) <= outputs, image
         assert set(files["made"]) <= set(files["shown"])
     assert set(index_files(tables)["shown"]) <= outputs
+    for files in ordering_files(tables).values():
+        assert files["shown"] and {*files["shown"], *files["made"], files["blobs"]} <= outputs
 
 
 def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):
@@ -158,20 +162,23 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
     write(complete, changed(networks=networks))
     plan = complete.plan()
     assert plan.pop("results/index.html") == "index"
-    assert all(output.startswith("results/other/") for output in plan)
+    # Orders of the first are compared with those of the other, whose layers have the same names.
+    assert "results/thin/orderings/index.html" in plan
+    assert all(output.startswith(("results/other/", "results/thin/orderings/")) for output in plan)
 
 
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("activations/slices", {*LAYERS, *SHOWN}),
+        ("activations/slices", {*LAYERS, *JUDGED, *SHOWN}),
+        ("pages/orderings", {*JUDGED, "index"}),
         ("activations/filters", {"filters@thin", *SHOWN}),
         ("gradients/layers", {"gradient_layers@thin", *SHOWN}),
         ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),
         (
             "pages/templates/index.html",
-            {*LAYERS, "gradient_layers@thin", "comparison_pets@thin", *SHOWN},
+            {*LAYERS, *JUDGED, "gradient_layers@thin", "comparison_pets@thin", *SHOWN},
         ),
         ("engines/pycaffe", set()),
     ],
@@ -229,6 +236,7 @@ def test_a_config_of_ones_own_stands_alone(study):
         "moon",
         "grass",
         "filters",
+        "orderings",
     }
 
 

@@ -87,7 +87,9 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     plan = complete.plan()
     assert plan.pop("results/index.html") == "index"
     assert set(plan.values()) == {"activations", "image_page", *LAYERS, *JUDGED}
-    assert all(output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan)
+    assert all(
+        output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan
+    )
 
 
 def test_another_crop_runs_its_image_from_the_start(complete):
@@ -108,6 +110,7 @@ def test_a_shared_ordering_comes_before_all_that_stands_in_it(complete):
     plan = complete.plan()
     assert set(plan.values()) == {
         *LAYERS,
+        *JUDGED,
         *SHOWN,
         *("ordering_together@thin", "filters@thin", "gradient_layers@thin", "comparison_pets@thin"),
     }

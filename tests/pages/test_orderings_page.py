@@ -21,7 +21,8 @@ HOW = {
     "by_output": {"method": "pca"},
 }
 IMAGES = ["cat & dog", "coffee", "rocket"]
-LAYERS = {"conv1-a": {"name": "conv1/a", "blob": "b"}}
+# Both have the same feature maps, so medians over both are those of each.
+LAYERS = {"conv1-a": {"name": "conv1/a", "blob": "b"}, "conv2": {"name": "conv2", "blob": "b"}}
 
 
 def maps_of(seed, filters=9):
@@ -37,7 +38,8 @@ def write_orders(files, maps, names=HOW, **subject):
     sums = MapSums(len(matrix)).add(matrix)
     for name in names:
         order = describe_order(matrix, subject or {"blob": "b"}, sums=sums, **HOW[name])
-        write_json(files("ordering", ordering=name, layer="conv1-a"), order)
+        for layer in LAYERS:
+            write_json(files("ordering", ordering=name, layer=layer), order)
 
 
 def make(root, networks=("net",), images=IMAGES, orders=HOW):
@@ -68,7 +70,9 @@ def test_the_page_tells_which_order_to_use_with_the_numbers_of_this_run(tmp_path
     assert "and no order has a shorter one" in page.prose
     assert "their Spearman correlation is 0.945" in page.prose
     output = [float(row["mean_output_spearman"]) for row in rows if row["method"] == "pca"]
-    assert f"In this run the median is {np.median(output):.2f}, at conv1/a" in page.prose
+    median = f"{np.median(output):.2f}"
+    assert f"In this run the median is {median}, at conv1/a {median}." in page.prose
+    assert "Medians over 2 layers and 3 images" in page.prose
     assert "For groups: groups" in page.prose
     assert "compare images filter by filter: the network’s order" in page.prose
     assert "cat & dog" in page.prose

@@ -64,10 +64,10 @@ def tabulate(orders, names, images, correlations):
         orders, all None where there is nothing to divide by; and the rank correlations with the
         mean output and with the orders of the other orderings of the image.
     """
-    rows = []
+    rows, bounds = [], _bounds(orders)
     for order in orders:
         if "criteria" in order.numbers:
-            row = _row(order, _bound(orders, order.image))
+            row = _row(order, bounds.get(order.image))
             for kind, tables in correlations.items() if order.image else ():
                 values = tables[images.index(order.image), names.index(order.ordering)]
                 row |= {f"{kind}_{name}": value for name, value in zip(names, values, strict=True)}
@@ -88,17 +88,16 @@ def _cell(value):
     return value
 
 
-def _bound(orders, image):
-    """Return the largest lower bound for the Euclidean path length on an image, or None."""
-    known = [
-        order.numbers["lower_bound"]
-        for order in orders
-        if order.image == image
+def _bounds(orders):
+    """Return the largest lower bound for the Euclidean path length by image, where one is known."""
+    bounds = {}
+    for order in orders:
         # A bound of an order by gradients is none for the feature maps.
-        and {"criteria", "lower_bound"} <= order.numbers.keys()
-        and order.numbers["parameters"].get("metric") == "euclidean"
-    ]
-    return max(known, default=None)
+        known = {"criteria", "lower_bound"} <= order.numbers.keys()
+        if known and order.numbers["parameters"]["metric"] == "euclidean":
+            bound = order.numbers["lower_bound"]
+            bounds[order.image] = max(bound, bounds.get(order.image, bound))
+    return bounds
 
 
 def _row(order, bound):
@@ -190,7 +189,7 @@ def compare_orderings(orders, images):
         By kind, ``spearman`` and ``kendall``; NaN where an image does not have both orderings.
     """
     names = list(dict.fromkeys(order.ordering for order in orders))
-    every = {image: _by_ordering(orders, image) for image in images}
+    every = _places(orders, images)
     shape = (len(images), len(names), len(names))
     correlations = {kind: np.full(shape, np.nan) for kind in CORRELATIONS}
     for table, of_image in enumerate(every.values()):
@@ -202,13 +201,18 @@ def compare_orderings(orders, images):
     return names, correlations
 
 
-def _by_ordering(orders, image):
-    """Return {ordering: places of the filters} for an image, orders over many included."""
-    return {
+def _places(orders, images):
+    """Return {image: {ordering: places of the filters}}, orders over many images included."""
+    shared = {
         order.ordering: places(order.numbers["permutation"])
         for order in orders
-        if order.image in (None, image)
+        if order.image is None
     }
+    every = {image: dict(shared) for image in images}
+    for order in orders:
+        if order.image is not None:
+            every[order.image][order.ordering] = places(order.numbers["permutation"])
+    return every
 
 
 def compare_images(orders, ordering):

@@ -70,12 +70,12 @@ class Concat(Layer):
 
     needs_top = False
 
-    def _axis(self, shape):
+    def along(self, shape):
         concat = self.param.concat_param
         return self.axis(concat.concat_dim if concat.HasField("concat_dim") else concat.axis, shape)
 
     def shapes(self, bottoms):
-        axis = self._axis(bottoms[0])
+        axis = self.along(bottoms[0])
         self.scope = "mixed" if axis == 0 and len(bottoms) > 1 else "image"
         rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in bottoms}
         if len(rests) != 1:
@@ -84,10 +84,10 @@ class Concat(Layer):
         return [(*bottoms[0][:axis], length, *bottoms[0][axis + 1 :])]
 
     def forward(self, work, weights, bottoms, tops):
-        np.concatenate(bottoms, axis=self._axis(bottoms[0].shape), out=tops[0])
+        np.concatenate(bottoms, axis=self.along(bottoms[0].shape), out=tops[0])
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
-        axis = self._axis(bottoms[0].shape)
+        axis = self.along(bottoms[0].shape)
         edges = np.cumsum([bottom.shape[axis] for bottom in bottoms])[:-1]
         return [part.copy() for part in np.split(dtops[0], edges, axis=axis)]
 
@@ -97,12 +97,12 @@ class Slice(Layer):
 
     needs_top = False
 
-    def _axis(self, shape):
+    def along(self, shape):
         cut = self.param.slice_param
         return self.axis(cut.slice_dim if cut.HasField("slice_dim") else cut.axis, shape)
 
-    def _edges(self, shape):
-        length, points = shape[self._axis(shape)], list(self.param.slice_param.slice_point)
+    def edges(self, shape):
+        length, points = shape[self.along(shape)], list(self.param.slice_param.slice_point)
         tops = len(self.param.top)
         if not points:
             if length % tops:
@@ -115,19 +115,19 @@ class Slice(Layer):
 
     def shapes(self, bottoms):
         shape = bottoms[0]
-        axis, edges = self._axis(shape), self._edges(shape)
+        axis, edges = self.along(shape), self.edges(shape)
         self.scope = "mixed" if axis == 0 and len(self.param.top) > 1 else "image"
         lengths = np.diff(edges).tolist()
         return [(*shape[:axis], length, *shape[axis + 1 :]) for length in lengths]
 
     def forward(self, work, weights, bottoms, tops):
-        edges = self._edges(bottoms[0].shape)[1:-1]
-        parts = np.split(bottoms[0], edges, axis=self._axis(bottoms[0].shape))
+        edges = self.edges(bottoms[0].shape)[1:-1]
+        parts = np.split(bottoms[0], edges, axis=self.along(bottoms[0].shape))
         for part, top in zip(parts, tops, strict=True):
             np.copyto(top, part)
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
-        return [np.concatenate(dtops, axis=self._axis(bottoms[0].shape))]
+        return [np.concatenate(dtops, axis=self.along(bottoms[0].shape))]
 
 
 class Crop(Layer):
@@ -135,7 +135,7 @@ class Crop(Layer):
 
     needs_top = False
 
-    def _place(self, shape, like):
+    def place(self, shape, like):
         crop = self.param.crop_param
         start, offsets = self.axis(crop.axis, shape), list(crop.offset)
         if len(offsets) <= 1:
@@ -152,16 +152,16 @@ class Crop(Layer):
     def shapes(self, bottoms):
         if len(bottoms) != 2 or len(bottoms[0]) != len(bottoms[1]):
             self.fail(f"bottoms of shapes {bottoms}: expected two with as many axes")
-        _, start = self._place(*bottoms)
+        _, start = self.place(*bottoms)
         self.scope = "mixed" if start == 0 else "image"
         return [(*bottoms[0][:start], *bottoms[1][start:])]
 
     def forward(self, work, weights, bottoms, tops):
-        place, _ = self._place(bottoms[0].shape, bottoms[1].shape)
+        place, _ = self.place(bottoms[0].shape, bottoms[1].shape)
         np.copyto(tops[0], bottoms[0][place])
 
     def backward(self, work, weights, bottoms, tops, dtops, wanted):
-        place, _ = self._place(bottoms[0].shape, bottoms[1].shape)
+        place, _ = self.place(bottoms[0].shape, bottoms[1].shape)
         gradient = np.zeros_like(bottoms[0])
         gradient[place] = dtops[0]
         return [gradient, np.zeros_like(bottoms[1])]

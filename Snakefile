@@ -28,6 +28,8 @@ include: "workflow/orderings.smk"
 include: "workflow/comparisons.smk"
 # 4. What holds for a class: the importance of filters, and what pruning them costs.
 include: "workflow/classes.smk"
+# 5. What each filter responds to, over many images.
+include: "workflow/responses.smk"
 # Pages on all of it; is it right (parity with Caffe), is it the study (reproduction)?
 include: "workflow/pages.smk"
 include: "workflow/parity.smk"

@@ -60,7 +60,7 @@ rule crops:
         "../envs/workflow.yaml"
     params:
         label=entry("collections", "{collection}", "label"),
-        crops=entry("collections", "{collection}", "image_set", "limit"),
+        crops=entry("collections", "{collection}", "crops"),
         code=code("make_crops.py"),
     message:
         "Cut held-out crops of photonet's photographs for the collection {wildcards.collection}."

@@ -10,11 +10,12 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-FOLDERS = ("classes", "comparisons", "filters", "orderings")
+FOLDERS = ("classes", "comparisons", "filters", "orderings", "responses")
 """Folders of a network's results beside those of the images."""
 LAYERS = {
     "slices": ("convolution", "convolutions"),
     "volumes": ("convolution", "convolutions"),
+    "responses": ("convolution", "convolutions"),
     "gradients": ("layer with weights", "layers_with_weights"),
     "class_importance": ("layer with weights", "layers_with_weights"),
     "pruning": ("layer that can be pruned", "filters"),

@@ -20,8 +20,11 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.photographs import photograph_labels
 
-# The images of a path `photonet:LABEL` are cut from one of photonet's photographs, by a rule.
+# The images of a path `photonet:LABEL` are cut from one of photonet's photographs, by a rule; those
+# of `photonet:*` from all of them, with a list of their classes.
 PHOTONET = "photonet:"
+ALL = "*"
+CROPPED = "results/collections"
 CROPS = 200
 PRUNING = ("zero", "steps", "random_seeds", "study_sweep")
 """The keys of pruning that are its settings."""
@@ -46,9 +49,9 @@ def check_collections(config, names, models):
 
 def _collection(place, collection, names, models):
     yield from unknown_networks(place, collection, names)
-    label, path = _label(collection["path"]), dotted(*place, "path")
+    label, path = label_of(collection["path"]), dotted(*place, "path")
     if label is None:
-        yield from mistakes(path, lambda: _image_set(place[1], collection).images)
+        yield from mistakes(path, lambda: image_set_of(place[1], collection).images)
     else:
         yield from unknown(path, [label], photograph_labels(), "photographs of photonet")
     for network in networks_of(collection, models):
@@ -89,15 +92,15 @@ def resolve_collections(config, infos):
     -------
     dict
         - ``collections``: {collection: {``image_set``, what an `ImageSet` is made of; ``images``,
-          the fingerprint of its images; ``label`` of the photograph that a rule cuts it from;
-          ``folders`` that this rule makes}}
+          the fingerprint of its images; ``label`` of the photograph that a rule cuts it from, and
+          how many ``crops``; ``folders`` that this rule makes}}
         - ``summed``: {network: [layer's own name, ...]}, what one pass averages
         - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``;
           ``neurons`` of other classes: {neuron, as in paths: collections of its class};
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
         - ``pruning``: {``zero``, ``steps``, ``random_seeds``, ``study_sweep``}
     """
-    tables = {name: _table(name, each) for name, each in config["collections"].items()}
+    tables = {name: collection_table(name, each) for name, each in config["collections"].items()}
     pruning = config["pruning"]
     return {
         "collections": tables,
@@ -107,13 +110,15 @@ def resolve_collections(config, infos):
     }
 
 
-def _table(name, collection):
-    label, image_set = _label(collection["path"]), _image_set(name, collection)
+def collection_table(name, collection):
+    """Return the table of a collection, see `resolve_collections`."""
+    label, image_set = label_of(collection["path"]), image_set_of(name, collection)
     return {
         "image_set": asdict(image_set),
         "images": image_set.fingerprint if label is None else None,
         "label": label,
-        "folders": [] if label is None else [image_set.path],
+        "crops": collection.get("limit", CROPS),
+        "folders": [] if label is None else [f"{CROPPED}/{name}"],
     }
 
 
@@ -122,14 +127,17 @@ def _summed(config, network, info):
     return list(dict.fromkeys(layers))
 
 
-def _image_set(name, collection):
-    path, limit = collection["path"], collection.get("limit")
-    if _label(path) is not None:
-        path, limit = f"results/collections/{name}", limit or CROPS
+def image_set_of(name, collection):
+    """Return the `ImageSet` that a collection is."""
+    path, label = collection["path"], label_of(collection["path"])
+    if label is not None:
+        # What the rule cuts is all there.
+        path = f"{CROPPED}/{name}" + ("/images.txt" if label == ALL else "")
+    limit = collection.get("limit") if label is None else None
     return ImageSet(name, path, collection["cls"], limit)
 
 
-def _label(path):
+def label_of(path):
     """Return the label of the photograph that images are cut from, or None."""
     cut = isinstance(path, str) and path.startswith(PHOTONET)
     return path.removeprefix(PHOTONET) if cut else None

@@ -19,7 +19,8 @@ from cnnvis.config.published_gradients import (
     resolve_published,
 )
 from cnnvis.config.reproduction import check_verify, resolve_verify
-from cnnvis.config.tables import resolve
+from cnnvis.config.responses import check_responses, resolve_responses
+from cnnvis.config.tables import resolve, resolve_pages
 from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
 from cnnvis.core.schema_errors import schema_errors
@@ -70,17 +71,20 @@ def load_config(config, files=()):
         *checks.check(completed, names, planned, models),
         *check_orderings(completed, names, models),
         *check_collections(completed, names, running),
+        *check_responses(completed),
         *check_published(completed, published, planned, infos),
         *check_recover(completed, planned),
         *check_verify(completed, names),
     ]
     if lines:
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])
-    tables = resolve(completed, infos)
+    runnable = {name: infos[name] for name in running}
+    tables = {**resolve(completed, infos), **resolve_collections(completed, runnable)}
+    tables["responses"] = resolve_responses(completed, runnable, tables["collections"])
     verify = resolve_verify(completed, infos, tables["orderings"])
     return {
         **tables,
-        **resolve_collections(completed, {name: infos[name] for name in running}),
+        **resolve_pages(completed, tables),
         "published": resolve_published(completed, published),
         **planned,
         "downloads": {**planned["downloads"], **verify["downloads"]},

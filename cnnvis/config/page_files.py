@@ -12,7 +12,7 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 MADE = {
     *("filters", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
-    *("page", "comparison channels viewer", "classes page", "orderings page"),
+    *("page", "comparison channels viewer", "classes page", "orderings page", "response page"),
 }
 
 
@@ -35,6 +35,8 @@ def image_files(tables, network, image):
     kinds = [("filters", {"layer": layer}) for layer in convolutions]
     for layer, facts in convolutions.items():
         kinds += _layer_kinds(layer, facts)
+    responses = tables["responses"].get(network, {"layers": []})
+    kinds += [("response page", {"layer": layer}) for layer in responses["layers"]]
     for cls in tables["images"][image]["classes"]:
         kinds += _neuron_kinds(cls, tables, network)
     return _paths(Places("results", network=network, image=image), kinds)
@@ -199,6 +201,21 @@ def _shared_orders(layers, network):
     ]
 
 
+def response_files(tables, network):
+    """Return the files of others that the pages on a network's filters show."""
+    files = Places("results", network=network)
+    layers = tables["responses"][network]["layers"]
+    paths = [files("filters", layer=layer) for layer in layers]
+    paths += [
+        files(kind, collection=collection, layer=layer)
+        for collection, facts in tables["classes"].get(network, {}).items()
+        for kind, key in (("class importance csv", "layers"), ("pruning csv", "pruned"))
+        for layer in facts[key]
+        if layer in layers
+    ]
+    return list(map(str, paths))
+
+
 def index_files(tables):
     """Return the files of ``results/index.html``, as `image_files` does for an image."""
     kinds = [
@@ -221,6 +238,8 @@ def _network_kinds(tables, network):
     kinds += [("orderings page", {})] if _ordered_images(tables, network) else []
     collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
+    responses = tables["responses"].get(network, {"layers": []})
+    kinds += [("response page", {"layer": layer}) for layer in responses["layers"]]
     for collection, facts in collections.items():
         for layer in facts["layers"]:
             kinds.append(("class importance picture", {"collection": collection, "layer": layer}))

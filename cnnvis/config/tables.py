@@ -53,11 +53,9 @@ def resolve(config, infos):
         - ``check``: {``mode`` and its numbers}
         - ``comparisons``: {network: {comparison: {``neuron``, ``ordering`` or None,
           ``layers``, ``members``}}}
-        - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
-        - ``shown``: {network: [image, ...]}
     """
     check = config["gradients"]["check"]
-    tables = {
+    return {
         "engine": config["engine"],
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
         "layers": {name: _layers(config, name, info) for name, info in infos.items()},
@@ -73,9 +71,19 @@ def resolve(config, infos):
         "check": {"mode": check} if isinstance(check, str) else check,
         "comparisons": {name: _comparisons(config, name, info) for name, info in infos.items()},
     }
-    pages = {name: _pages(config, name, tables) for name in infos}
-    shown = {name: list(images) for name, images in pages.items()}
-    return {**tables, "pages": pages, "shown": shown}
+
+
+def resolve_pages(config, tables):
+    """Return what the pages of images show, from all other tables.
+
+    Returns
+    -------
+    dict
+        - ``pages``: {network: {image: {``shown`` and ``made``, see `image_files`}}}
+        - ``shown``: {network: [image, ...]}
+    """
+    pages = {name: _pages(config, name, tables) for name in tables["networks"]}
+    return {"pages": pages, "shown": {name: list(images) for name, images in pages.items()}}
 
 
 def _network(config, name, info):

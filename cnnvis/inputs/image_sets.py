@@ -1,4 +1,4 @@
-"""Sets of images of one class: list them, and decode them in background threads.
+"""Sets of images, of one class as a rule: list them, and decode them in background threads.
 
 The images of a set are what its path names:
 
@@ -22,6 +22,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ DECODERS = 4
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one class, of which only sums are kept.
+    """Images that are streamed: of one class, or of those that a list says.
 
     Attributes
     ----------
@@ -49,20 +50,26 @@ class ImageSet:
         The key of the configuration's ``collections``.
     path : str, Path or list of them
         Where the images are, see the module.
-    cls : int
-        The class of all of them. Of a list in Caffe's format, its lines are taken.
+    cls : int or None
+        The class of all of them. Of a list in Caffe's format, its lines are taken. None for images
+        of any class.
     limit : int or None
         How many images, at most.
     """
 
     name: str
     path: str | list
-    cls: int
+    cls: int | None
     limit: int | None = None
 
     @cached_property
     def images(self):
-        """The paths of the images, a list of str.
+        """The paths of the images, a list of str; raises what `classes` does."""
+        return list(self.classes)
+
+    @cached_property
+    def classes(self):
+        """The images and their classes, ``{path: int, or None where no list says it}``.
 
         Raises
         ------
@@ -71,14 +78,17 @@ class ImageSet:
         """
         several = isinstance(self.path, list | tuple)
         entries = [str(entry) for entry in (self.path if several else [self.path])]
-        listed = (image for entry in entries for image in _images_of(entry, self.cls))
-        images = list(dict.fromkeys(listed))
-        if not images:
+        classes = {}
+        for entry in entries:
+            for image, cls in _images_of(entry, self.cls):
+                classes.setdefault(image, cls)
+        if not classes:
+            kind = "image" if self.cls is None else f"image of class {self.cls}"
             raise UserError(
-                f"collection {', '.join(entries)}: holds no image of class {self.cls}; expected "
+                f"collection {', '.join(entries)}: holds no {kind}; expected "
                 f"files such as {', '.join(SUFFIXES[:4])}"
             )
-        return images[: self.limit]
+        return dict(islice(classes.items(), self.limit))
 
     @cached_property
     def fingerprint(self):
@@ -164,10 +174,17 @@ def _gather(part, futures):
 
 
 def _images_of(entry, cls):
+    """Return ``(path, class)`` of the images that an entry of `ImageSet.path` names."""
+    if os.path.isfile(entry) and not _is_image(entry):
+        return _read_list(entry, cls)
+    return [(image, cls) for image in _image_files(entry)]
+
+
+def _image_files(entry):
     if os.path.isdir(entry):
         return _walk(entry)
     if os.path.isfile(entry):
-        return [entry] if _is_image(entry) else _read_list(entry, cls)
+        return [entry]
     matches = sorted(glob.glob(entry, recursive=True)) if glob.has_magic(entry) else []
     if not matches:
         raise UserError(
@@ -208,9 +225,9 @@ def _read_list(path, cls):
     for line in map(str.strip, lines):
         if not line or line.startswith("#"):
             continue
-        labelled = CAFFE_LINE.fullmatch(line)
+        labelled, label = CAFFE_LINE.fullmatch(line), cls
         if labelled and _is_image(labelled["path"]):
-            if int(labelled["cls"]) != cls:
+            line, label = labelled["path"], int(labelled["cls"])
+            if cls not in (None, label):
                 continue
-            line = labelled["path"]
-        yield os.path.join(os.path.dirname(path), line)
+        yield os.path.join(os.path.dirname(path), line), label

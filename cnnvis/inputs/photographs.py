@@ -40,23 +40,41 @@ def read_photograph(label):
 
 
 def make_crops(label, count, folder):
-    """Write held-out crops of a class's photograph as PNG files that decode to the same numbers.
+    """Write held-out crops of photographs as PNG files that decode to the same numbers.
 
     Parameters
     ----------
     label : str
+        Of one photograph; or ``*`` for all of them, with a list of the crops and their classes.
     count : int
+        Of each photograph.
     folder : str or Path
-        It will hold ``crop-0000.png`` and so on, and nothing else.
+        It will hold ``crop-0000.png`` and so on, and nothing else; of all photographs
+        ``LABEL-0000.png`` and so on, and ``images.txt``.
     """
+    shutil.rmtree(folder, ignore_errors=True)
+    if label != "*":
+        _write_crops(label, count, Path(folder), "crop")
+        return
+    lines = [
+        f"{name} {cls}\n"
+        for cls, each in enumerate(photograph_labels())
+        for name in _write_crops(each, count, Path(folder), each)
+    ]
+    with atomic(Path(folder) / "images.txt") as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def _write_crops(label, count, folder, prefix):
     from PIL import Image
 
-    photograph = read_photograph(label)
+    photograph, names = read_photograph(label), []
     pixels = np.rint(photograph.astype(np.float64) * 255).astype(np.uint8)
-    shutil.rmtree(folder, ignore_errors=True)
     for number, crop in enumerate(held_out_crops(label, photograph.shape, count)):
-        with atomic(Path(folder) / f"crop-{number:04d}.png") as temporary:
+        names.append(f"{prefix}-{number:04d}.png")
+        with atomic(folder / names[-1]) as temporary:
             Image.fromarray(crop_image(pixels, crop, label)).save(temporary)
+    return names
 
 
 def split_column(width):

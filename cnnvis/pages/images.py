@@ -88,6 +88,7 @@ def describe_layer(layer, info, files, labels):
             for where in [{"ordering": ordering, "layer": name}]
         ],
         "viewer": files.link("viewer", layer=name),
+        "responses": files.link("response page", layer=name),
         "orders": [_order(files, ordering=ordering, layer=name) for ordering in orderings],
         "slices": [_slice(files, row=row, layer=name) for row in rows],
         "stability": files.figure("slice stability picture", layer=name),

@@ -39,7 +39,11 @@ def _network(files, network):
         "comparisons": [_comparison(files, **parts) for parts in comparisons],
         "classes": [_class(files, network=network, collection=name) for name in collections],
         "filters": [
-            {"layer": parts["layer"], "picture": files.figure("filters", **parts)}
+            {
+                "layer": parts["layer"],
+                "picture": files.figure("filters", **parts),
+                "responses": files.link("response page", **parts),
+            }
             for parts in filters
         ],
     }

@@ -55,6 +55,7 @@ def documented(volumes, slices, orderings):
     facts |= {"orderings": list(orderings), "shared": []}
     tables = {
         "layers": {"net": {"part-conv1": facts}},
+        "responses": {},
         "differentiated": {"net": []},
         "images": {"cat": {"classes": []}},
     }

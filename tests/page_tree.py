@@ -22,6 +22,7 @@ from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.comparisons import comparison_page
 from cnnvis.pages.images import image_page
 from cnnvis.pages.index import index_page
+from cnnvis.pages.networks import network_page
 from cnnvis.pages.orderings import orderings_page
 from cnnvis.pages.viewers import comparison_viewer, gradient_viewer, volume_viewer
 
@@ -109,11 +110,17 @@ def build(base):
         shown=tree.artefacts("cat/orderings/*/*.json", "cat/slices/*/stability.*"),
     )
     _make_comparison(tree)
+    network_page(
+        tree.files()("network page"),
+        network=tree.network,
+        graph=model.graph,
+        shown=tree.artefacts("filters/*.png"),
+    )
     index_page(
         tree.root / "index.html",
         tree.artefacts(
-            *("*/index.html", "*/input.png", "*/prediction.json", "comparisons/*/index.html"),
-            *("comparisons/*/*.png", "filters/*.png"),
+            *("index.html", "*/index.html", "*/input.png", "*/prediction.json"),
+            *("comparisons/*/index.html", "comparisons/*/*.png", "filters/*.png"),
         ),
     )
     return tree

@@ -2,12 +2,13 @@
 
 Input: all pictures, volumes and tables of an image, a class and a run.
 Output: results/{network}/{image}/index.html; results/{network}/classes/index.html;
-results/index.html.
+results/{network}/index.html; results/index.html.
 """
 
-from cnnvis.config.page_files import class_files, index_files
+from cnnvis.config.page_files import class_files, index_files, network_files
 
 tables["class_files"] = class_files(tables)
+tables["network_files"] = network_files(tables)
 linked = index_files(tables)
 
 
@@ -58,6 +59,28 @@ rule classes_page:
         "Make the page on the classes in {wildcards.network}."
     script:
         "../scripts/make_classes_page.py"
+
+
+rule network_page:
+    """Show a network's layers: their shapes, weights and receptive fields, from its prototxt."""
+    input:
+        prototxt=entry("networks", "{network}", "prototxt"),
+    output:
+        "results/{network}/index.html",
+    log:
+        "logs/{network}/page.log",
+    wildcard_constraints:
+        network=any_of(tables["networks"]),
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        input_shape=entry("networks", "{network}", "model", "input_shape"),
+        shown=entry("network_files", "{network}"),
+        code=code("make_network_page.py"),
+    message:
+        "Make the page of the network {wildcards.network}."
+    script:
+        "../scripts/make_network_page.py"
 
 
 rule index:

@@ -10,8 +10,8 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-FOLDERS = ("classes", "comparisons", "filters", "orderings", "responses")
-"""Folders of a network's results beside those of the images."""
+FOLDERS = ("classes", "comparisons", "filters", "index.html", "orderings", "responses")
+"""What is in a network's results beside the folders of the images."""
 LAYERS = {
     "slices": ("convolution", "convolutions"),
     "volumes": ("convolution", "convolutions"),
@@ -58,7 +58,7 @@ def reserved(key, names, folders):
     """Yield a line for each name that a folder of the results has."""
     for name in names:
         if name in folders:
-            yield f"{key}: {name!r} is reserved for a results folder; choose another name"
+            yield f"{key}: {name!r} is reserved for the results; choose another name"
 
 
 def unknown(place, names, options, what):

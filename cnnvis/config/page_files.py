@@ -12,7 +12,8 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 MADE = {
     *("filters", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
-    *("page", "comparison channels viewer", "classes page", "orderings page", "response page"),
+    *("page", "comparison channels viewer", "classes page"),
+    *("network page", "orderings page", "response page"),
 }
 
 
@@ -31,12 +32,9 @@ def image_files(tables, network, image):
         ``shown``, all that the page shows, and ``made``, those of them that it waits for: lists
         of str.
     """
-    convolutions = _convolutions(tables, network)
-    kinds = [("filters", {"layer": layer}) for layer in convolutions]
-    for layer, facts in convolutions.items():
+    kinds = _of_layers(tables, network)
+    for layer, facts in _convolutions(tables, network).items():
         kinds += _layer_kinds(layer, facts)
-    responses = tables["responses"].get(network, {"layers": []})
-    kinds += [("response page", {"layer": layer}) for layer in responses["layers"]]
     for cls in tables["images"][image]["classes"]:
         kinds += _neuron_kinds(cls, tables, network)
     return _paths(Places("results", network=network, image=image), kinds)
@@ -216,6 +214,21 @@ def response_files(tables, network):
     return list(map(str, paths))
 
 
+def network_files(tables):
+    """Return ``{network: files that its page links}``; it waits for none of them."""
+    return {
+        network: _paths(Places("results", network=network), _of_layers(tables, network))["shown"]
+        for network in tables["networks"]
+    }
+
+
+def _of_layers(tables, network):
+    """Return what there is of a network's layers for all images together."""
+    kinds = [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]
+    responses = tables["responses"].get(network, {"layers": []})
+    return kinds + [("response page", {"layer": layer}) for layer in responses["layers"]]
+
+
 def index_files(tables):
     """Return the files of ``results/index.html``, as `image_files` does for an image."""
     kinds = [
@@ -227,7 +240,8 @@ def index_files(tables):
 
 
 def _network_kinds(tables, network):
-    kinds, predictions = [], ["prediction"] if tables["networks"][network]["runs"] else []
+    kinds = [("network page", {})]
+    predictions = ["prediction"] if tables["networks"][network]["runs"] else []
     for image in tables["pages"][network]:
         kinds += [(kind, {"image": image}) for kind in ("page", "picture", *predictions)]
     for comparison, facts in tables["comparisons"][network].items():
@@ -238,9 +252,7 @@ def _network_kinds(tables, network):
     kinds += [("orderings page", {})] if _ordered_images(tables, network) else []
     collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
-    responses = tables["responses"].get(network, {"layers": []})
-    kinds += [("response page", {"layer": layer}) for layer in responses["layers"]]
     for collection, facts in collections.items():
         for layer in facts["layers"]:
             kinds.append(("class importance picture", {"collection": collection, "layer": layer}))
-    return kinds + [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]
+    return kinds + _of_layers(tables, network)

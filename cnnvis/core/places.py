@@ -6,6 +6,7 @@ from pathlib import Path
 HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
 # Where several patterns fit a path, the first one counts.
 PLACES = {
+    "network page": "{network}/index.html",
     "filters": "{network}/filters/{layer}.png",
     "ordered filters": "{network}/filters/{ordering}/{layer}.png",
     "orderings page": "{network}/orderings/index.html",

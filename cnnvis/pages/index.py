@@ -34,6 +34,7 @@ def _network(files, network):
     collections = files.values("collection", network=network)
     return {
         "name": network,
+        "href": files.link("network page", network=network),
         "images": [_image(files, **parts) for parts in images],
         "orderings": files.link("orderings page", network=network),
         "comparisons": [_comparison(files, **parts) for parts in comparisons],

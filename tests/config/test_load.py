@@ -234,8 +234,11 @@ WRONG = {
     "images: key '../cat' cannot be used as a name in paths": {
         "images__../cat": {"path": "skimage:cat"}
     },
-    "images: 'filters' is reserved for a results folder; choose another name": {
+    "images: 'filters' is reserved for the results; choose another name": {
         "images__filters": {"path": "skimage:cat"}
+    },
+    "images: 'index.html' is reserved for the results; choose another name": {
+        "images__index.html": {"path": "skimage:cat"}
     },
     "images: key 1 is a number; write it in quotes": {
         "images": {1: {}, "cat": {"path": "skimage:cat"}}

@@ -29,6 +29,7 @@ from tests.browser import NAMES, Browser, find_browser
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 PAGES = [
     "index.html",
+    "tiny/index.html",
     "tiny/cat/index.html",
     "tiny/moon_right/index.html",
     "tiny/orderings/index.html",
@@ -242,6 +243,7 @@ def test_index_names_every_network_image_and_comparison(tree):
     page = Page(tree.root / "index.html")
     hrefs = page.values("href")
     assert [h for h in hrefs if h.startswith("tiny/")] == [
+        "tiny/index.html",
         "tiny/brick/index.html",
         "tiny/cat/index.html",
         "tiny/moon_right/index.html",

@@ -180,6 +180,15 @@ NETWORKS = {
         ("scaled", "Scale", "conv flat", "scale_param { axis: 0 }"),
         ("both", "Concat", "conv scaled"),
     ],
+    "channels beside others that are scaled": [
+        *FIRE,
+        ("pool", "Pooling", "fire", "pooling_param { pool: AVE global_pooling: true }"),
+        ("flat", "Flatten", "pool"),
+        ("scaled", "Scale", "fire flat", "scale_param { axis: 0 }"),
+        ("both", "Concat", "fire scaled"),
+        ("halves first second", "Slice", "both"),
+        ("after", "Convolution", "first", convolution(3)),
+    ],
     "a scale from a corner": [
         ("small", "Convolution", "data", convolution(9)),
         ("corner", "Crop", "data small", "crop_param { axis: 2 offset: 4 }"),

@@ -100,10 +100,7 @@ class _Boxes:
     @classmethod
     def beside(cls, parts, counts, size):
         """Return the boxes of the channels of several parts, which have `counts` of them."""
-        try:
-            parts = cls.aligned(parts, size)
-        except NoStrideError:
-            return cls.join([part.grouped(1, 1) for part in parts], size)
+        parts = cls.aligned(parts, size)
         shapes = [(4, count, *parts[0].boxes.shape[2:]) for count in counts]
         boxes = [np.broadcast_to(p.boxes, shape) for p, shape in zip(parts, shapes, strict=True)]
         return parts[0].with_boxes(np.concatenate(boxes, axis=1))
@@ -220,7 +217,8 @@ class Endless(_Boxes):
         ------
         NoStrideError
             If they move by different strides. Where one does not move and has the others within
-            it, theirs count as one box, too: the scale of a squeeze-and-excitation block.
+            it, as the scale of a squeeze-and-excitation block, theirs count as one box, too: then
+            they are those of the whole blob also where a Slice takes them apart again.
         """
         for axis in (0, 1):
             parts = _still(parts, axis, size[axis])

@@ -58,5 +58,5 @@ def test_what_is_wrong_is_one_line(expected, responses):
 
 
 def test_a_collection_of_this_name_is_refused():
-    expected = "collections: 'responses' is reserved for a results folder; choose another name"
+    expected = "collections: 'responses' is reserved for the results; choose another name"
     assert [f"config: {expected}"] == lines(config(collections={"responses": MOONS}))

@@ -111,7 +111,7 @@ def test_a_shared_ordering_comes_before_all_that_stands_in_it(complete):
     assert set(plan.values()) == {
         *LAYERS,
         *JUDGED,
-        *("network_page", *SHOWN),
+        *SHOWN,
         *("ordering_together@thin", "filters@thin", "gradient_layers@thin", "comparison_pets@thin"),
     }
     assert "results/thin/orderings/together/conv1.json" in plan
@@ -175,7 +175,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
     [
         ("activations/slices", {*LAYERS, *JUDGED, *SHOWN}),
         ("pages/orderings", {*JUDGED, "index"}),
-        ("activations/filters", {"filters@thin", "network_page", *SHOWN}),
+        ("activations/filters", {"filters@thin", *SHOWN}),
         ("gradients/layers", {"gradient_layers@thin", *SHOWN}),
         ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),

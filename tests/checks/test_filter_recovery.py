@@ -17,6 +17,7 @@ from cnnvis.core.volume_files import to_bytes, write_volume
 from cnnvis.inputs.images import Preprocessing
 
 STUDY = Path(__file__).parents[3] / "shared" / "study"
+MODELS = Path(__file__).parents[2] / "models"
 MEAN = [104.00698793, 116.66876762, 122.67891434]
 GEOMETRY = Geometry(kernel=5, stride=2, pad=2)
 
@@ -277,7 +278,7 @@ def test_rule(layer, tmp_path):
 @pytest.mark.skipif(not STUDY.is_dir(), reason="the study's published files (../shared) are absent")
 def test_the_study_byte_for_byte(tmp_path):
     """CaffeNet's conv1 from its published output of one photograph, without its weights."""
-    again, _, report = run(
+    again, found, report = run(
         tmp_path,
         STUDY / "activations" / "conv1_cat_scaled255.npy",
         STUDY / "images" / "cat.jpg",
@@ -291,3 +292,8 @@ def test_the_study_byte_for_byte(tmp_path):
     assert report["undetermined"] == [57, 89]
     assert [report["active"][n] for n in (57, 89)] == [98, 207]
     assert report["contradictions"] == 0  # of 151,000 inactive positions, which were not used
+    # What models/caffenet/ has, from which photonet has its first layer, is this and nothing else.
+    kept = read_caffemodel(MODELS / "caffenet" / "conv1.caffemodel")["conv1"]
+    off = [relative(each, other) for each, other in zip(found, kept, strict=True)]
+    assert np.delete(off, [57, 89], axis=1).max() < 1e-5
+    assert np.max(off) < 1e-3

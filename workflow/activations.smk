@@ -5,7 +5,8 @@ Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction
 orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
 {layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
 viewer/{layer}.html;
-results/{network}/filters/{layer}.png, and {ordering}/{layer}.png in shared orderings.
+results/{network}/filters/{layer}.png, and {ordering}/{layer}.png in shared orderings;
+results/{network}/tuning/{layer}.{html,png,csv,json} of the first convolution.
 """
 
 
@@ -160,3 +161,36 @@ for network in running:
             f"Draw the filters of {network}."
         script:
             "../scripts/make_filters.py"
+
+
+# Of first convolutions over three colours: what they are tuned to shows in the weights alone.
+for network, tuned in tables["tuned"].items():
+
+    rule:
+        """Measure the orientation, frequency and colour of each filter of the first convolution."""
+        name:
+            f"tuning@{network}"
+        input:
+            prototxt=tables["networks"][network]["prototxt"],
+            weights=tables["networks"][network]["weights"],
+        output:
+            collect(
+                "results/{network}/tuning/{layer}.{suffix}",
+                network=network,
+                layer=tuned["layer"],
+                suffix=["html", "png", "csv", "json"],
+            ),
+        log:
+            f"logs/{network}/tuning.log",
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            model=tables["networks"][network]["model"],
+            place={"network": network},
+            layer=tuned["name"],
+            channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
+            code=code("make_tuning.py"),
+        message:
+            f"Measure what the first filters of {network} are tuned to."
+        script:
+            "../scripts/make_tuning.py"

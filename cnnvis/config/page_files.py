@@ -10,7 +10,7 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 # One kind of file of each job, if possible one that earlier versions did not make: Snakemake takes
 # a job for done when the files that others wait for are there, whatever else it writes.
 MADE = {
-    *("filters", "grid", "saliency map", "gradient check"),
+    *("filters", "tuning page", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
     *("page", "comparison channels viewer", "classes page"),
     *("network page", "orderings page", "response page"),
@@ -225,7 +225,9 @@ def network_files(tables):
 def _of_layers(tables, network):
     """Return what there is of a network's layers for all images together."""
     kinds = [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]
-    responses = tables["responses"].get(network, {"layers": []})
+    responses, tuned = tables["responses"].get(network, {"layers": []}), tables["tuned"].get(network)
+    if tuned and tuned["shown"]:
+        kinds.append(("tuning page", {"layer": tuned["layer"]}))
     return kinds + [("response page", {"layer": layer}) for layer in responses["layers"]]
 
 

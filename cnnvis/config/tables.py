@@ -22,6 +22,9 @@ from cnnvis.engines.model import Model
 
 # Threads share a network of more weights than this well; jobs side by side suit a smaller one.
 LARGE = 5_000_000
+# A kernel has an orientation and a frequency from 3 x 3, and enough weights to fit a Gabor function
+# from 5 x 5: the tuning of smaller ones is made where it is asked for.
+LEAST_KERNEL, SHOWN_KERNEL = 3, 5
 
 
 def resolve(config, infos):
@@ -45,6 +48,8 @@ def resolve(config, infos):
           other layers than convolutions, and all of a network that cannot be run), ``volumes``
           (None for a layer without), ``slices``, and which orderings it has: see
           `cnnvis.config.orderings.ordered_layers`}}}
+        - ``tuned``: {network: ``layer``, the first convolution, if it is over three colours and
+          its kernel is large enough; ``shown``, whether pages ask for its tuning}
         - ``differentiated``: {network: [layer's own name, ...]}, where gradients are taken
         - ``images``: {image: ``path``, ``crop``, ``classes``; ``file`` as a list}
         - ``orderings``: see `cnnvis.config.orderings.resolve_orderings`
@@ -59,6 +64,11 @@ def resolve(config, infos):
         "engine": config["engine"],
         "networks": {name: _network(config, name, info) for name, info in infos.items()},
         "layers": {name: _layers(config, name, info) for name, info in infos.items()},
+        "tuned": {
+            name: tuned
+            for name, info in infos.items()
+            if runs(config, name) and (tuned := _tuned(info))
+        },
         "differentiated": {
             name: gradient_layers(config, name, info) for name, info in infos.items()
         },
@@ -139,6 +149,16 @@ def _layers(config, network, info):
             **ordered[layer],
         }
     return layers
+
+
+def _tuned(info):
+    layer, convolution = next(iter(info.convolutions.items()), (None, None))
+    if layer is None or info.input_shape[0] != 3 or convolution.weight_shape[1] != 3:
+        return None
+    smallest = min(convolution.weight_shape[2:])
+    if smallest < LEAST_KERNEL:
+        return None
+    return {"layer": safe_name(layer), "name": layer, "shown": smallest >= SHOWN_KERNEL}
 
 
 def _pages(config, network, tables):

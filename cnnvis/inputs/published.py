@@ -28,6 +28,13 @@ CLUSTERS = ("3", "7", "10", "20x5")
 """How the study clustered the slice, as the configuration calls it."""
 CONV1 = "conv1_cat_scaled255.npy"
 """Feature maps of conv1 as float32, scaled to 0 to 255."""
+NAMED_MAPS = {
+    "Vertical edge detection": 2,
+    "Foreground-background separation": 10,
+    "Horizontal edge detection": 25,
+}
+"""The filters of conv1 whose feature maps the report names by what they detect. The report does not
+say which filters they are: that was found with `CONV1`."""
 REPORT = "report.pdf"
 ORDERED = {
     "cat": "vis_pca.vox",
@@ -111,12 +118,7 @@ def _photograph(name, image, picture):
 def _maps():
     yield _photograph("Input image (class: tabby cat)", "cat", (3, 0))
     yield CONV1, "feature maps", (CONV1,), ("blobs",)
-    # The report names what these filters do. Which filters they are was found with `CONV1`.
-    for name, filter, place in (
-        ("Vertical edge detection", 2, 1),
-        ("Foreground-background separation", 10, 2),
-        ("Horizontal edge detection", 25, 3),
-    ):
+    for place, (name, filter) in enumerate(NAMED_MAPS.items(), 1):
         yield name, "feature map", (), ("blobs",), (3, place), {"filter": filter}
 
 

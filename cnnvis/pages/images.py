@@ -87,6 +87,7 @@ def describe_layer(layer, info, files, labels):
             for ordering in files.values("ordering", "ordered filters", layer=name)
             for where in [{"ordering": ordering, "layer": name}]
         ],
+        "tuning": files.link("tuning page", layer=name),
         "viewer": files.link("viewer", layer=name),
         "responses": files.link("response page", layer=name),
         "orders": [_order(files, ordering=ordering, layer=name) for ordering in orderings],

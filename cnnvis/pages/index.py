@@ -44,6 +44,7 @@ def _network(files, network):
                 "layer": parts["layer"],
                 "picture": files.figure("filters", **parts),
                 "responses": files.link("response page", **parts),
+                "tuning": files.link("tuning page", **parts),
             }
             for parts in filters
         ],

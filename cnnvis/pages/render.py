@@ -1,12 +1,15 @@
 """Fill the templates and write pages: links, pictures with their sizes, numbers as text."""
 
+import base64
 import functools
+import io
 import math
 import os
 import struct
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 from markupsafe import Markup
 
 from cnnvis.activations.arrangements import certificate
@@ -50,6 +53,15 @@ def figure(picture, page):
     with open(picture, "rb") as file:
         width, height = struct.unpack(">16x2I", file.read(24))
     return {"href": link(picture, page), "width": width, "height": height}
+
+
+def embedded(colours):
+    """Return a small picture as a URL that holds it: RGB in [0, 1], (height, width, 3), as PNG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.rint(255 * colours).astype(np.uint8)).save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 @functools.cache

@@ -116,11 +116,12 @@ def fit_gabor(pattern, orientation, frequency, towards):
     best = min(fits, key=lambda fit: fit.cost).x
     y, x, normal, frequency, across, along = search.parameters(best)
     even, odd = search.amplitudes(best)[0]
-    turns = np.floor(normal / np.pi + 0.5)
+    # What is not to be told from 180 degrees is 0: only there does "below" not become "above".
+    turns = np.floor(normal / np.pi + 0.5 + 1e-4)
     phase = np.degrees(np.arctan2(-odd, even)) * (-1) ** turns
     gabor = Gabor(
         explained=0.0,
-        orientation=float(np.degrees(normal - turns * np.pi) + 90),
+        orientation=float(max(0, np.degrees(normal - turns * np.pi) + 90)),
         frequency=float(frequency),
         phase=float(180 - (180 - phase) % 360),
         y=float(y),

@@ -131,15 +131,16 @@ def caffenet_error(weights, channel_order="BGR"):
     Returns
     -------
     float or None
-        The relative error after the best common positive factor: the median over the filters, or
-        that of a filter that the study named, whichever is largest. The median, because two of the
-        96 are not determined. None for other shapes.
+        The relative error after a common positive factor: the median over the filters, or that of
+        a filter that the study named, whichever is largest. The factor is a median, too, because
+        two of the 96 filters are not determined. None for other shapes.
     """
     if weights.shape != SHAPE:
         return None
     stored = read_caffemodel(REFERENCE)["conv1"][0].astype(np.float64)
     ours = (weights if channel_order == "BGR" else weights[:, ::-1]).astype(np.float64)
-    factor = max((ours * stored).sum() / (stored**2).sum(), 0)
+    factors = (ours * stored).sum(axis=(1, 2, 3)) / (stored**2).sum(axis=(1, 2, 3))
+    factor = max(np.median(factors), 0)
     left = np.sqrt(((ours - factor * stored) ** 2).sum(axis=(1, 2, 3)))
     norms = np.sqrt((ours**2).sum(axis=(1, 2, 3)))
     errors = np.divide(left, norms, out=np.full(len(left), np.inf), where=norms > 0)

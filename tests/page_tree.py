@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnvis.activations.forward import predict, write_picture
+from cnnvis.activations.layer_tuning import LayerTuning
 from cnnvis.activations.layers import make_layer
+from cnnvis.activations.tuning import tune
+from cnnvis.activations.tuning_figure import draw_tuning
 from cnnvis.core.arrays import write_arrays, write_npy
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.core.places import Places
@@ -24,6 +27,7 @@ from cnnvis.pages.images import image_page
 from cnnvis.pages.index import index_page
 from cnnvis.pages.networks import network_page
 from cnnvis.pages.orderings import orderings_page
+from cnnvis.pages.tuning import tuning_page
 from cnnvis.pages.viewers import comparison_viewer, gradient_viewer, volume_viewer
 
 NASTY = "<b>&\"'</script>"
@@ -40,6 +44,8 @@ SHOWN = (
     *("orderings", "grids", "volumes", "slices", "gradients", "importance", "attributions"),
     "viewer",
 )
+# Of filters large enough for Gabor functions; the network's own are smaller.
+TUNED = np.random.default_rng(5).normal(size=(7, 3, 5, 5))
 PROTOTXT = """
 layer { name: "data" type: "Input" top: "data"
   input_param { shape { dim: 1 dim: 3 dim: 19 dim: 17 } } }
@@ -109,6 +115,7 @@ def build(base):
         image="cat",
         shown=tree.artefacts("cat/orderings/*/*.json", "cat/slices/*/stability.*"),
     )
+    _make_tuning(tree)
     _make_comparison(tree)
     network_page(
         tree.files()("network page"),
@@ -121,6 +128,7 @@ def build(base):
         tree.artefacts(
             *("index.html", "*/index.html", "*/input.png", "*/prediction.json"),
             *("comparisons/*/index.html", "comparisons/*/*.png", "filters/*.png"),
+            "tuning/*.html",
         ),
     )
     return tree
@@ -193,6 +201,17 @@ def _make_neuron(tree, image):
     report = {"agrees": False, "float32": float32, "sentence": "x", "layers": {"conv1": layer}}
     write_json(files("gradient check", cls=2), report)
     shutil.copy(files("gradient picture", **where), files("gradient check picture", cls=2))
+
+
+def _make_tuning(tree):
+    weights = TUNED.copy()
+    weights[3] = 0
+    filters, files = tune(weights), tree.files()
+    tuning = LayerTuning("conv1", tree.network, weights, "BGR", filters, error=None)
+    draw_tuning(files("tuning picture", layer="conv1"), filters, layer="conv1", network="tiny")
+    for kind in ("csv", "summary"):
+        files(f"tuning {kind}", layer="conv1").touch()
+    tuning_page(files, tuning)
 
 
 def _make_comparison(tree):

@@ -68,9 +68,9 @@ class Tuning:
     frequency : float or None
         Of the same grating, in cycles per pixel.
     vertical_edge, horizontal_edge : float or None
-        The cosine between the weights and the grey step edge of this direction and either sign that
-        fits best, 0 to 1: the response to it as a share of what any filter of the same norm could
-        have.
+        The response of the pattern to the grey step edge (-1 and 1) of this direction that fits
+        best, over the largest that weights of this norm can have (their cosine where both have a
+        mean of 0): 0 to 1, which only an edge in the middle reaches.
     gabor : Gabor or None
         The Gabor function that fits best.
     """
@@ -125,8 +125,8 @@ def _tune(weights):
         "colour": colour,
         "hue": hue,
         "uniform": float((means**2).sum() * scaled[0].size / energy),
-        "vertical_edge": _edge_match(scaled.sum(axis=(0, 1)), scaled),
-        "horizontal_edge": _edge_match(scaled.sum(axis=(0, 2)), scaled),
+        "vertical_edge": _edge_match(pattern.sum(axis=(0, 1)), scaled),
+        "horizontal_edge": _edge_match(pattern.sum(axis=(0, 2)), scaled),
     }
     smallest = min(weights.shape[1:])
     if smallest < LEAST_KERNEL or (pattern**2).sum() < 1e-12 * energy:
@@ -160,9 +160,9 @@ def _hue(chroma):
 
 
 def _edge_match(profile, weights):
-    """Return the cosine of weights, of which a profile across is given, with the best step edge."""
-    behind = np.cumsum(profile)[:-1]
-    response = np.abs(profile.sum() - 2 * behind).max(initial=0)
+    """Return the match of weights with a step edge; `profile` is the pattern summed along it."""
+    # It sums to 0, so that the two sides of an edge have opposite sums.
+    response = 2 * np.abs(np.cumsum(profile)).max()
     return float(response / np.sqrt((weights**2).sum() * weights.size))
 
 

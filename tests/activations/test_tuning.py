@@ -130,11 +130,14 @@ def test_orientation_is_what_one_sees():
 
 
 def test_edges_by_hand():
-    edge = np.where(np.arange(6) < 2, -1.0, 1.0)
+    edge = np.where(np.arange(6) < 3, -1.0, 1.0)
     tuning = tune_one(np.tile(edge, (1, 3, 6, 1)))
     assert tuning.vertical_edge == pytest.approx(1)
-    # Of the same sign in each row: a horizontal edge gives the sum of the rows, 2 of 6 each.
-    assert tuning.horizontal_edge == pytest.approx(4 / 18)
+    assert tuning.horizontal_edge == pytest.approx(0)
+    # Out of the middle it has a mean, 1/3: of the squares of 6 weights, 6/9 are left out.
+    beside = np.where(np.arange(6) < 2, -1.0, 1.0)
+    assert tune_one(np.tile(beside, (1, 3, 6, 1))).vertical_edge == pytest.approx(1 - 1 / 9)
+    assert tune_one(np.ones((1, 3, 6, 6))).vertical_edge == pytest.approx(0)
     turned = tune_one(np.tile(edge[:, np.newaxis], (1, 3, 1, 6)))
     assert turned.horizontal_edge == pytest.approx(1)
     red = np.zeros((1, 3, 6, 6))

@@ -175,7 +175,8 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
     [
         ("activations/slices", {*LAYERS, *JUDGED, *SHOWN}),
         ("pages/orderings", {*JUDGED, "index"}),
-        ("activations/filters", {"filters@thin", *SHOWN}),
+        ("activations/filters", {"filters@thin", "tuning@thin", *SHOWN}),
+        ("activations/gabor", {"tuning@thin", *SHOWN}),
         ("gradients/layers", {"gradient_layers@thin", *SHOWN}),
         ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),

@@ -11,7 +11,7 @@ from cnnvis.pages.render import embedded, figure, link, write_page
 COLUMNS = {
     "orientation": ("Orientation (°)", 0),
     "selectivity": ("Selectivity", 2),
-    "frequency": ("Frequency (cycles/pixel)", 3),
+    "frequency": ("Cycles per pixel", 3),
     "colour": ("Colour", 2),
     "hue": ("Hue (°)", 0),
     "uniform": ("Uniform", 2),
@@ -76,7 +76,7 @@ def _cell(value, digits):
     """Return a number as it sorts and as it is shown; None where there is none."""
     if value is None:
         return None
-    return {"value": f"{value:.6g}", "text": f"{value:.{digits}f}".replace("-", "−")}
+    return {"value": f"{value:.6g}", "text": f"{value:z.{digits}f}".replace("-", "−")}
 
 
 def _css(colour):

@@ -49,9 +49,9 @@ def test_the_filters_of_the_study_are_named_where_they_are(tmp_path):
         "Vertical edge detection: filter 2",
         "Horizontal edge detection: filter 25",
         "Foreground-background separation: filter 10",
-        "is 0.54, number 5 of 96; with a horizontal one 0.62, number 3 of 96",
+        "is 0.54, rank 5 of 96; with a horizontal one 0.62, rank 3 of 96",
         "its weights do not prefer the direction that it was named after",
-        "83 % of its energy is one colour over the whole kernel, number 2 of 96",
+        "83 % of its energy is one colour over the whole kernel, rank 2 of 96",
     ):
         assert words in page.prose
 

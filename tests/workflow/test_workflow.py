@@ -185,7 +185,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
             "pages/templates/index.html",
             {
                 *(*LAYERS, *JUDGED, "gradient_layers@thin", "comparison_pets@thin"),
-                *("network_page", *SHOWN),
+                *("network_page", "tuning@thin", *SHOWN),
             },
         ),
         ("engines/pycaffe", set()),

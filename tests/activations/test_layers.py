@@ -54,6 +54,7 @@ def documented(volumes, slices, orderings):
     facts = {"blob": "relu1", "volumes": volumes, "slices": slices}
     facts |= {"orderings": list(orderings), "shared": []}
     tables = {
+        "tuned": {},
         "layers": {"net": {"part-conv1": facts}},
         "responses": {},
         "differentiated": {"net": []},

@@ -246,6 +246,7 @@ def test_a_config_of_ones_own_stands_alone(study):
         "filters",
         "index.html",
         "orderings",
+        "tuning",
     }
 
 

@@ -53,9 +53,19 @@ class LayerTuning:
         known = {number: value for number, value in values.items() if value is not None}
         return dict(sorted(known.items(), key=lambda item: -item[1]))
 
-    def strongest(self, key):
-        """Return the few filters with the largest values of a number."""
-        return list(self.ranking(key))[:MOST]
+    def strongest(self, direction):
+        """Return the few filters most tuned to ``vertical`` or ``horizontal`` edges.
+
+        They have an orientation, and match edges across less.
+        """
+        across = {"vertical": "horizontal_edge", "horizontal": "vertical_edge"}[direction]
+
+        def is_tuned(number, match):
+            each = self.filters[number]
+            return each.orientation is not None and match > getattr(each, across)
+
+        ranking = self.ranking(f"{direction}_edge")
+        return [number for number, match in ranking.items() if is_tuned(number, match)][:MOST]
 
     def pictures(self, number):
         """Return a filter and its Gabor function as RGB in [0, 1], (height, width, 3), 0.5 for 0.
@@ -108,13 +118,12 @@ def _rounded(numbers):
 
 
 def _summary(tuning, rows):
-    edges = ("vertical_edge", "horizontal_edge")
     return {
         "layer": tuning.layer,
         "kernel": list(tuning.weights.shape[2:]),
         "oriented": ORIENTED,
         "coloured": COLOURED,
-        "strongest": {key: tuning.strongest(key) for key in edges},
+        "edges": {name: tuning.strongest(name) for name in ("vertical", "horizontal")},
         "study": NAMED_MAPS if tuning.is_caffenet else None,
         "filters": rows,
     }

@@ -22,7 +22,8 @@ COLUMNS = {
     "gabor_orientation_bandwidth": ("Orientation bandwidth (°)", 0),
     "gabor_frequency_bandwidth": ("Frequency bandwidth (octaves)", 1),
 }
-EDGES = {"vertical": "vertical_edge", "horizontal": "horizontal_edge"}
+DIRECTIONS = ("vertical", "horizontal")
+RANKED = ("vertical_edge", "horizontal_edge", "uniform")
 
 
 def tuning_page(files, tuning):
@@ -44,15 +45,12 @@ def tuning_page(files, tuning):
         title=f"Tuning of {tuning.layer} in {tuning.network}",
         network=tuning.network,
         layer=tuning.layer,
-        kernel=tuning.weights.shape[2:],
         columns=COLUMNS,
         rows=rows,
         gabors=min(tuning.weights.shape[2:]) >= GABOR_KERNEL,
         picture=figure(files("tuning picture", **where), page),
         files=[link(files(f"tuning {kind}", **where), page) for kind in ("csv", "summary")],
-        edges={
-            name: [rows[number] for number in tuning.strongest(key)] for name, key in EDGES.items()
-        },
+        edges={name: [rows[number] for number in tuning.strongest(name)] for name in DIRECTIONS},
         named=[_named(tuning, rows, *item) for item in NAMED_MAPS.items() if tuning.is_caffenet],
         error=tuning.error,
         oriented=ORIENTED,
@@ -85,7 +83,7 @@ def _css(colour):
 
 def _named(tuning, rows, name, number):
     """Return what is said of a filter that the study named: values, places among all filters."""
-    rankings = {key: tuning.ranking(key) for key in (*EDGES.values(), "uniform")}
+    rankings = {key: tuning.ranking(key) for key in RANKED}
     return {
         "name": name,
         "row": rows[number],

@@ -9,7 +9,12 @@ from PIL import Image
 
 from cnnvis.activations import layer_tuning
 from cnnvis.activations.gabor import Gabor
-from cnnvis.activations.layer_tuning import REFERENCE, caffenet_error, make_layer_tuning
+from cnnvis.activations.layer_tuning import (
+    REFERENCE,
+    LayerTuning,
+    caffenet_error,
+    make_layer_tuning,
+)
 from cnnvis.activations.tuning import GABOR_KERNEL, LEAST_KERNEL, hue_direction, tune
 from cnnvis.activations.tuning_figure import draw_tuning
 from cnnvis.caffe.caffemodel import read_caffemodel, write_caffemodel
@@ -316,6 +321,16 @@ def test_the_three_filters_of_the_study(tuned):
     assert apart(area.hue, 120, 360) < 5
 
 
+def test_filters_tuned_to_edges_are_oriented_and_match_edges_across_less(caffenet, tuned):
+    tuning = LayerTuning("conv1", "net", caffenet, "BGR", tuned, None)
+    assert tuning.strongest("vertical") == [3, 26, 33]
+    assert tuning.strongest("horizontal") == [6, 44, 2]
+    corner = np.zeros((1, 3, 6, 6))
+    corner[..., :3, :3] = 1  # as much an edge of one direction as of the other
+    alike = LayerTuning("conv1", "net", corner, "RGB", tune(corner, "RGB"), None)
+    assert alike.strongest("vertical") == alike.strongest("horizontal") == []
+
+
 def test_caffenet_is_tuned_as_its_picture_shows(tuned):
     assert sum(each.hue is not None for each in tuned[:48]) == 1
     assert sum(each.hue is not None for each in tuned[48:]) > 30
@@ -338,7 +353,7 @@ def test_files(tmp_path):
     folder = tmp_path / "net" / "tuning"
     summary = json.loads((folder / "a-conv.json").read_text())
     assert summary["study"] is None and summary["layer"] == "a/conv"
-    assert summary["strongest"]["vertical_edge"][0] == 1
+    assert summary["edges"] == {"vertical": [1], "horizontal": [0]}
     assert [each["orientation"] for each in summary["filters"]][2] is None
     rows = (folder / "a-conv.csv").read_text().splitlines()
     assert rows[0].startswith("filter,norm,colour,hue,")

@@ -23,7 +23,7 @@ def make(folder, weights, error=None):
 
 @pytest.fixture(scope="module")
 def edges(tmp_path_factory):
-    """Five filters: a vertical and a horizontal grey edge, a red one, a constant and a dead one."""
+    """Five filters: a vertical and a horizontal grey edge, a red one, one constant, one dead."""
     vertical = np.tile(np.sign(np.arange(6) - 2.5), (3, 6, 1))
     weights = np.zeros((5, 3, 6, 6))
     weights[0], weights[1] = vertical, vertical.swapaxes(1, 2)

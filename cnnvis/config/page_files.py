@@ -203,7 +203,7 @@ def response_files(tables, network):
     """Return the files of others that the pages on a network's filters show."""
     files = Places("results", network=network)
     layers = tables["responses"][network]["layers"]
-    paths = [files("filters", layer=layer) for layer in layers]
+    paths = [files(kind, **parts) for kind, parts in _tuning(tables, network)]
     paths += [
         files(kind, collection=collection, layer=layer)
         for collection, facts in tables["classes"].get(network, {}).items()
@@ -225,10 +225,14 @@ def network_files(tables):
 def _of_layers(tables, network):
     """Return what there is of a network's layers for all images together."""
     kinds = [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]
-    responses, tuned = tables["responses"].get(network, {"layers": []}), tables["tuned"].get(network)
-    if tuned and tuned["shown"]:
-        kinds.append(("tuning page", {"layer": tuned["layer"]}))
+    kinds += _tuning(tables, network)
+    responses = tables["responses"].get(network, {"layers": []})
     return kinds + [("response page", {"layer": layer}) for layer in responses["layers"]]
+
+
+def _tuning(tables, network):
+    tuned = tables["tuned"].get(network)
+    return [("tuning page", {"layer": tuned["layer"]})] if tuned and tuned["shown"] else []
 
 
 def index_files(tables):

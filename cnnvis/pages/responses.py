@@ -23,8 +23,8 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
     model : Model
     network, layer : str
     artefacts : iterable of path
-        What else is known of the layer's filters: tables of class importance and of pruning; pages
-        to link.
+        What else is known of the layer's filters: tables of class importance and of pruning; the
+        page on their tuning; pages of other layers.
     labels : path, optional
         Class names, one per line.
 
@@ -54,6 +54,7 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
         columns=max(len(each["top"]) for each in filters),
         importance=list(importance),
         others=_other_pages(shown, page, layer),
+        tuning=shown.link("tuning page", **where),
         spec=_json(
             {**_geometry(model, summary["blob"], (height, width)), "folder": where["layer"]}
         ),

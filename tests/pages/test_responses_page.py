@@ -35,12 +35,13 @@ def folder(tmp_path_factory):
     make_responses(files, model, preprocessing, [images], LAYERS, 4, threads=1)
     table = files("class importance csv", collection="cats", layer="conv1")
     write_csv(table, ("rank", "filter"), [(rank + 1, (rank + 5) % 16) for rank in range(16)])
+    tuning = files("tuning page", layer="conv1")
     lost = files("pruning csv", collection="cats", layer="conv1")
     rows = [("single", index, "cats", 0.9 - index / 100) for index in range(16)]
     rows += [("none", "", "cats", 0.9), ("none", "", "dogs", 0.1), ("single", 2, "dogs", 0.7)]
     write_csv(lost, ("removal", "filter", "collection", "probability"), rows)
     pages = [files("response page", layer=layer) for layer in LAYERS]
-    options = {"labels": folder / "labels.txt", "artefacts": [*pages, table, lost]}
+    options = {"labels": folder / "labels.txt", "artefacts": [*pages, table, lost, tuning]}
     for layer in LAYERS:
         response_page(files, model, layer=layer, network="thin", **options)
     return folder / "results/thin/responses"
@@ -51,6 +52,7 @@ def test_every_filter_has_a_card_with_an_address(folder):
     for index in range(16):
         assert f'id="filter-{index}"' in text
     assert 'href="conv5.html"' in text
+    assert 'href="../tuning/conv1.html#filter-15"' in text
     assert "<dt>rank of importance to cats</dt><dd>12</dd>" in text
     assert "<dt>% of cats lost without it</dt><dd>15.0</dd>" in text
     assert "name &lt;1&gt;" in text

@@ -71,6 +71,37 @@ def deploy_text(path, input_shape=None):
     return text_format.MessageToString(net).encode()
 
 
+def text_up_to(path, layer, input_shape=None):
+    """Return the text of the network that ends with a layer, of all that the layer depends on.
+
+    What later layers do to its output in place, such as a ReLU, does not happen in it, and without
+    fully connected layers it takes images of any size.
+
+    Parameters
+    ----------
+    path : str or Path
+    layer : str
+        A layer of the deploy form.
+    input_shape : sequence of int, optional
+        (C, H, W), as for `read_deploy`.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UserError
+        As `read_deploy`.
+    """
+    net, _ = _read(path, input_shape)
+    last = [each.name for each in net.layer].index(layer)
+    below = _with_layers(net, net.layer[: last + 1])
+    needed = _ancestors(below, net.layer[last].top)
+    kept = [each for each in below.layer if needed.intersection(each.top)]
+    return text_format.MessageToString(_with_layers(below, kept)).encode()
+
+
 def _read(path, input_shape):
     net = read_prototxt(path)
     if not any(layer.type == "Input" or is_data(layer) for layer in net.layer):

@@ -133,6 +133,26 @@ class Engine(ABC):
         """Return the gradient of one element of a blob with respect to the input (N, C, H, W)."""
         return self.gradients(batch, blob, neuron, [], data=True)[1]
 
+    @abstractmethod
+    def value_and_gradient(self, batch, blob, neuron):
+        """Return one element of a blob and its gradient with respect to the input, per image.
+
+        One pass forward and one back, where `forward` and `data_gradient` take two forward.
+
+        Parameters
+        ----------
+        batch : ndarray, shape (N, C, H, W)
+        blob : str
+        neuron : int or sequence of N int
+            The element, counted over the blob of one image in C order.
+
+        Returns
+        -------
+        values : ndarray, (N,)
+        gradient : ndarray, (N, C, H, W)
+            Of the first input.
+        """
+
     def scores_without(self, batch, layer, sets, blob, keep_bias=False):
         """Return a blob's values with sets of filters ablated, one set at a time.
 

@@ -120,12 +120,23 @@ class Network(Engine):
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """See `Engine.gradients`. Caffe sums those of a batch, so images go one at a time."""
+        answer = self._ask_gradient(batch, blob, neuron, layers, data)
+        of_data = self._caffe.take(answer["data"]) if data else None
+        return self._take(answer["weights"]), of_data
+
+    def value_and_gradient(self, batch, blob, neuron):
+        """See `Engine.value_and_gradient`."""
+        answer = self._ask_gradient(batch, blob, neuron, [], data=True)
+        return np.array(answer["values"], np.float32), self._caffe.take(answer["data"])
+
+    def _ask_gradient(self, batch, blob, neuron, layers, data):
+        """Return the files that Caffe has stored gradients in, and the values of the neurons."""
         self._check_blob(blob)
         self._check_weights(layers)
         arrays = self.as_inputs(batch)
         images = len(next(iter(arrays.values())))
         with self._caffe.arrays() as store:
-            answer = self._caffe.ask(
+            return self._caffe.ask(
                 "gradient",
                 self.source,
                 inputs={name: store(array) for name, array in arrays.items()},
@@ -134,8 +145,6 @@ class Network(Engine):
                 layers=list(layers),
                 data=data,
             )
-        of_data = self._caffe.take(answer["data"]) if data else None
-        return self._take(answer["weights"]), of_data
 
     def _seed(self, neuron, images, store):
         """Return the elements of a blob that are differentiated, or the weights of all."""

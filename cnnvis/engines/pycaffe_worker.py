@@ -75,7 +75,7 @@ class Worker:
         return {blob: self._store(self.net.blobs[blob].data) for blob in blobs}
 
     def gradient(self, inputs, blob, neurons, layers, data, seeds=None):
-        """Store gradients of one element of a blob, computed image by image.
+        """Store gradients of one element of a blob, computed image by image; answer its values.
 
         Or, with `seeds` (a file), of the sum of the whole blob weighted with them.
         """
@@ -85,10 +85,12 @@ class Worker:
             if len(neurons) != len(batch[self.net.inputs[0]]):
                 raise Refusal(self._misfit(blob, neurons.shape))
         first = self.net.inputs[0]
-        weights, images = {layer: [] for layer in layers}, []
+        weights, images, values = {layer: [] for layer in layers}, [], []
         for i, neuron in enumerate(neurons):
             self._forward({name: array[i : i + 1] for name, array in batch.items()})
             self._backward(blob, neuron, layers, data)
+            if seeds is None:
+                values.append(float(self.net.blobs[blob].data.flat[neuron]))
             for layer in layers:
                 weights[layer].append([b.diff.copy() for b in self.net.params[layer]])
             if data:
@@ -97,7 +99,8 @@ class Worker:
             layer: [self._store(np.stack(arrays)) for arrays in zip(*each)]  # noqa: B905
             for layer, each in weights.items()
         }
-        return {"weights": paths, "data": self._store(np.concatenate(images)) if data else None}
+        of_data = self._store(np.concatenate(images)) if data else None
+        return {"weights": paths, "data": of_data, "values": values}
 
     def _adapt(self, prototxt):
         """Rewrite BVLC's `round_mode` for the fork on PyPI, if that is the Caffe at hand."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cnnvis
-from cnnvis.caffe.deploy import _warn, as_deploy, deploy_text, read_deploy
+from cnnvis.caffe.deploy import _warn, as_deploy, deploy_text, read_deploy, text_up_to
 from cnnvis.caffe.prototxt import parse_prototxt
 from cnnvis.core.errors import UserError
 from cnnvis.engines.inspection import inspect
@@ -279,3 +279,25 @@ def test_text_for_caffe(train, save):
     ]  # fmt: skip
     own = save(f'input: "data" input_dim: [1, 3, 8, 8]  # a comment\n{CONV}', "deploy.prototxt")
     assert deploy_text(own) == own.read_bytes()
+
+
+def test_a_network_up_to_a_layer_has_what_it_depends_on(tmp_path):
+    """Without what follows in place, and without other branches, such as those before it."""
+    prototxt = tmp_path / "net.prototxt"
+    image = 'input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }'
+    side = layer("side", "InnerProduct", "data", rest="inner_product_param { num_output: 2 }")
+    last = layer("last", "Convolution", "conv", rest=SMALL)
+    in_place = layer("relu2", "ReLU", "last", "last")
+    prototxt.write_text("\n".join([image, CONV, RELU, side, last, in_place, FC]))
+    cut = tmp_path / "cut.prototxt"
+    cut.write_bytes(text_up_to(prototxt, "last"))
+    assert [each.name for each in read_deploy(cut).layer] == ["input", "conv", "relu", "last"]
+    rng = np.random.default_rng(0)
+    weights = {
+        "conv": [rng.normal(size=(4, 3, 3, 3)), np.zeros(4)],
+        "last": [rng.normal(size=(4, 4, 3, 3)), np.zeros(4)],
+    }
+    with cnnvis.open_network(cut, weights) as network:
+        values = network.forward(rng.normal(size=(1, 3, 7, 8)), ["last"])["last"]
+    assert values.shape == (1, 4, 3, 4)
+    assert values.min() < 0

@@ -256,3 +256,22 @@ def test_what_is_ablated_lies_on_the_first_axis_of_transposed_weights_too(tmp_pa
     network = network_of(tmp_path, text, weights, size=(1, 2, 1, 1))
     scores = network.scores_without(np.array([3.0, 4.0]).reshape(1, 2, 1, 1), "fc", [[], [0]], "fc")
     assert scores[:, 0].tolist() == [[11, 110], [8, 80]]
+
+
+def test_value_and_gradient_are_those_of_two_passes(thin, batch):
+    numbers = [1, 5][: len(batch)]
+    values, gradient = thin.value_and_gradient(batch, "fc8", numbers)
+    scores = thin.forward(batch, ["fc8"])["fc8"]
+    assert values.tolist() == scores[np.arange(len(batch)), numbers].tolist()
+    assert np.array_equal(gradient, thin.data_gradient(batch, "fc8", numbers))
+
+
+def test_value_and_gradient_where_images_depend_on_each_other(tmp_path):
+    text = """layer { name: "s" type: "Softmax" bottom: "data" top: "s"
+        softmax_param { axis: 0 } }"""
+    images = np.random.default_rng(0).normal(size=(2, 1, 4, 4))
+    # Each alone, as in Caffe with a batch of one: what is 1 whatever the image has no gradient.
+    values, gradient = network_of(tmp_path, text).value_and_gradient(images, "s", [3, 4])
+    assert values.tolist() == [1, 1]
+    assert gradient.shape == images.shape
+    assert not gradient.any()

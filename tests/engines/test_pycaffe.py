@@ -128,6 +128,15 @@ def test_the_gradient_of_a_weighted_sum_of_a_blob(open_caffe):
             network.data_gradient(data, "fc8", wrong)
 
 
+def test_the_value_that_a_gradient_is_of(open_caffe):
+    data = np.load(THIN.with_suffix(".npz"))["data"]
+    network, numbers = open_caffe(THIN), [1, 5][: len(data)]
+    values, gradient = network.value_and_gradient(data, "fc8", numbers)
+    scores = network.forward(data, ["fc8"])["fc8"]
+    assert values.tolist() == scores[np.arange(len(data)), numbers].tolist()
+    assert np.array_equal(gradient, network.data_gradient(data, "fc8", numbers))
+
+
 def test_a_branch_without_gradient_beside_the_path_is_left_alone(open_caffe, tmp_path):
     """Caffe aborts in the backward pass of ArgMax, which is not on the way to the score."""
     prototxt = tmp_path / "net.prototxt"

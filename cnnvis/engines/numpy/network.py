@@ -107,6 +107,17 @@ class Network(Engine):
 
     def gradients(self, batch, blob, neuron, layers, data=False):
         """See `Engine.gradients`."""
+        of_weights, of_data, _ = self._passes(batch, blob, neuron, layers, data)
+        return of_weights, of_data
+
+    def value_and_gradient(self, batch, blob, neuron):
+        """See `Engine.value_and_gradient`."""
+        _, gradient, values = self._passes(batch, blob, neuron, [], data=True)
+        values = values.reshape(len(values), -1)
+        return values[np.arange(len(values)), neuron], gradient
+
+    def _passes(self, batch, blob, neuron, layers, data):
+        """Return what `gradients` does, and the blob of all images."""
         inputs = self.input_values(batch)
         self._check_weights(layers)
         target = self.graph.value(blob)
@@ -121,7 +132,7 @@ class Network(Engine):
             values = forward(plan, self.params, inputs, self.workers, self.dtype)
             of_weights, of_data = backward(plan, self.params, values, seed, self.workers)
         add_partners(self.shared, of_weights)
-        return {layer: of_weights[layer] for layer in layers}, of_data
+        return {layer: of_weights[layer] for layer in layers}, of_data, values.whole(target)
 
     def run(self, values, targets, params=None, watch=None):
         """Run a forward pass from some values to others.
@@ -156,12 +167,13 @@ class Network(Engine):
         for image in range(len(seed)):
             one = slice(image, image + 1)
             inputs = {name: array[one] for name, array in batch.items()}
-            parts.append(self.gradients(inputs, blob, seed[one], layers, data))
+            parts.append(self._passes(inputs, blob, seed[one], layers, data))
         gradients = {
             layer: [np.concatenate(arrays) for arrays in zip(*(p[0][layer] for p in parts))]  # noqa: B905
             for layer in layers
         }
-        return gradients, np.concatenate([part[1] for part in parts]) if data else None
+        of_data = np.concatenate([part[1] for part in parts]) if data else None
+        return gradients, of_data, np.concatenate([part[2] for part in parts])
 
     def input_values(self, batch):
         """Return ``{value: array}`` of the network's inputs."""

@@ -22,6 +22,8 @@ include: "workflow/recovery.smk"
 include: "workflow/activations.smk"
 # 2. What a neuron depends on: gradients by the weights of the filters, checked and ranked.
 include: "workflow/gradients.smk"
+# What would drive a filter or a neuron most, whatever the image.
+include: "workflow/maximisation.smk"
 # Orders over several images, in which the pictures of all can be compared; how good all orders are.
 include: "workflow/orderings.smk"
 # 3. The same neuron over a reference, a similar and a dissimilar class, as time series.

@@ -10,7 +10,10 @@ from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.images import find_image
 
 GROUPS = ("reference", "similar", "dissimilar")
-FOLDERS = ("classes", "comparisons", "filters", "index.html", "orderings", "responses", "tuning")
+FOLDERS = (
+    *("classes", "comparisons", "filters", "index.html"),
+    *("maximisation", "orderings", "responses", "tuning"),
+)
 """What is in a network's results beside the folders of the images."""
 LAYERS = {
     "slices": ("convolution", "convolutions"),

@@ -11,6 +11,7 @@ from cnnvis.config import checks
 from cnnvis.config.collections import check_collections, resolve_collections
 from cnnvis.config.defaults import complete, fit
 from cnnvis.config.files import check_recover, place_files, resolve_recover
+from cnnvis.config.maximisation import check_maximisation, resolve_maximisation
 from cnnvis.config.networks import read_networks
 from cnnvis.config.orderings import check_orderings
 from cnnvis.config.published_gradients import (
@@ -72,6 +73,7 @@ def load_config(config, files=()):
         *check_orderings(completed, names, models),
         *check_collections(completed, names, running),
         *check_responses(completed),
+        *check_maximisation(completed, names, running),
         *check_published(completed, published, planned, infos),
         *check_recover(completed, planned),
         *check_verify(completed, names),
@@ -85,6 +87,7 @@ def load_config(config, files=()):
     return {
         **tables,
         **resolve_pages(completed, tables),
+        "maximisation": resolve_maximisation(completed, running),
         "published": resolve_published(completed, published),
         **planned,
         "downloads": {**planned["downloads"], **verify["downloads"]},

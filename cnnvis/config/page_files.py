@@ -13,7 +13,7 @@ MADE = {
     *("filters", "tuning page", "grid", "saliency map", "gradient check"),
     *("gradient channels viewer", "gradient ordering"),
     *("page", "comparison channels viewer", "classes page"),
-    *("network page", "orderings page", "response page"),
+    *("network page", "orderings page", "response page", "maximisation"),
 }
 
 
@@ -261,4 +261,10 @@ def _network_kinds(tables, network):
     for collection, facts in collections.items():
         for layer in facts["layers"]:
             kinds.append(("class importance picture", {"collection": collection, "layer": layer}))
+    for layer in tables["maximisation"]["networks"].get(network, {}):
+        kinds.append(("maximisation", {"layer": layer}))
+        kinds += [
+            ("maximisation sheet", {"layer": layer, "preset": preset})
+            for preset in tables["maximisation"]["presets"]
+        ]
     return kinds + _of_layers(tables, network)

@@ -33,10 +33,13 @@ class Checkpoint:
         The file, removed once the job's results are written.
     key : str
         A digest of everything that the sums depend on: a file with another key is not used.
+    unit : str
+        What is counted.
     """
 
     path: Path
     key: str
+    unit: str = "images"
 
     @classmethod
     def of(cls, output, model, preprocessing, image_set, *values):
@@ -52,14 +55,10 @@ class Checkpoint:
             What else the sums depend on: layers, the size of the chunks, the digest of the
             code.... Not the number of threads: a run may be resumed with another one.
         """
-        values = [image_set.fingerprint, image_set.cls, asdict(preprocessing), model.key(), *values]
-        total = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode())
-        for path in [model.prototxt, model.weights, *preprocessing.files()]:
-            with open(path, "rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+        key = digest(model, preprocessing, image_set.fingerprint, image_set.cls, *values)
         output = Path(output)
         path = output.with_name(f".{output.name}.{image_set.name}.partial.npz")
-        return cls(path, total.hexdigest())
+        return cls(path, key)
 
     def read(self, sums, name):
         """Fill `sums` from the file; return how many images it covers, and those skipped."""
@@ -77,7 +76,7 @@ class Checkpoint:
             return 0, []
         for entry, array in saved.items():
             sums[entry][...] = array
-        logging.info("%s: resuming after %d images", name, state["done"])
+        logging.info("%s: resuming after %d %s", name, state["done"], self.unit)
         return state["done"], state["skipped"]
 
     def write(self, sums, done, skipped):
@@ -89,6 +88,16 @@ class Checkpoint:
     def forget(self):
         """Remove the file."""
         self.path.unlink(missing_ok=True)
+
+
+def digest(model, preprocessing, *values):
+    """Return a digest of a network, its files, its preprocessing and further values."""
+    values = [*values, asdict(preprocessing), model.key()]
+    total = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+    for path in [model.prototxt, model.weights, *preprocessing.files()]:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
 
 
 def stream(image_set, preprocessing, accumulator, checkpoint, *, chunk=CHUNK, threads=None):

@@ -31,6 +31,7 @@ def _network(files, network):
     images = [a.parts for a in files.find("page", network=network)]
     comparisons = [a.parts for a in files.find("comparison page", network=network)]
     filters = [a.parts for a in files.find("filters", network=network)]
+    sheets = [a.parts for a in files.find("maximisation sheet", network=network)]
     collections = files.values("collection", network=network)
     return {
         "name": network,
@@ -47,6 +48,9 @@ def _network(files, network):
                 "tuning": files.link("tuning page", **parts),
             }
             for parts in filters
+        ],
+        "maxima": [
+            {**parts, "picture": files.figure("maximisation sheet", **parts)} for parts in sheets
         ],
     }
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnvis.activations.layers import Layer
 from cnnvis.core.arrays import read_array
@@ -21,6 +22,7 @@ from cnnvis.core.volume_files import tile_channels, to_bytes
 from cnnvis.gradients.layers import GradientLayer
 from cnnvis.pages import render
 from cnnvis.pages.artefacts import Artefacts, recognise
+from cnnvis.pages.index import index_page
 from cnnvis.pages.render import closer, link, number, percent
 from cnnvis.pages.viewers import gradient_viewer, volume_viewer
 from tests import page_tree
@@ -256,6 +258,16 @@ def test_index_names_every_network_image_and_comparison(tree):
     ]
     best = json.loads((tree.folder / "cat/prediction.json").read_text())["top"][0]
     assert f"{best['label']} {percent(best['probability'])}" in page.prose
+
+
+def test_index_shows_what_drives_filters_most(tmp_path):
+    sheet = Places(tmp_path, network="tiny")("maximisation sheet", layer="conv1", preset="blur")
+    sheet.parent.mkdir(parents=True)
+    Image.new("RGB", (7, 5)).save(sheet)
+    index_page(tmp_path / "index.html", [sheet])
+    page = Page(tmp_path / "index.html")
+    assert page.values("src") == ["tiny/maximisation/conv1/blur.png"]
+    assert "conv1, preset blur" in page.prose
 
 
 def spec_and_voxels(path):

@@ -36,6 +36,7 @@ CONFIG = {
         }
     },
 }
+MAXIMISATION = {"layers": {"conv1": [0, 3]}, "neurons": [1], "presets": ["blur"]}
 SHOWN = {"image_page", "index"}
 # The job of an image's layers, and the one that judges the orders of all images.
 LAYERS, JUDGED = {"layers@thin"}, {"orderings@thin"}
@@ -143,7 +144,7 @@ def test_volumes_and_slices_of_some_layers_are_made_for_those_only(study):
 
 def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
     """A page waits for one file of each job only; all others must be outputs of the same jobs."""
-    write(study, changed(attributions=["loss"], slices={"rows": [4]}))
+    write(study, changed(attributions=["loss"], slices={"rows": [4]}, maximisation=MAXIMISATION))
     monkeypatch.chdir(study.folder)
     tables = load_config(yaml.safe_load(Path("config/config.yaml").read_text()))
     outputs = set(study.plan())
@@ -153,6 +154,22 @@ def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
     assert set(index_files(tables)["shown"]) <= outputs
     for files in ordering_files(tables).values():
         assert files["shown"] and {*files["shown"], *files["made"], files["blobs"]} <= outputs
+
+
+def test_filters_and_neurons_are_maximised_by_a_job_for_each_layer(complete):
+    write(complete, changed(maximisation=MAXIMISATION))
+    plan = complete.plan()
+    assert plan.pop("results/index.html") == "index"
+    assert plan == {
+        f"results/thin/maximisation/{layer}{suffix}": f"maximisation_{layer}@thin"
+        for layer in ("conv1", "fc8")
+        for suffix in (".json", ".npz", "/blur.png")
+    }
+    complete.pretend()
+    write(complete, changed(maximisation=MAXIMISATION | {"neurons": [1, 2]}))
+    assert set(complete.plan().values()) == {"maximisation_fc8@thin", "index"}
+    complete.append("cnnvis/gradients/parametrisations.py", "\n")
+    assert "maximisation_conv1@thin" in complete.plan().values()
 
 
 def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):

@@ -59,6 +59,11 @@ class Progress:
         if time.monotonic() - self._last >= EVERY:
             self._log()
 
+    def resume(self, count):
+        """Count what an earlier run has done, which says nothing about the rate."""
+        self.done += count
+        self._first += count
+
     def _log(self):
         self._last, self._logged = time.monotonic(), self.done
         logging.info("%s", self.line())

@@ -77,9 +77,9 @@ def maximise(objective, preset, low, high, seeds, *, size=None, blue_first=True,
         space = Pixels(low, high, preset.radius * np.sqrt(values) if preset.radius else None)
     ascent = Ascent(objective, preset, space, seeds, values)
     for number in range(run.read(ascent.state) if run else 0, preset.steps):
-        moved = ascent.step(number)
+        ascent.step(number)
         if run:
-            run.after(number + 1, ascent.state, moved)
+            run.after(number + 1, ascent.state)
     return ascent.maxima()
 
 
@@ -126,13 +126,12 @@ class Ascent:
             self.state["unit"] = np.ones(count)
 
     def step(self, number):
-        """Take a step with each picture that has not ended; return how many these are."""
+        """Take a step with each picture that has not ended."""
         on = np.flatnonzero(~self.state["ended"])
         if on.size:
             rules = {"adam": self._adam, "trust": self._trust}
             rules.get(self.preset.rule, self._plain)(on, number)
             self.state["steps"][on] += 1
-        return on.size
 
     def maxima(self):
         """Return the `Maxima`."""
@@ -168,7 +167,7 @@ class Ascent:
         """Take a step of the toolbox."""
         pixels = self.space.project(self.state["numbers"][on])
         scores, gradient = self._evaluate(on, number, pixels)
-        squares = np.square(gradient).sum(axis=(1, 2, 3), keepdims=True)
+        squares = np.square(gradient).sum(axis=tuple(range(1, gradient.ndim)), keepdims=True)
         # Where nothing changes the score, nothing is gained by regularising the picture.
         self.state["ended"][on] = squares.ravel() == 0
         if self.preset.relative and number == 0:
@@ -212,7 +211,7 @@ class Ascent:
         state["ended"][on] = (gained <= SMALLEST * np.abs(before)) | short
 
     def _first_length(self, on):
-        """Let the first step be as long as the numbers that it starts from, at least."""
+        """Let the first step be as long as the numbers that it starts from."""
         gradient = self.state["gradient"][on].reshape(len(on), -1)
         norms = np.linalg.norm(gradient, axis=1)
         start = np.linalg.norm(self.state["numbers"][on].reshape(len(on), -1), axis=1)
@@ -277,11 +276,11 @@ class Run:
     def read(self, state):
         """Fill `state` from the checkpoint; return how many steps it has."""
         done, _ = self.checkpoint.read(state, self.progress.name)
-        self.progress.add(done * len(state["steps"]))
+        self.progress.resume(done * len(state["steps"]))
         return done
 
-    def after(self, done, state, moved):
-        """Count a step that `moved` pictures have taken; write the checkpoint now and then."""
+    def after(self, done, state):
+        """Count the step, of all pictures; write the checkpoint now and then."""
         self.progress.add(len(state["steps"]))
         if done == self.steps or time.monotonic() - self._saved >= SAVE_EVERY:
             self.checkpoint.write(state, done, [])

@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnvis.core.sheets import draw_sheet
 
-GAP = 2
+GAP = 1
 """Pixels between the pictures of one filter."""
 LARGEST = 99.5
 """The per cent of a picture's values that keep their order where its contrast is stretched."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnnvis.caffe.deploy import text_up_to
-from cnnvis.core.errors import UserError
 from cnnvis.engines.receptive_fields import receptive_fields
 
 
@@ -118,13 +117,12 @@ def _filter_target(model, layer):
 
 def _strides(model, field, middle):
     """Return by how many pixels elements with equal values differ in place, 0 where by none."""
-    # Elements behind a Deconvolution differ in what they see, even next to each other.
-    if any(node.layer.param.type == "Deconvolution" for node in model.graph.nodes):
+    # Elements behind a Deconvolution differ in what they see, even next to each other, and those
+    # behind branches with different strides.
+    transposed = any(node.layer.param.type == "Deconvolution" for node in model.graph.nodes)
+    if transposed or field.refusal:
         return 0, 0
-    try:
-        whole, strides = field.box(*middle, clipped=False), field.stride
-    except UserError:  # Branches with different strides are joined.
-        return 0, 0
+    strides, whole = field.stride, field.box(*middle, clipped=False)
     # What a field that is clipped sees of the padding depends on its place.
     clipped = field.box(*middle)
     inside = [

@@ -9,7 +9,7 @@ from cnnvis.core.places import PLACES, Places
 PARTS = {
     **{"network": "net", "image": "cat", "layer": "conv1", "ordering": "pca", "volume": "vox"},
     **{"cls": "3", "row": "1", "k": "4", "attribution": "loss", "comparison": "rocks"},
-    **{"collection": "val", "frame": "000", "picture": "00000", "sheet": "000"},
+    **{"collection": "val", "frame": "000", "picture": "00000", "sheet": "000", "preset": "blur"},
 }
 
 

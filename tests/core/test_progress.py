@@ -70,3 +70,11 @@ def test_a_terminal_shows_every_step_in_one_line(clock, capsys, monkeypatch):
     shown = capsys.readouterr().err
     assert shown.count("\r") == 2
     assert shown.endswith("\n")
+
+
+def test_what_an_earlier_run_did_does_not_count_as_fast(clock):
+    progress = Progress("conv1", 100, unit="steps")
+    progress.resume(60)
+    clock[0] += 10
+    progress.add(20)
+    assert progress.line() == "conv1: 80 of 100 steps, 2.0 steps/s, 10 s left"

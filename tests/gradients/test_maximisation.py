@@ -108,6 +108,23 @@ def test_every_preset_goes_up(name):
         assert cosine(sign * weights, picture) > 0.15
 
 
+@pytest.mark.parametrize("parametrisation", ["pixels", "fourier"])
+@pytest.mark.parametrize(
+    "preset",
+    [
+        Preset("constant", 30, rate=30),
+        Preset("progress", 30, rate=1000, progress=5),
+        Preset("adam", 30, rate=0.05),
+        Preset("trust", 30),
+    ],
+    ids=lambda preset: preset.rule,
+)
+def test_every_rule_goes_up_in_either_parametrisation(preset, parametrisation):
+    preset = replace(preset, parametrisation=parametrisation)
+    maxima = maximise(curved, preset, LOW, HIGH, [0, 1])
+    assert (maxima.scores > maxima.first + 5).all()
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_pictures_depend_on_their_seed_alone(name):
     preset = replace(PRESETS[name], steps=12)

@@ -31,7 +31,7 @@ def convolutions():
         yield from (pytest.param(model, x, id=f"{stem.name}-{x}") for x in model.info.convolutions)
 
 
-@pytest.mark.parametrize(("model", "layer"), convolutions())
+@pytest.mark.parametrize(("model", "layer"), list(convolutions()))
 def test_the_part_has_the_value_and_the_gradient_of_the_whole(model, layer):
     """What the layer writes, before ReLU, for an image; and where its input changes it."""
     shape = model.info.input_shape

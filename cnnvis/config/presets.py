@@ -92,6 +92,6 @@ PRESETS = {
     "study": Preset("constant", 300, rate=10, decay=0.01),
     # Lucid's defaults (optvis/render.py), but moved around the border, not cropped.
     "fourier": Preset("adam", 512, "fourier", rate=0.05, jitter=8),
-    "trust": Preset("trust", 100, radius=40),
+    "trust": Preset("trust", 100, radius=25),
 }
 """The presets by name, the toolbox's four first, in the order of its table."""

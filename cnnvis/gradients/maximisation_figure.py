@@ -4,10 +4,14 @@ import numpy as np
 
 from cnnvis.core.sheets import draw_sheet
 
+PLAIN = ("constant", "progress")
+"""Rules that take all their steps, as long as there is a gradient."""
 GAP = 1
 """Pixels between the pictures of one filter."""
 LARGEST = 99.5
 """The per cent of a picture's values that keep their order where its contrast is stretched."""
+LONGEST = 20
+"""Letters of a neuron's name above its pictures."""
 
 
 def draw_maxima(path, pictures, mean, rows, wanted, preset, *, title, names=None):
@@ -67,7 +71,12 @@ def _tiles(pictures):
 
 
 def _label(channel, score, names):
-    name = f" {names[channel]}" if names else ""
+    """Return the line above a tile.
+
+    >>> _label(281, 24.13, {281: "tabby, tabby cat"}), _label(37, 0.5, None)
+    ('281 tabby: 24.1', '37: 0.5')
+    """
+    name = f" {names[channel].split(',')[0][:LONGEST]}" if names else ""
     return f"{channel}{name}: {score:.3g}"
 
 
@@ -78,12 +87,14 @@ def _caption(rows, wanted, preset):
     scores = np.array([[row["score"], row["unrounded"], row["start"]] for row in rows])
     raised = np.count_nonzero(scores[:, 0] > scores[:, 2])
     change = np.abs(scores[:, 0] - scores[:, 1]) / np.maximum(np.abs(scores[:, 1]), 1e-12)
+    early = preset.rule in PLAIN and sum(row["steps"] < preset.steps for row in rows)
+    ended = f" For {early} the search ended early, where the gradient vanished." if early else ""
     return (
         f"What drives each {what} most{side}. Above: the number, and the "
         f"{'highest ' if side else ''}score of a picture as it is stored, by a forward pass of its "
         f"own; it is higher than that of the noise the search began with for {raised} of "
-        f"{len(rows)} pictures. Rounding to 8 bits changed it by {np.median(change):.2%} (median). "
-        f"Mid grey is the mean image; little contrast is stretched. Preset: {', '.join(numbers)}."
+        f"{len(rows)} pictures.{ended} Rounding to 8 bits changed it by {np.median(change):.2%} "
+        f"(median). Mid grey is the mean image; little contrast is stretched. Preset: {', '.join(numbers)}."
     )
 
 

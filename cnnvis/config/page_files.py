@@ -211,6 +211,13 @@ def response_files(tables, network):
         for layer in facts[key]
         if layer in layers
     ]
+    maximised = tables["maximisation"]["networks"].get(network, {})
+    paths += [
+        files(kind, layer=layer)
+        for layer in layers
+        if layer in maximised
+        for kind in ("maximisation", "maximisation pictures")
+    ]
     return list(map(str, paths))
 
 

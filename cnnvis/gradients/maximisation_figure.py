@@ -94,7 +94,8 @@ def _caption(rows, wanted, preset):
         f"{'highest ' if side else ''}score of a picture as it is stored, by a forward pass of its "
         f"own; it is higher than that of the noise the search began with for {raised} of "
         f"{len(rows)} pictures.{ended} Rounding to 8 bits changed it by {np.median(change):.2%} "
-        f"(median). Mid grey is the mean image; little contrast is stretched. Preset: {', '.join(numbers)}."
+        "(median). Mid grey is the mean image; little contrast is stretched. Preset: "
+        f"{', '.join(numbers)}."
     )
 
 

@@ -1,16 +1,23 @@
 """The page of a layer's filters: what each responds to, one card per filter."""
 
+import base64
 import csv
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from cnnvis.activations.response_pictures import MAP, ROWS, boxes_of, has_colours
 from cnnvis.core.files import read_json, safe_name
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import link, write_page
+
+# Pictures of so few pixels are enlarged, and lose nothing.
+SMALL = 32
 
 
 def response_page(files, model, *, network, layer, artefacts, labels=None):
@@ -24,7 +31,7 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
     network, layer : str
     artefacts : iterable of path
         What else is known of the layer's filters: tables of class importance and of pruning; the
-        page on their tuning; pages of other layers.
+        page on their tuning; what drives them most; pages of other layers.
     labels : path, optional
         Class names, one per line.
 
@@ -37,10 +44,11 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
     page, summary = files("response page", **where), read_json(files("responses", **where))
     names = read_labels(labels, model.classes)
     shown = Artefacts(artefacts, Path(page).parents[2], page)
-    importance = _importance(shown, **where)
+    importance, maxima = _importance(shown, **where), _maxima(shown, **where)
     _, height, width = model.info.convolutions[layer].shape
     filters = [
         _filter(index, each, names, {key: values[index] for key, values in importance.items()})
+        | {"maxima": maxima.get(index, [])}
         for index, each in enumerate(summary["filters"])
     ]
     write_page(
@@ -115,6 +123,36 @@ def _importance(shown, layer):
         }
         numbers[f"% of {own} lost without it"] = _listed(lost)
     return numbers
+
+
+def _maxima(shown, layer):
+    """Return ``{filter: [preset, score and picture]}`` of what drives filters most.
+
+    Of several seeds it is the picture with the largest score.
+    """
+    found = shown.first("maximisation", layer=layer)
+    if not found:
+        return {}
+    best = {}
+    for row in read_json(found)["maxima"]:
+        key = row["filter"], row["preset"]
+        if key not in best or row["score"] > best[key]["score"]:
+            best[key] = row
+    filters = list(dict.fromkeys(index for index, _ in best))
+    maxima = {index: [] for index in filters}
+    with np.load(shown.first("maximisation pictures", layer=layer)) as pictures:
+        for (index, preset), row in best.items():
+            picture = _embedded(pictures[preset][filters.index(index), row["seed"]])
+            maxima[index].append({"preset": preset, "score": row["score"], "picture": picture})
+    return maxima
+
+
+def _embedded(pixels):
+    """Return a picture, uint8, as an address that holds it."""
+    content = io.BytesIO()
+    small = max(pixels.shape[:2]) <= SMALL
+    Image.fromarray(pixels).save(content, "WEBP", lossless=small, quality=80, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def _rows(table):

@@ -1,11 +1,16 @@
 """The pages of filters in a real browser: patches, sorting, choosing, and the large picture."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnnvis.activations.responses import make_responses
-from cnnvis.core.files import write_csv
+from cnnvis.core.arrays import write_arrays
+from cnnvis.core.files import write_csv, write_json
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
@@ -35,13 +40,22 @@ def folder(tmp_path_factory):
     make_responses(files, model, preprocessing, [images], LAYERS, 4, threads=1)
     table = files("class importance csv", collection="cats", layer="conv1")
     write_csv(table, ("rank", "filter"), [(rank + 1, (rank + 5) % 16) for rank in range(16)])
+    maxima = [files(kind, layer="conv1") for kind in ("maximisation", "maximisation pictures")]
+    scores = {(4, 0): 2.5, (4, 1): 3.5, (7, 0): 1.5, (7, 1): 0.5}
+    rows = [
+        {"filter": index, "preset": "trust", "seed": seed, "score": score}
+        for (index, seed), score in scores.items()
+    ]
+    write_json(maxima[0], {"maxima": rows})
+    shades = np.array([[10, 20], [30, 40]], np.uint8)
+    write_arrays(maxima[1], {"trust": np.tile(shades[..., None, None, None], (1, 1, 11, 11, 3))})
     tuning = files("tuning page", layer="conv1")
     lost = files("pruning csv", collection="cats", layer="conv1")
     rows = [("single", index, "cats", 0.9 - index / 100) for index in range(16)]
     rows += [("none", "", "cats", 0.9), ("none", "", "dogs", 0.1), ("single", 2, "dogs", 0.7)]
     write_csv(lost, ("removal", "filter", "collection", "probability"), rows)
     pages = [files("response page", layer=layer) for layer in LAYERS]
-    options = {"labels": folder / "labels.txt", "artefacts": [*pages, table, lost, tuning]}
+    options = {"labels": folder / "labels.txt", "artefacts": [*pages, table, lost, tuning, *maxima]}
     for layer in LAYERS:
         response_page(files, model, layer=layer, network="thin", **options)
     return folder / "results/thin/responses"
@@ -57,6 +71,19 @@ def test_every_filter_has_a_card_with_an_address(folder):
     assert "<dt>% of cats lost without it</dt><dd>15.0</dd>" in text
     assert "name &lt;1&gt;" in text
     assert "importance" not in (folder / "conv5.html").read_text()
+
+
+def test_what_drives_a_filter_is_the_best_of_all_seeds(folder):
+    text = (folder / "conv1.html").read_text()
+    assert text.count("What drives it most") == 2
+    found = re.findall(
+        r'base64,([^"]+)"[^>]*filter (\d+), by[^>]*>\s*<figcaption>trust ([0-9.]+)', text
+    )
+    shades = []
+    for picture, index, score in found:
+        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+            shades.append((index, score, image.getpixel((5, 5))[0]))
+    assert shades == [("4", "3.5", 20), ("7", "1.5", 30)]
 
 
 @pytest.fixture(scope="module")

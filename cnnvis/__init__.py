@@ -6,10 +6,12 @@ from cnnvis.version import __version__
 __all__ = ["__version__", "open_network", "receptive_field"]
 
 
-def __getattr__(name):
-    # NumPy, which this needs, is loaded by those who ask for it: every job imports this package.
-    if name == "receptive_field":
-        from cnnvis.engines.receptive_fields import receptive_field
+def receptive_field(prototxt, blob, **options):
+    """Return the receptive field of a blob's elements, from the text of the network alone.
 
-        return receptive_field
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    Parameters, errors and examples are those of `cnnvis.engines.receptive_fields.receptive_field`.
+    """
+    # Late: every job imports this package, and not every job NumPy.
+    from cnnvis.engines import receptive_fields
+
+    return receptive_fields.receptive_field(prototxt, blob, **options)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnvis.activations.responses import make_responses
 from cnnvis.core.arrays import write_arrays
-from cnnvis.core.files import write_csv, write_json
+from cnnvis.core.files import read_json, write_csv, write_json
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
@@ -71,6 +71,17 @@ def test_every_filter_has_a_card_with_an_address(folder):
     assert "<dt>% of cats lost without it</dt><dd>15.0</dd>" in text
     assert "name &lt;1&gt;" in text
     assert "importance" not in (folder / "conv5.html").read_text()
+
+
+def test_the_bars_of_a_histogram_stand_where_their_bins_are(folder):
+    text = (folder / "conv5.html").read_text()
+    summaries = read_json(folder / "conv5.json")["filters"]
+    bars = re.findall(r"<svg class=.histogram.*?</svg>", text, re.S)
+    varied = [each for each in summaries if each["quantiles"][0] < each["quantiles"][-1]]
+    assert len(bars) == len(varied) > 0
+    for each, bar in zip(varied, bars, strict=True):
+        places = [int(place) for place in re.findall(r'rect x="(\d+)"', bar)]
+        assert places == [place for place, count in enumerate(each["histogram"]) if count]
 
 
 def test_what_drives_a_filter_is_the_best_of_all_seeds(folder):

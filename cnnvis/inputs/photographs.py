@@ -1,7 +1,7 @@
 """The photographs that photonet was trained on, their split, and crops of them.
 
-The left part of every photograph is for training, the rest is held out: no pixel of it is ever
-seen in training. ``models/photonet/train.py`` draws its crops with these functions, too.
+A part of every photograph, on one of its sides, is held out: no pixel of it is ever seen in
+training. ``models/photonet/train.py`` draws its crops with these functions, too.
 """
 
 import functools
@@ -17,9 +17,33 @@ from cnnvis.inputs.images import Preprocessing, crop_image, read_image, read_mea
 SHAPE = (3, 227, 227)
 PREPROCESSING = Preprocessing(SHAPE, [104.00698793, 116.66876762, 122.67891434])
 MEAN = read_mean(PREPROCESSING.mean, SHAPE)
-TRAINING_SHARE = 0.68
-# The held-out strips are narrow. Crops of both parts are at least this share of a strip's side.
+# Of each photograph the side that is held out and its share of the height or width. Both parts must
+# show what the photograph is of, each with something that the other does not have.
+HELD_OUT = {
+    "astronaut": ("left", 0.36),  # the flag and an arm of the suit; the rest has the face
+    "brick": ("right", 0.32),  # a texture: every side shows it
+    "cat": ("left", 0.45),  # an ear, an eye and the striped cheek; the rest has the other eye
+    "coffee": ("left", 0.48),  # half of the cup and of its saucer
+    "coins": ("right", 0.34),  # two of six columns
+    "flower": ("right", 0.5),  # half of the flower; left and right half are alike
+    "grass": ("right", 0.32),  # a texture
+    "gravel": ("right", 0.32),  # a texture
+    "hubble_deep_field": ("right", 0.32),  # galaxies are everywhere
+    "immunohistochemistry": ("bottom", 0.36),  # brown glands in blue tissue, as in the rest
+    "moon": ("top", 0.4),  # the large craters; the right side has hardly any
+    "motorcycle": ("right", 0.45),  # front wheel and handlebars; the rest has the other wheel
+    "page": ("right", 0.34),  # printed lines run through
+    "retina": ("right", 0.32),  # vessels, and the round edge as on the left
+    "rocket": ("bottom", 0.5),  # the rocket's lower half, towers and lamps; columns would miss it
+    "temple": ("left", 0.33),  # half of the pagoda; the right side has none of it
+    "text": ("left", 0.4),  # strokes of a pen
+}
+# Held-out crops are at least this share of the short side of their part; those for training are
+# smaller, too: the network then knows a thing by pieces of it.
 SMALLEST = 0.6
+SMALLEST_IN_TRAINING = 0.4
+# The share of crops for training that are nearly as large as whole photographs.
+WHOLE = 0.1
 ASPECT = 1.6
 
 
@@ -77,69 +101,95 @@ def _write_crops(label, count, folder, prefix):
     return names
 
 
-def split_column(width):
-    """Return the first column that is held out of a photograph of this width."""
-    return int(TRAINING_SHARE * width)
-
-
-def draw_crop(shape, held_out, rng):
-    """Draw a crop that lies in one part of a photograph.
+def split(label, shape):
+    """Return the training part and the held-out part of a photograph.
 
     Parameters
     ----------
+    label : str
     shape : tuple of int
-        Height and width of the whole photograph in pixels.
-    held_out : bool
-        Whether the crop comes from the held-out part (right) or the training part (left).
+        Height and width of the photograph in pixels.
+
+    Returns
+    -------
+    training, held_out : list of int
+        Both as ``[top, left, height, width]`` in pixels.
+    """
+    side, share = HELD_OUT[label]
+    upright = side in ("left", "right")
+    rows, columns = shape[:2] if upright else shape[1::-1]
+    breadth = round(share * columns)
+    first = columns - breadth if side in ("right", "bottom") else 0
+    training = [0, 0 if first else breadth, rows, columns - breadth]
+    held_out = [0, first, rows, breadth]
+    if upright:
+        return training, held_out
+    return [[left, top, width, height] for top, left, height, width in (training, held_out)]
+
+
+def draw_crop(part, smallest, largest, rng):
+    """Draw a crop that lies in a part of a photograph.
+
+    Parameters
+    ----------
+    part : list of int
+        ``[top, left, height, width]`` in pixels of the photograph.
+    smallest, largest : float
+        Its size in pixels, drawn log-uniformly; the aspect ratio is log-uniform around a square.
+        A side that is longer than the part's is cut to it.
     rng : numpy.random.Generator
 
     Returns
     -------
     list of int
-        ``[top, left, height, width]`` in pixels of the photograph. Its size is log-uniform
-        between a share of the held-out strip's short side and the part's own short side, its
-        aspect ratio log-uniform around a square; neither leaves the part.
+        ``[top, left, height, width]`` in pixels of the photograph.
     """
-    rows, columns = shape[:2]
-    split = split_column(columns)
-    first, breadth = (split, columns - split) if held_out else (0, split)
-    smallest = SMALLEST * min(rows, columns - split)
-    side = np.exp(rng.uniform(np.log(smallest), np.log(min(rows, breadth))))
+    top, left, rows, columns = part
+    side = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(ASPECT))
-    height, width = min(rows, round(side / stretch)), min(breadth, round(side * stretch))
-    top = int(rng.integers(rows - height + 1))
-    left = first + int(rng.integers(breadth - width + 1))
+    height, width = min(rows, round(side / stretch)), min(columns, round(side * stretch))
+    top += int(rng.integers(rows - height + 1))
+    left += int(rng.integers(columns - width + 1))
     return [top, left, height, width]
 
 
+def training_crop(label, shape, rng):
+    """Draw a crop for training, of a photograph that is `without_held_out`.
+
+    Most are of the training part, from smaller than a held-out one to all of it; some are of the
+    whole, from most of it to all of it.
+    """
+    if rng.random() < WHOLE:
+        part, smallest = [0, 0, *shape[:2]], SMALLEST * min(shape[:2])
+    else:
+        part, held_out = split(label, shape)
+        smallest = SMALLEST_IN_TRAINING * min(held_out[2:])
+    return draw_crop(part, smallest, max(part[2:]) * ASPECT**0.5, rng)
+
+
+def without_held_out(label, photograph):
+    """Return a photograph whose held-out part is replaced by the mirror image of the other.
+
+    It has the scale of the whole photograph, and no pixel that may not be trained on.
+    """
+    top, left, height, width = split(label, photograph.shape)[0]
+    rows, columns = photograph.shape[:2]
+    margins = (top, rows - top - height), (left, columns - left - width), (0, 0)
+    part = photograph[top : top + height, left : left + width]
+    return np.pad(part, margins, mode="symmetric")
+
+
 def held_out_crops(label, shape, count, seed=0):
-    """Return `count` crops of the held-out part of a class's photograph, the same every time."""
+    """Return `count` crops of the held-out part of a class's photograph, the same every time.
+
+    Their sizes are from a share of the part's short side to all of it.
+    """
     rng = np.random.default_rng([seed, photograph_labels().index(label)])
-    return [draw_crop(shape, True, rng) for _ in range(count)]
+    part = split(label, shape)[1]
+    short = min(part[2:])
+    return [draw_crop(part, SMALLEST * short, short, rng) for _ in range(count)]
 
 
 def network_input(photograph, crop):
     """Return a crop as the network sees it, float32 (3, 227, 227): the project's own steps."""
     return PREPROCESSING.apply(crop_image(photograph, crop, "crop"))
-
-
-def sampled(photograph, crop):
-    """Return a crop at the network's size, float32 (227, 227, 3) RGB.
-
-    The same as ``cnnvis.inputs.images.resize`` of the crop (its fading border too: the crop is
-    surrounded by its darkest value) but for rounding, in a tenth of its time.
-    """
-    pixels = crop_image(photograph, crop, "crop")
-    pixels = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), constant_values=pixels.min())
-    first, share = _positions(crop[2])
-    pixels = pixels[first] + (pixels[first + 1] - pixels[first]) * share[:, None, None]
-    first, share = _positions(crop[3])
-    left, right = pixels[:, first], pixels[:, first + 1]
-    return left + (right - left) * share[:, None]
-
-
-def _positions(length):
-    # Pixel centres of the result in the padded crop: whole steps and the share of the next.
-    positions = (np.arange(SHAPE[1]) + 0.5) * length / SHAPE[1] + 0.5
-    first = positions.astype(int)
-    return first, (positions - first).astype(np.float32)

@@ -3,9 +3,9 @@
     python models/photonet/train.py --seed 0 --output models/photonet
 
 writes ``photonet.caffemodel``, ``accuracy.json`` and ``conv1.png`` into the output folder. It
-needs PyTorch (``pip install -e .[train]``), which nothing else in the project does, and took
-25 minutes on two busy cores. The network is that of ``deploy.prototxt``; README.md
-beside this file says what it is good for.
+needs PyTorch (``pip install -e .[train]``), which nothing else in the project does. The network is
+that of ``deploy.prototxt``, with the first layer of CaffeNet; README.md beside this file says what
+it is good for.
 """
 
 import argparse
@@ -15,20 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnvis import open_network
 from cnnvis.activations.filters import draw_filters
-from cnnvis.caffe.caffemodel import write_caffemodel
+from cnnvis.caffe.caffemodel import read_caffemodel, write_caffemodel
 from cnnvis.caffe.prototxt import read_prototxt
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
+from cnnvis.inputs.images import crop_image
 from cnnvis.inputs.photographs import (
     MEAN,
     SHAPE,
-    draw_crop,
     held_out_crops,
     network_input,
     photograph_labels,
     read_photographs,
-    sampled,
+    training_crop,
+    without_held_out,
 )
 
 try:
@@ -38,57 +40,18 @@ except ImportError:
     sys.exit("train.py: PyTorch is missing; install it with: pip install -e .[train]")
 
 FOLDER = Path(__file__).parent
-# The input is divided by this during training, and conv1's weights by it at export: Adam's step
-# suits weights that see inputs of about unit size, and Caffe's inputs are a hundred times larger.
-INPUT_SCALE = 60.0
-LEARNING_RATE = 5e-4
-# ASSUME: conv1 starts as a bank of sensible filters, and the crops seen are too few to average
-# out the noise that full steps would leave in it. The price: it hardly moves (README.md).
-CONV1_SHARE = 0.1
+CONV1 = FOLDER.parent / "caffenet" / "conv1.caffemodel"
+LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-3
 GREYSCALE_SHARE = 0.1
+# Standard deviations: of the angle in degrees, and of the logarithm of each colour's brightness.
+ROTATION = 8
+COLOUR = 0.05
+# The share of batches whose crops are averaged in pairs, and of those where a rectangle of one
+# crop lies in another.
+AVERAGED, PASTED = 0.1, 0.1
 BATCH = 32
 CROPS_PER_CLASS = 60
-
-
-def gabor(size, wavelength, angle, phase, spread):
-    """Return a Gabor patch (size, size): a cosine wave under a Gaussian window."""
-    rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
-    along = columns * np.cos(angle) + rows * np.sin(angle)
-    window = np.exp(-(rows**2 + columns**2) / (2 * spread**2))
-    return window * np.cos(2 * np.pi * along / wavelength + phase)
-
-
-def grey_filters(size):
-    """Return 64 Gabor filters (3, size, size) that do not answer to constant grey."""
-    filters = []
-    for wavelength, spread in ((3.5, 2.0), (5, 2.4), (7.5, 3.0), (11, 3.6)):
-        for phase in (0, np.pi / 2):
-            for angle in np.arange(8) * np.pi / 8:
-                patch = gabor(size, wavelength, angle, phase, spread)
-                filters.append(np.repeat((patch - patch.mean())[None], 3, axis=0))
-    return filters
-
-
-def coloured_filters(size, rng):
-    """Return 32 blobs and edges (3, size, size) along random hues, a quarter of them with grey."""
-    filters = []
-    for index in range(32):
-        hue = rng.normal(size=3)
-        hue -= hue.mean() if index % 4 else 0
-        wavelength = (np.inf, 20, 12, 8)[index // 8]
-        phase = 0 if index < 8 else rng.choice([0, np.pi / 2])
-        patch = gabor(size, wavelength, rng.uniform(0, np.pi), phase, rng.uniform(2.2, 3.8))
-        filters.append(hue[:, None, None] * patch)
-    return filters
-
-
-def first_filters(rng, size=11):
-    """Return conv1's weights before training, float32 (96, 3, size, size), of unit norm."""
-    filters = np.array(grey_filters(size) + coloured_filters(size, rng))
-    filters /= np.sqrt((filters**2).sum((1, 2, 3), keepdims=True))
-    # Shuffled, so that both groups of conv2 get some of each kind.
-    return filters[rng.permutation(len(filters))].astype(np.float32)
 
 
 def module_of(layer):
@@ -115,60 +78,127 @@ def module_of(layer):
     }[layer.type]()
 
 
-def build_network(net, rng):
-    """Return the network of `net` up to its scores, modules named as layers, ready to train."""
+def build_network(net):
+    """Return the network of `net` up to its scores, modules named as layers, ready to train.
+
+    conv1 is CaffeNet's and frozen. Batch normalisation follows every other convolution, under its
+    name with ``_scaled``: fewer steps are needed, and `exported` folds it into the weights.
+    """
     network = nn.Sequential()
     for layer in net.layer:
         if layer.type not in ("Input", "Softmax"):
             network.add_module(layer.name, module_of(layer))
-    network(torch.zeros(1, *SHAPE))  # The lazy modules learn their sizes.
+        if layer.type == "Convolution" and layer.name != "conv1":
+            network.add_module(f"{layer.name}_scaled", nn.LazyBatchNorm2d())
+    network.eval()(torch.zeros(1, *SHAPE))  # The lazy modules learn their sizes.
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)
     with torch.no_grad():
-        network.conv1.weight.copy_(torch.from_numpy(first_filters(rng)))
         network.fc8[1].weight.mul_(0.1)  # Start undecided.
+        for parameter, array in zip(
+            network.conv1.parameters(), read_caffemodel(CONV1)["conv1"], strict=True
+        ):
+            parameter.copy_(torch.from_numpy(array))
+    network.conv1.requires_grad_(False)
     return network
 
 
-def training_crop(photograph, rng):
-    """Return a random crop of the left part as network input: flipped, brighter, greyer or not."""
-    picture = sampled(photograph, draw_crop(photograph.shape, False, rng))
-    if rng.random() < 0.5:
-        picture = picture[:, ::-1]
-    if rng.random() < GREYSCALE_SHARE:
-        picture = np.repeat(picture.mean(2, keepdims=True), 3, axis=2)
-    picture = (picture * rng.uniform(0.75, 1.3) + rng.uniform(-0.06, 0.06)).clip(0, 1)
-    return (picture.transpose(2, 0, 1)[::-1] * 255 - MEAN).astype(np.float32)
+def view(pixels, angle=0.0, mirrored=False):
+    """Return a crop at the network's size, float32 (3, 227, 227).
+
+    Without a turn, the same as `cnnvis.inputs.images.resize` of the crop (its fading border too:
+    the crop is surrounded by its darkest value) but for rounding, in a tenth of its time.
+
+    Parameters
+    ----------
+    pixels : torch.Tensor of float32, (3, height, width)
+    angle : float
+        In radians. What is turned is also enlarged, so that it does not leave the crop.
+    mirrored : bool
+    """
+    height, width = pixels.shape[1:]
+    padded = nn.functional.pad(pixels, (1, 1, 1, 1), value=pixels.min().item())
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn /= np.abs(turn[0]).sum()
+    turn[:, 0] *= -1 if mirrored else 1
+    turn *= [[width / (width + 2)], [height / (height + 2)]]
+    positions = torch.from_numpy(np.hstack([turn, np.zeros((2, 1))])[np.newaxis]).float()
+    grid = nn.functional.affine_grid(positions, (1, *SHAPE), align_corners=False)
+    return nn.functional.grid_sample(padded[np.newaxis], grid, align_corners=False)[0]
+
+
+def training_view(label, photograph, rng):
+    """Return a random crop for training at the network's size, turned and mirrored."""
+    crop = training_crop(label, photograph.shape, rng)
+    pixels = torch.from_numpy(crop_image(photograph, crop, label)).permute(2, 0, 1)
+    return view(pixels, np.radians(rng.normal(0, ROTATION)), rng.random() < 0.5)
+
+
+def recoloured(pictures, rng):
+    """Return pictures (N, 3, 227, 227) brighter or darker, in other colours, some without any."""
+    gains = rng.uniform(0.8, 1.25, (BATCH, 1, 1, 1))
+    gains = (gains * np.exp(rng.normal(0, COLOUR, (BATCH, 3, 1, 1)))).astype(np.float32)
+    shifts = rng.uniform(-0.06, 0.06, (BATCH, 1, 1, 1)).astype(np.float32)
+    pictures = (pictures * torch.from_numpy(gains) + torch.from_numpy(shifts)).clamp_(0, 1)
+    grey = torch.from_numpy(rng.random(BATCH) < GREYSCALE_SHARE)
+    pictures[grey] = pictures[grey].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    return pictures
 
 
 def training_batch(photographs, rng):
-    """Return scaled inputs (N, 3, 227, 227) and their classes (N,) as tensors."""
+    """Return inputs (N, 3, 227, 227) and their classes (N,) as tensors."""
     classes = rng.integers(len(photographs), size=BATCH)
-    inputs = np.stack([training_crop(photographs[cls], rng) for cls in classes])
-    return torch.from_numpy(inputs / np.float32(INPUT_SCALE)), torch.from_numpy(classes)
+    labels = [photograph_labels()[cls] for cls in classes]
+    views = [training_view(label, photographs[label], rng) for label in labels]
+    pictures = recoloured(torch.stack(views), rng)
+    inputs = pictures.flip(1) * 255 - torch.from_numpy(MEAN).float()
+    return inputs, torch.from_numpy(classes)
 
 
-def make_optimiser(network, steps):
-    """Return Adam with decoupled weight decay, and its one-cycle schedule."""
-    conv1 = list(network.conv1.parameters())
-    others = [p for name, p in network.named_parameters() if not name.startswith("conv1.")]
-    groups = [{"params": others}, {"params": conv1}]
-    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    rates = [LEARNING_RATE, CONV1_SHARE * LEARNING_RATE]
-    return optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, steps)
+def mixed(inputs, rng):
+    """Mix each input of some batches with another one of the batch.
+
+    Parameters
+    ----------
+    inputs : torch.Tensor, (N, 3, 227, 227)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    inputs : torch.Tensor
+    share : float
+        How much of each is left; the rest is of its partner.
+    partners : torch.Tensor of int64, (N,)
+    """
+    partners, kind = torch.from_numpy(rng.permutation(len(inputs))), rng.random()
+    if kind < AVERAGED:
+        share = rng.beta(0.4, 0.4)
+        return torch.lerp(inputs[partners], inputs, share), share, partners
+    if kind < AVERAGED + PASTED:
+        side = int(SHAPE[1] * np.sqrt(rng.random()))
+        top, left = rng.integers(SHAPE[1] - side + 1, size=2)
+        window = np.s_[:, :, top : top + side, left : left + side]
+        inputs, pasted = inputs.clone(), inputs[partners]
+        inputs[window] = pasted[window]
+        return inputs, 1 - (side / SHAPE[1]) ** 2, partners
+    return inputs, 1.0, partners
 
 
 def train(network, photographs, steps, rng):
     """Train the network in place, with a line of progress every fifty steps."""
-    optimiser, schedule = make_optimiser(network, steps)
+    weights = [each for each in network.parameters() if each.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps)
     network.train()
     begin, history = time.monotonic(), []
     for step in range(1, steps + 1):
         inputs, classes = training_batch(photographs, rng)
+        inputs, share, partners = mixed(inputs, rng)
         scores = network(inputs)
-        loss = nn.functional.cross_entropy(scores, classes)
+        loss = share * nn.functional.cross_entropy(scores, classes)
+        loss += (1 - share) * nn.functional.cross_entropy(scores, classes[partners])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -188,24 +218,50 @@ def report(step, steps, seconds, averages):
     )
 
 
-def predicted(network, inputs):
-    """Return the predicted classes (N,) of network inputs (N, 3, 227, 227)."""
-    with torch.no_grad():
-        return network(torch.from_numpy(inputs) / INPUT_SCALE).argmax(1).numpy()
+def exported(network):
+    """Return ``{layer: [weights, bias]}`` as Caffe stores them.
 
-
-def evaluate(network, photographs):
-    """Return ``(table, whole)``: how often each class was predicted for held-out crops of each
-    class (classes, classes), and what was predicted for each whole photograph (classes,).
+    Batch normalisation is folded into the convolution before it: with its statistics of training,
+    it is a factor and a shift of each filter's output.
     """
-    network.eval()
-    table = np.zeros((len(photograph_labels()), len(photograph_labels())), dtype=int)
-    for cls, photograph in enumerate(photographs):
-        crops = held_out_crops(photograph_labels()[cls], photograph.shape, CROPS_PER_CLASS)
-        inputs = np.stack([network_input(photograph, crop) for crop in crops])
-        table[cls] = np.bincount(predicted(network, inputs), minlength=len(photograph_labels()))
-    whole = [network_input(x, [0, 0, *x.shape[:2]]) for x in photographs]
-    return table, predicted(network, np.stack(whole))
+    arrays, modules = {}, dict(network.named_children())
+    for name, module in modules.items():
+        if not list(module.parameters()) or name.endswith("_scaled"):
+            continue
+        weights, bias = (each.detach().double() for each in module.parameters())
+        if f"{name}_scaled" in modules:
+            norm = modules[f"{name}_scaled"]
+            factor = norm.weight.detach() / torch.sqrt(norm.running_var.double() + norm.eps)
+            weights = weights * factor[:, None, None, None]
+            bias = (bias - norm.running_mean) * factor + norm.bias.detach()
+        arrays[name] = [weights.float().numpy(), bias.float().numpy()]
+    return arrays
+
+
+def predicted(network, photograph, crops):
+    """Return the predicted classes (N,) of crops of a photograph."""
+    inputs = np.stack([network_input(photograph, crop) for crop in crops])
+    return network.forward(inputs, ["fc8"])["fc8"].argmax(axis=1)
+
+
+def evaluate(weights, photographs):
+    """Measure a network as everybody will run it, from its files by this project's engine.
+
+    Returns
+    -------
+    table : ndarray of int, (classes, classes)
+        How often each class was predicted for held-out crops of each class.
+    whole : list of int
+        What was predicted for each whole photograph.
+    """
+    table, whole = [], []
+    with open_network(FOLDER / "deploy.prototxt", weights) as network:
+        for label, photograph in photographs.items():
+            crops = held_out_crops(label, photograph.shape, CROPS_PER_CLASS)
+            found = predicted(network, photograph, [*crops, [0, 0, *photograph.shape[:2]]])
+            table.append(np.bincount(found[:-1], minlength=len(photographs)))
+            whole.append(int(found[-1]))
+    return np.array(table), whole
 
 
 def summary(table, whole, options):
@@ -230,23 +286,15 @@ def summary(table, whole, options):
     }
 
 
-def exported(network):
-    """Return ``{layer: [weights, bias]}`` as Caffe stores them, the input's scale folded in."""
-    arrays = {}
-    for name, parameter in network.named_parameters():
-        arrays.setdefault(name.split(".")[0], []).append(parameter.detach().numpy().copy())
-    arrays["conv1"][0] /= np.float32(INPUT_SCALE)
-    return arrays
-
-
-def write(network, net, numbers, output):
-    """Write the weights, the numbers and a picture of conv1's filters."""
-    weights = output / "photonet.caffemodel"
+def write(network, net, options, photographs):
+    """Write the weights, a picture of conv1's filters, and how well the network does."""
+    weights = options.output / "photonet.caffemodel"
     arrays = exported(network)
     write_caffemodel(weights, arrays, net=net)
-    write_json(output / "accuracy.json", numbers)
     title = "Filters of conv1 in photonet"
-    draw_filters(output / "conv1.png", arrays["conv1"][0], layer="conv1", title=title)
+    draw_filters(options.output / "conv1.png", arrays["conv1"][0], layer="conv1", title=title)
+    numbers = summary(*evaluate(weights, photographs), options)
+    write_json(options.output / "accuracy.json", numbers)
     print(f"held-out accuracy {numbers['accuracy']:.1%}; wrote {weights}")
     for label, row in numbers["classes"].items():
         print(f"  {label:20} {row['accuracy']:6.1%}  {row['mistaken_for'] or ''}")
@@ -256,7 +304,7 @@ def parse_options(arguments):
     """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    parser.add_argument("--steps", type=int, default=1200, help="batches of 32 (default 1200)")
+    parser.add_argument("--steps", type=int, default=3000, help="batches of 32 (default 3000)")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default 2)")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder (default: this one)")
     return parser.parse_args(arguments)
@@ -267,12 +315,12 @@ def main(arguments=None):
     options = parse_options(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    rng = np.random.default_rng(options.seed)
     net = read_prototxt(FOLDER / "deploy.prototxt")
-    photographs = list(read_photographs().values())
-    network = build_network(net, rng)
-    train(network, photographs, options.steps, rng)
-    write(network, net, summary(*evaluate(network, photographs), options), options.output)
+    photographs = read_photographs()
+    seen = {label: without_held_out(label, x) for label, x in photographs.items()}
+    network = build_network(net)
+    train(network, seen, options.steps, np.random.default_rng(options.seed))
+    write(network, net, options, photographs)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ workflow more than making them, where there are hundreds of images.
 from cnnvis.core.files import safe_name
 from cnnvis.core.places import HEADERS_FIRST, Places
 
-# One kind of file of each job, if possible one that earlier versions did not make: Snakemake takes
-# a job for done when the files that others wait for are there, whatever else it writes.
+# Of each job one kind of file, if possible one that earlier versions did not make, and one for
+# whatever makes it write more: Snakemake takes a job for done when the files that others wait for
+# are there, and knows nothing of the params of a job that has a file it did not have before.
 MADE = {
-    *("filters", "tuning page", "grid", "saliency map", "gradient check"),
-    *("gradient channels viewer", "gradient ordering"),
+    *("filters", "ordered filters", "tuning page", "grid", "saliency map", "gradient check"),
+    *("viewer", "slice clusters", "slice stability", "attribution picture"),
+    *("gradient channels viewer", "gradient ordering", "gradient ordered volume"),
     *("page", "comparison channels viewer", "classes page"),
-    *("network page", "orderings page", "response page", "maximisation"),
+    *("network page", "orderings page", "response page", "maximisation sheet"),
 }
 
 
@@ -45,10 +47,15 @@ def _convolutions(tables, network):
 
 
 def _paths(files, kinds):
-    shown = [(kind, str(files(kind, **parts))) for kind, parts in kinds]
+    paths = [(kind, parts, str(files(kind, **parts))) for kind, parts in kinds]
     return {
-        "shown": [path for _, path in shown],
-        "made": [path for kind, path in shown if kind in MADE],
+        "shown": [path for _, _, path in paths],
+        # Of a volume and its headers, one is enough.
+        "made": [
+            path
+            for kind, parts, path in paths
+            if kind in MADE and parts.get("volume", "vox") == "vox"
+        ],
     }
 
 

@@ -123,6 +123,24 @@ def test_a_shared_ordering_comes_before_all_that_stands_in_it(complete):
 
 
 @pytest.mark.parametrize(
+    ("change", "job"),
+    [
+        ({"slices": {"k": [3, 5, 6]}}, "layers@thin"),
+        ({"orderings": {"natural": {}, "kmeans": {"k": 5}, "pca": {}}}, "layers@thin"),
+        ({"gradients": {"orderings": ["kmeans"]}}, "gradient_layers@thin"),
+        ({"attributions": ["loss"]}, "gradient_layers@thin"),
+        ({"gradients": {"layers": ["conv1", "conv3"]}}, "gradient_layers@thin"),
+    ],
+)
+def test_what_makes_a_job_write_more_runs_it(complete, change, job):
+    """Snakemake knows nothing of the params of a job that has a file it did not have before."""
+    write(complete, changed(slices={"k": [3, 5]}))
+    complete.pretend()
+    write(complete, changed(**{"slices": {"k": [3, 5]}} | change))
+    assert job in complete.plan().values()
+
+
+@pytest.mark.parametrize(
     "change",
     [{"orderings": {"natural": {}, "kmeans": {"k": 6}}}, {"volumes": {"binarise": "otsu"}}],
 )

@@ -22,4 +22,5 @@ with job(snakemake):
             orders=orders,
         )
         if facts["volumes"]:
-            volume_viewer(files, layer, network=network, image=image)
+            responses = facts["name"] in snakemake.params.responses
+            volume_viewer(files, layer, network=network, image=image, responses=responses)

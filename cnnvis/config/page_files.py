@@ -115,7 +115,7 @@ def class_files(tables):
         network: [
             str(Places("results", network=network, collection=collection)(kind, **parts))
             for collection, facts in collections.items()
-            for kind, parts in _class_kinds(facts)
+            for kind, parts in _class_kinds(facts) + _responses(tables, network)
         ]
         for network, collections in tables["classes"].items()
     }
@@ -239,9 +239,12 @@ def network_files(tables):
 def _of_layers(tables, network):
     """Return what there is of a network's layers for all images together."""
     kinds = [("filters", {"layer": layer}) for layer in _convolutions(tables, network)]
-    kinds += _tuning(tables, network)
+    return kinds + _tuning(tables, network) + _responses(tables, network)
+
+
+def _responses(tables, network):
     responses = tables["responses"].get(network, {"layers": []})
-    return kinds + [("response page", {"layer": layer}) for layer in responses["layers"]]
+    return [("response page", {"layer": layer}) for layer in responses["layers"]]
 
 
 def _tuning(tables, network):

@@ -63,5 +63,6 @@ def _layer(files, kind, **parts):
         "name": parts["layer"],
         "summary": read_json(files.first(f"{kind} summary", **parts)),
         "picture": files.figure(f"{kind} picture", **parts),
+        "responses": files.link("response page", layer=parts["layer"]),
         "files": [{"suffix": suffix, "href": href} for suffix, href in links.items() if href],
     }

@@ -27,7 +27,7 @@ LONGEST = 2.2
 NATURAL = "the network's order"
 
 
-def volume_viewer(files, layer, *, network, image):
+def volume_viewer(files, layer, *, network, image, responses=False):
     """Write the 3D page of one layer's feature maps, one panel per ordering.
 
     The voxels are embedded once, as the bytes of the ``.vox`` file; the page puts them in each
@@ -40,6 +40,8 @@ def volume_viewer(files, layer, *, network, image):
     layer : cnnvis.activations.layers.Layer
         Its orders are the panels.
     network, image : str
+    responses : bool
+        Whether there is a page on what the layer's filters respond to.
     """
     maps, name = layer.feature_maps, safe_name(layer.name)
     count, height, width = maps.shape
@@ -59,6 +61,7 @@ def volume_viewer(files, layer, *, network, image):
         shape={"filters": count, "height": height, "width": width},
         black=float((maps == 0).mean()),
         rectified=bool(maps.min() >= 0),
+        responses=link(files("response page", layer=name), page) if responses else None,
         files=_files(volumes, page),
     )
 

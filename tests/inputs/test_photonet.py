@@ -93,11 +93,10 @@ def test_photographs_without_their_held_out_part_are_mirrored(pictures):
 @pytest.mark.parametrize("shape", [(172, 448), (1411, 1411), (500, 741)])
 @pytest.mark.parametrize("label", ["cat", "coins", "moon", "rocket"])
 def test_crops_stay_in_their_part(label, shape):
-    training, held_out = photographs.split(label, shape)
+    held_out = photographs.split(label, shape)[1]
     rng = np.random.default_rng(0)
     drawn = [photographs.training_crop(label, shape, rng) for _ in range(400)]
-    # All of the part at once, and of the photograph, whose held-out part is then replaced.
-    assert training in drawn
+    # Some are all of the photograph, whose held-out part is then replaced.
     assert [0, 0, *shape] in drawn
     for part, crops in (
         ([0, 0, *shape], drawn),
@@ -207,7 +206,9 @@ def test_held_out_crops_are_recognised(pictures, network):
 
 def test_no_class_is_missed():
     assert ACCURACY["accuracy"] >= 0.95
-    assert min(row["accuracy"] for row in ACCURACY["classes"].values()) >= 0.6
+    shares = {label: row["accuracy"] for label, row in ACCURACY["classes"].items()}
+    assert shares.pop("astronaut") > 0.6  # see README.md
+    assert min(shares.values()) >= 0.9
 
 
 def test_readme_says_what_was_measured():

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from cnnvis.activations.filters import read_weights, to_colours
-from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, safe_name
 from cnnvis.core.progress import Progress
-from cnnvis.engines.receptive_fields import receptive_field
+from cnnvis.engines.receptive_fields import receptive_fields
 from cnnvis.inputs.images import read_image
 
 PATCH = 72
@@ -56,7 +55,7 @@ def number_pictures(summaries):
     return images
 
 
-def draw_responses(files, model, preprocessing, summaries, images, threads=None):
+def draw_responses(files, model, network, preprocessing, summaries, images):
     """Draw the patches and the feature maps of the strongest images.
 
     Parameters
@@ -66,12 +65,13 @@ def draw_responses(files, model, preprocessing, summaries, images, threads=None)
         ``response patches`` and ``response maps``; and of a layer over three colours ``response
         filters``, the weights.
     model : cnnvis.engines.model.Model
+    network : cnnvis.engines.base.Engine
+        The model, open.
     preprocessing : cnnvis.inputs.images.Preprocessing
     summaries : dict of str to dict
         By layer, see `number_pictures`.
     images : list of str
         Of `number_pictures`.
-    threads : int, optional
 
     Raises
     ------
@@ -80,7 +80,7 @@ def draw_responses(files, model, preprocessing, summaries, images, threads=None)
     """
     sheets = {layer: Sheets(model, layer, summary) for layer, summary in summaries.items()}
     blobs = [sheet.blob for sheet in sheets.values()]
-    with model.open(threads) as network, Progress("pictures", len(images)) as progress:
+    with Progress("pictures", len(images)) as progress:
         for first in range(0, len(images), BATCH):
             part = images[first : first + BATCH]
             originals = [read_image(image, preprocessing.shape[0]) for image in part]
@@ -94,12 +94,11 @@ def draw_responses(files, model, preprocessing, summaries, images, threads=None)
             progress.add(len(part))
     for sheet in sheets.values():
         sheet.write(files)
-    for layer, weights in read_weights(model, list(sheets)).items():
-        if has_colours(weights.shape):
-            pixels = np.rint(to_colours(weights, preprocessing.channel_order) * 255)
-            column = side_by_side(pixels.astype(np.uint8)[:, np.newaxis])
-            path = files("response filters", layer=safe_name(layer))
-            _write(path, column, lossless=True)
+    coloured = [layer for layer in sheets if has_colours(model.info.layers_with_weights[layer])]
+    for layer, weights in read_weights(model, coloured).items() if coloured else ():
+        pixels = np.rint(to_colours(weights, preprocessing.channel_order) * 255)
+        column = side_by_side(pixels.astype(np.uint8)[:, np.newaxis])
+        _write(files("response filters", layer=safe_name(layer)), column, lossless=True)
 
 
 def has_colours(shape):
@@ -165,12 +164,8 @@ def boxes_of(model, blob):
     It is not clipped, so that all patches show the same distance in the same size; but where the
     layer has no one stride, it is.
     """
-    field = receptive_field(model.prototxt, blob, input_shape=model.input_shape)
-    try:
-        field.box(clipped=False)
-    except UserError:
-        return field.box
-    return partial(field.box, clipped=False)
+    field = receptive_fields(model.graph)[model.graph.value(blob)]
+    return field.box if field.refusal else partial(field.box, clipped=False)
 
 
 def _nameless(shape):

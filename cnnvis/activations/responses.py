@@ -72,14 +72,15 @@ def make_responses(files, model, preprocessing, image_sets, layers, k, *, code="
             scratch.open(checkpoint)
             skipped += stream(image_set, preprocessing, scratch, checkpoint, threads=threads)
             passes.append((scratch, checkpoint))
-    tables = [scratch for scratch, _ in passes]
-    entries = _entries(tables, {entry["image"] for entry in skipped})
-    for layer in layers:
-        responses = _gather(layer, tables, entries)
-        summaries[layer] = summarise(responses, k, skipped)
-        write_arrays(files("response arrays", layer=safe_name(layer)), arrays_of(responses))
-    images = number_pictures(list(summaries.values()))
-    draw_responses(files, model, preprocessing, summaries, images, threads)
+        tables = [scratch for scratch, _ in passes]
+        entries = _entries(tables, {entry["image"] for entry in skipped})
+        for layer in layers:
+            responses = _gather(layer, tables, entries)
+            arrays = arrays_of(responses)
+            summaries[layer] = summarise(responses, arrays, k, skipped)
+            write_arrays(files("response arrays", layer=safe_name(layer)), arrays)
+        images = number_pictures(list(summaries.values()))
+        draw_responses(files, model, network, preprocessing, summaries, images)
     for layer, summary in summaries.items():
         write_json(files("responses", layer=safe_name(layer)), summary)
     for scratch, checkpoint in passes:
@@ -207,12 +208,14 @@ def _gather(layer, passes, entries):
     return Responses(layer, convolution.blob, width, images, collections, classes, table)
 
 
-def summarise(responses, k, skipped=()):
+def summarise(responses, arrays, k, skipped=()):
     """Return what the filters of a layer respond to, ready for JSON.
 
     Parameters
     ----------
     responses : Responses
+    arrays : dict of str to ndarray
+        Of `arrays_of`.
     k : int
     skipped : list of dict
         ``image`` and ``reason`` of images that could not be read.
@@ -235,7 +238,6 @@ def summarise(responses, k, skipped=()):
     """
     sets, sizes = np.unique(responses.collections, return_counts=True)
     classes, counts = np.unique(responses.classes, return_counts=True)
-    alike = correlations(responses.rows)
     return {
         "layer": responses.layer,
         "blob": responses.blob,
@@ -248,8 +250,8 @@ def summarise(responses, k, skipped=()):
             {
                 **_extremes(responses, row, k),
                 **describe_responses(row),
-                "selectivity": _selectivity(classes, areas_under_curves(row, responses.classes)),
-                "alike": _alike(alike[index], index),
+                "selectivity": _selectivity(classes, arrays["area"][index]),
+                "alike": _alike(arrays["correlation"][index], index),
             }
             for index, row in enumerate(responses.rows)
         ],

@@ -5,7 +5,6 @@ Its images are those of all collections, or of an image set of its own, which is
 
 from cnnvis.config.checks import chosen_layers, mistakes, networks_of, reserved
 from cnnvis.config.collections import ALL, collection_table, image_set_of, label_of
-from cnnvis.core.errors import suggest
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 
@@ -32,7 +31,8 @@ def check_responses(config):
     if label is None:
         yield from mistakes(place, lambda: image_set_of(NAME, _collection(config)).images)
     elif label != ALL:
-        yield f"{place}{responses['images']!r} is not allowed; {suggest('photonet:*', [])}"
+        expected = "a folder, a text file, a list of patterns, or photonet:*"
+        yield f"{place}{responses['images']!r} is not allowed; expected {expected}"
 
 
 def _collection(config):

@@ -51,7 +51,7 @@ def test_a_summary_by_hand():
     layer = layer_of([[1, 9, 9, 2], [5, 5, 5, 5]], [0, 7, 7, 0])
     layer.rows["place"] = [[0, 6, 3, 1], [0, 0, 0, 0]]
     layer.rows["mean"], layer.rows["square"], layer.rows["zeros"] = 2, 5, 0.25
-    summary = json.loads(json.dumps(responses.summarise(layer, 2)))
+    summary = json.loads(json.dumps(responses.summarise(layer, responses.arrays_of(layer), 2)))
     assert (summary["images"], summary["classes"]) == (4, {"0": 2, "7": 2})
     first, second = summary["filters"]
     expected = {"image": "1.png", "collection": "set", "value": 9, "y": 1, "x": 2}
@@ -68,7 +68,8 @@ def test_a_summary_by_hand():
 
 
 def test_a_single_class_has_no_selectivity():
-    summary = responses.summarise(layer_of([[1, 2, 3]], [4, 4, 4]), 5)
+    layer = layer_of([[1, 2, 3]], [4, 4, 4])
+    summary = responses.summarise(layer, responses.arrays_of(layer), 5)
     assert summary["filters"][0]["selectivity"] == {"best": [], "worst": []}
     assert len(summary["filters"][0]["top"]) == 3
 

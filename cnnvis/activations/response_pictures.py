@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cnnvis.activations.filters import read_weights, to_colours
+from cnnvis.core.arrays import temporary_array
 from cnnvis.core.files import atomic, safe_name
 from cnnvis.core.progress import Progress
 from cnnvis.engines.receptive_fields import receptive_fields
@@ -124,8 +125,9 @@ class Sheets:
         self.box = boxes_of(model, self.blob)
         columns = max(len(each["top"]) for each in summary["filters"])
         tall, wide = -(-height // self.step), -(-width // self.step)
-        self.patches = _nameless((filters, columns, PATCH, PATCH, 3))
-        self.maps = _nameless((filters, columns, tall, wide))
+        # Layers may be many: their sheets are not in memory.
+        self.patches = temporary_array(np.uint8, (filters, columns, PATCH, PATCH, 3))
+        self.maps = temporary_array(np.uint8, (filters, columns, tall, wide))
         self.places = {}
         for filter_, each in enumerate(summary["filters"]):
             for column, entry in enumerate(each["top"]):
@@ -166,14 +168,6 @@ def boxes_of(model, blob):
     """
     field = receptive_fields(model.graph)[model.graph.value(blob)]
     return field.box if field.refusal else partial(field.box, clipped=False)
-
-
-def _nameless(shape):
-    """Return an array of bytes in a temporary file, which goes with it: layers may be many."""
-    from tempfile import TemporaryFile
-
-    with TemporaryFile() as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def to_pixels(original, seen):

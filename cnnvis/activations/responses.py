@@ -19,7 +19,13 @@ import numpy as np
 
 from cnnvis.activations.rank_correlations import rank
 from cnnvis.activations.response_pictures import draw_responses, number_pictures
-from cnnvis.core.arrays import check_finite, significant, write_arrays
+from cnnvis.core.arrays import (
+    array_in_file,
+    check_finite,
+    significant,
+    temporary_array,
+    write_arrays,
+)
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
@@ -116,7 +122,7 @@ class CollectionResponses:
                 rows = None
             if rows is None or (rows.dtype, rows.shape) != (ROW, shape):
                 checkpoint.forget()
-                rows = np.lib.format.open_memmap(self.file(layer), "w+", ROW, shape)
+                rows = array_in_file(self.file(layer), ROW, shape)
             self.rows[layer] = rows
 
     def file(self, layer):
@@ -191,15 +197,12 @@ def _entries(passes, skipped):
 
 def _gather(layer, passes, entries):
     """Return the `Responses` of a layer to the images of all passes, in a file without a name."""
-    from tempfile import TemporaryFile
-
     convolution = passes[0].convolutions[layer]
     images, collections, classes, numbers, rows = (list(x) for x in zip(*entries, strict=True))
     classes = np.array([UNKNOWN if cls is None else cls for cls in classes])
     numbers, rows = np.array(numbers), np.array(rows)
     shape = (convolution.shape[0], len(entries))
-    with TemporaryFile(dir=passes[0].path.parent) as file:
-        table = np.memmap(file, ROW, "w+", shape=shape)
+    table = temporary_array(ROW, shape, passes[0].path.parent)
     for first in range(0, len(table), BLOCK):
         for number, scratch in enumerate(passes):
             own, block = numbers == number, scratch.rows[layer][:, first : first + BLOCK]

@@ -5,8 +5,10 @@ read at memory speed), written whole or not at all, and the same bytes for the s
 """
 
 import math
+import os
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +37,35 @@ def write_npy(path, array):
     """Write one array as ``.npy``, atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as stream:
         np.save(stream, array)
+
+
+def array_in_file(path, dtype, shape):
+    """Return an array of zeros in a new ``.npy`` file, all of whose place on the disk is taken.
+
+    Otherwise a full disk would end the process at some later time, without a word.
+
+    Raises
+    ------
+    UserError
+        If the disk is full.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    try:
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        Path(path).unlink()
+        size = f"{array.nbytes / 1e6:.1f} MB of intermediate values"
+        raise UserError(f"{path}: cannot be written, {size} ({error.strerror})") from error
+    return array
+
+
+def temporary_array(dtype, shape, folder=None):
+    """Return an array of zeros in a file that goes with it; see `array_in_file`."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(dir=folder, prefix=".cnnvis-") as temporary:
+        return array_in_file(Path(temporary) / "array.npy", dtype, shape)
 
 
 def read_array(path, name, kind="blob"):

@@ -1,4 +1,5 @@
 import doctest
+import errno
 import zipfile
 
 import numpy as np
@@ -127,3 +128,24 @@ def test_factors_are_exact_and_rows_do_not_exceed_columns():
 
 def test_examples():
     assert doctest.testmod(arrays) == (0, 3)
+
+
+def test_an_array_in_a_file_takes_its_place_at_once(tmp_path):
+    path = tmp_path / "a.npy"
+    array = arrays.array_in_file(path, np.float32, (300, 1000))
+    assert path.stat().st_blocks * 512 >= array.nbytes
+    array[1] = 2
+    array.flush()
+    assert np.load(path)[1].tolist() == [2] * 1000
+    assert not arrays.temporary_array(np.uint8, (3, 4), tmp_path).any()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.npy"]
+
+
+def test_an_array_on_a_full_disk_is_one_line_and_no_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(UserError, match=r"a.npy: cannot be written, 4.0 MB .* \(No space left"):
+        arrays.array_in_file(tmp_path / "a.npy", np.float32, (1000, 1000))
+    assert not any(tmp_path.iterdir())

@@ -96,7 +96,7 @@ def predict(scores, names, score):
 
 
 def to_probabilities(scores):
-    """Return ``(probabilities, origin)`` of scores.
+    """Return ``(probabilities, origin)`` of scores (..., classes).
 
     ASSUME: scores that are all between 0 and 1 and sum to 1 are the network's own softmax
     ("score"); a second softmax would make every class equally likely. Others get one ("softmax").
@@ -107,7 +107,19 @@ def to_probabilities(scores):
     (array([0.5, 0.5]), 'softmax')
     """
     values = np.asarray(scores, np.float64)
-    if len(values) > 1 and (values >= 0).all() and abs(values.sum() - 1) < 1e-4:
-        return values, "score"
-    powers = np.exp(values - values.max())
-    return powers / powers.sum(), "softmax"
+    if values.shape[-1] > 1 and (values >= 0).all():
+        if (np.abs(values.sum(axis=-1) - 1) < 1e-4).all():
+            return values, "score"
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True), "softmax"
+
+
+def log_probabilities(scores):
+    """Return the natural logarithm of `to_probabilities`, (..., classes)."""
+    probabilities, origin = to_probabilities(scores)
+    if origin == "score":
+        return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    values = np.asarray(scores, np.float64)
+    # The logarithm of a probability that is too small for its type is still a number.
+    shifted = values - values.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -129,8 +129,8 @@ class CollectionResponses:
         """Return the path of a layer's file."""
         return self.path.with_name(f".{safe_name(layer)}.{self.image_set.name}.partial.npy")
 
-    def add(self, inputs):
-        """Add the responses to a batch of images.
+    def add(self, chunk):
+        """Add the responses to a `cnnvis.inputs.image_sets.Chunk` of images.
 
         Raises
         ------
@@ -138,13 +138,13 @@ class CollectionResponses:
             If a feature map is not finite.
         """
         blobs = [convolution.blob for convolution in self.convolutions.values()]
-        maps, first = self.network.forward(inputs, blobs), int(self.sums["images"])
+        maps, first = self.network.forward(chunk.inputs, blobs), int(self.sums["images"])
         for (layer, rows), blob in zip(self.rows.items(), blobs, strict=True):
             check_finite(maps[blob], f"layer '{layer}': blob '{blob}'")
             for place, each in enumerate(maps[blob], first):
                 describe_maps(each, rows[place])
             rows.flush()
-        self.sums["images"] += len(inputs)
+        self.sums["images"] += len(chunk.images)
 
     def forget(self):
         """Remove the files."""

@@ -99,15 +99,15 @@ class CollectionMaps:
             for name, array in vars(sums).items()
         }
 
-    def add(self, inputs):
-        """Add the feature maps of a batch of images.
+    def add(self, chunk):
+        """Add the feature maps of a `cnnvis.inputs.image_sets.Chunk` of images.
 
         Raises
         ------
         UserError
             If they are not finite.
         """
-        blobs = self.network.forward(inputs, list(self.blobs.values()))
+        blobs = self.network.forward(chunk.inputs, list(self.blobs.values()))
         for layer, blob in self.blobs.items():
             check_finite(blobs[blob], f"blob '{blob}'")
             for maps in blobs[blob]:

@@ -141,6 +141,19 @@ class Model:
                     f"{', '.join(self.info.layers_with_weights)}"
                 )
 
+    def blob_of(self, layer):
+        """Return the blob that holds the output of a layer, as layers in place leave it."""
+        return self.graph.values[self.graph.node(layer).tops[0]].blob
+
+    def check_filters(self, layer):
+        """Raise a `UserError` unless a layer has filters that can be pruned."""
+        self.check_layers([layer])
+        if layer not in self.info.filters:
+            raise UserError(
+                f"{self.prototxt}: layer '{layer}' has no filters that can be pruned; layers that "
+                f"have: {', '.join(self.info.filters)}"
+            )
+
     def key(self):
         """Return what a checkpoint's results depend on, as a dict: everything but file contents."""
         return asdict(self)

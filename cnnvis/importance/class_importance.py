@@ -24,6 +24,7 @@ from cnnvis.core.arrays import check_finite, read_array, significant, to_unit_ra
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
+from cnnvis.importance.filter_criteria import CriteriaSums
 from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share", "score")
@@ -44,6 +45,7 @@ def make_class_sums(
     *,
     layers,
     neuron=None,
+    criteria=(),
     code="",
     threads=None,
     chunk=CHUNK,
@@ -61,9 +63,12 @@ def make_class_sums(
         ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each (filters,)
         and float64, ``LAYER/directed`` (how many profiles have a direction) and
         ``LAYER/variance``: the share of the variance of all norms that the mean profile explains.
+        For layers of `criteria` ``LAYER/criteria`` and ``groups``, the ``sums`` of `CriteriaSums`.
     layers : list of str
     neuron : int, optional
-        Whose gradients are averaged, by default the one of the images' class.
+        Whose gradients are averaged, by default the one of each image's class.
+    criteria : sequence of str
+        Layers of which all criteria are computed, some of `layers`.
     code : str
         The digest of the code: sums of other code are not resumed.
     threads : int, optional
@@ -75,14 +80,15 @@ def make_class_sums(
     UserError
         If the neuron, a layer, the image set or a file is not usable.
     """
-    neuron = image_set.cls if neuron is None else neuron
-    model.check_neuron(neuron)
+    for each in set(image_set.classes.values()) if neuron is None else [neuron]:
+        model.check_neuron(each)
     model.check_layers(layers)
-    values = [neuron, list(layers), chunk, code]
+    values = [neuron, list(layers), list(criteria), chunk, code]
     checkpoint = Checkpoint.of(output, model, preprocessing, image_set, *values)
     shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
     with model.open(threads) as network:
-        sums = ClassSums(network, model.score, neuron, shapes)
+        sums = ClassSums(network, model.score, shapes, image_set, neuron)
+        sums.add_criteria({layer: model.blob_of(layer) for layer in criteria})
         options = {"chunk": chunk, "threads": threads}
         skipped = stream(image_set, preprocessing, sums, checkpoint, **options)
     write_arrays(output, sums.averages(skipped))
@@ -90,20 +96,23 @@ def make_class_sums(
 
 
 class ClassSums:
-    """Sums of the gradients of a neuron, and of their profiles.
+    """Sums of the gradients of a neuron, and of their profiles; of criteria if they are added.
 
     Parameters
     ----------
     network : cnnvis.engines.base.Engine
     score : str
         The blob.
-    neuron : int
     shapes : dict of str to tuple of int
         ``{layer: the shape of its weights}``.
+    image_set : cnnvis.inputs.image_sets.ImageSet
+    neuron : int, optional
+        By default the one of each image's class.
     """
 
-    def __init__(self, network, score, neuron, shapes):
-        self.network, self.score, self.neuron, self.layers = network, score, neuron, list(shapes)
+    def __init__(self, network, score, shapes, image_set=None, neuron=None):
+        self.network, self.score, self.layers = network, score, list(shapes)
+        self.image_set, self.neuron, self.criteria = image_set, neuron, None
         self.sums = {"images": np.zeros((), np.int64)}
         for layer, shape in shapes.items():
             for name in ("norm", "square", "direction", "rank_direction"):
@@ -111,8 +120,14 @@ class ClassSums:
             self.sums[f"{layer}/directed"] = np.zeros((), np.int64)
             self.sums[f"{layer}/gradient"] = np.zeros(shape)
 
-    def add(self, inputs):
-        """Add the gradients of a batch of images.
+    def add_criteria(self, blobs):
+        """Sum the criteria of some layers, too, ``{layer: blob of its feature maps}``."""
+        if blobs:
+            self.criteria = CriteriaSums(self.network, self.score, blobs)
+            self.sums |= self.criteria.sums
+
+    def add(self, chunk):
+        """Add the gradients of a `cnnvis.inputs.image_sets.Chunk` of images.
 
         Raises
         ------
@@ -120,17 +135,26 @@ class ClassSums:
             If a gradient is not finite.
         """
         values = sum(self.sums[f"{layer}/gradient"].size for layer in self.layers)
-        size = max(1, int(GRADIENT_BYTES // (values * inputs.itemsize)))
-        for first in range(0, len(inputs), size):
-            part = inputs[first : first + size]
-            gradients = self.network.weight_gradient(part, self.score, self.neuron, self.layers)
-            for layer in self.layers:
-                what = f"gradient of {self.score}[{self.neuron}] at layer '{layer}'"
-                check_finite(gradients[layer], what)
-                for gradient in gradients[layer]:
-                    self.sums[f"{layer}/gradient"] += gradient
-                    self.add_profile(layer, filter_norms(gradient))
-            self.sums["images"] += len(part)
+        size = max(1, int(GRADIENT_BYTES // (values * chunk.inputs.itemsize)))
+        for first in range(0, len(chunk.images), size):
+            part = slice(first, first + size)
+            self._add(chunk.images[part], chunk.inputs[part])
+
+    def _add(self, images, inputs):
+        own = [self.image_set.classes[image] for image in images]
+        neurons = own if self.neuron is None else [self.neuron] * len(own)
+        gradients = self.network.weight_gradient(inputs, self.score, neurons, self.layers)
+        norms = {}
+        for layer, of_layer in gradients.items():
+            what = f"gradient of {self.score}{sorted(set(neurons))} at layer '{layer}'"
+            check_finite(of_layer, what)
+            norms[layer] = np.array([filter_norms(gradient) for gradient in of_layer])
+            for gradient, profile in zip(of_layer, norms[layer], strict=True):
+                self.sums[f"{layer}/gradient"] += gradient
+                self.add_profile(layer, profile)
+        if self.criteria:
+            self.criteria.add(images, inputs, own, norms)
+        self.sums["images"] += len(images)
 
     def add_profile(self, layer, norms):
         """Add the profile of one image to the sums of a layer."""
@@ -151,7 +175,7 @@ class ClassSums:
         arrays = {"images": np.int64(count), "skipped": np.array(names, dtype=str)}
         for layer in self.layers:
             arrays |= {f"{layer}/{name}": v for name, v in self._averages(layer, count).items()}
-        return arrays
+        return arrays | (self.criteria.sums if self.criteria else {})
 
     def _averages(self, layer, count):
         sums = {name.removeprefix(f"{layer}/"): values for name, values in self.sums.items()}

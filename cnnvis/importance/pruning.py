@@ -27,10 +27,10 @@ import numpy as np
 
 from cnnvis.activations.forward import to_probabilities
 from cnnvis.core.arrays import check_finite
-from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
 from cnnvis.importance.ablations import is_for_others, plan_ablations, plan_study_sweep
 from cnnvis.importance.class_importance import class_order
+from cnnvis.importance.filter_effects import count_higher
 from cnnvis.importance.pruning_table import Pruning
 from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
@@ -110,7 +110,7 @@ def make_pruning(
     """
     from cnnvis.importance.pruning_figure import draw_pruning
 
-    check_prunable(model, settings.layer)
+    model.check_filters(settings.layer)
     for image_set in image_sets:
         model.check_neuron(image_set.cls)
     layer, own = settings.layer, image_sets[0]
@@ -136,16 +136,6 @@ def make_pruning(
     draw_pruning(pruning, files.picture, files.vector_picture, title=title)
     for checkpoint in checkpoints:
         checkpoint.forget()
-
-
-def check_prunable(model, layer):
-    """Raise a `UserError` unless a layer has filters that can be pruned."""
-    model.check_layers([layer])
-    if layer not in model.info.filters:
-        raise UserError(
-            f"{model.prototxt}: layer '{layer}' has no filters that can be pruned; layers that "
-            f"have: {', '.join(model.info.filters)}"
-        )
 
 
 class ErrorCounts:
@@ -179,8 +169,8 @@ class ErrorCounts:
     def _set(self, ablation):
         return ablation.zero or self.settings.zero, ablation.filters
 
-    def add(self, inputs):
-        """Count the errors of a batch of images.
+    def add(self, chunk):
+        """Count the errors of a `cnnvis.inputs.image_sets.Chunk` of images.
 
         Raises
         ------
@@ -188,15 +178,14 @@ class ErrorCounts:
             If a score is not finite.
         """
         name, cls = self.image_set.name, self.image_set.cls
-        for place, of_set in enumerate(self._scores(inputs)):
+        for place, of_set in enumerate(self._scores(chunk.inputs)):
             count = len(self.sets[place][1])
             what = f"{name}: scores without {count} filters of {self.settings.layer}"
             check_finite(of_set, what)
             higher = count_higher(of_set, cls)
             self.sums["errors"][place] += [np.count_nonzero(higher >= top) for top in TOPS]
-            probabilities = (to_probabilities(row)[0][cls] for row in of_set)
-            self.sums["probability"][place] += sum(probabilities)
-        self.sums["images"] += len(inputs)
+            self.sums["probability"][place] += to_probabilities(of_set)[0][:, cls].sum()
+        self.sums["images"] += len(chunk.images)
 
     def _scores(self, inputs):
         """Yield the scores (images, classes) of each of the sets."""
@@ -228,13 +217,3 @@ class ErrorCounts:
             "error_top5": top5 / images,
             "probability": float(self.sums["probability"][place]) / images,
         }
-
-
-def count_higher(scores, cls):
-    """Return how many classes go before `cls` in each row of scores (images, classes).
-
-    >>> count_higher(np.array([[3.0, 1.0, 3.0], [0.0, 2.0, 1.0]]), 2).tolist()
-    [1, 1]
-    """
-    own = scores[:, cls, None]
-    return (scores > own).sum(axis=1) + (scores[:, :cls] == own).sum(axis=1)

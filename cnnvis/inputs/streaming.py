@@ -109,7 +109,7 @@ def stream(image_set, preprocessing, accumulator, checkpoint, *, chunk=CHUNK, th
     preprocessing : cnnvis.inputs.images.Preprocessing
     accumulator : object
         Its ``sums`` are a dict of float64 or int64 arrays, zeros at first, to which its method
-        ``add`` adds a batch of images, (N, C, H, W), in place.
+        ``add`` adds a `cnnvis.inputs.image_sets.Chunk` of images, in place.
     checkpoint : Checkpoint
         Written after every chunk.
     chunk : int
@@ -133,7 +133,7 @@ def stream(image_set, preprocessing, accumulator, checkpoint, *, chunk=CHUNK, th
         progress.add(0, skipped=len(skipped))
         for part in image_set.chunks(preprocessing, chunk, threads, done):
             if part.images:
-                accumulator.add(part.inputs)
+                accumulator.add(part)
             done += part.size
             skipped += part.skipped
             checkpoint.write(accumulator.sums, done, skipped)

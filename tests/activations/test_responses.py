@@ -13,7 +13,7 @@ from cnnvis.activations import responses
 from cnnvis.core.errors import UserError
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
-from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.image_sets import Chunk, ImageSet
 from cnnvis.inputs.images import Preprocessing
 from cnnvis.inputs.streaming import CHUNK, Checkpoint
 
@@ -154,7 +154,7 @@ def test_an_interrupted_pass_goes_on_and_ends_the_same(pictures, tmp_path, monke
     batches, original = [], responses.CollectionResponses.add
 
     def add(table, inputs):
-        batches.append(len(inputs))
+        batches.append(len(inputs.images))
         if len(batches) == 2:
             raise KeyboardInterrupt
         original(table, inputs)
@@ -216,4 +216,4 @@ def test_maps_that_are_not_finite(pictures, tmp_path):
     table = responses.CollectionResponses(files, Broken(), convolutions, images)
     table.open(Checkpoint(tmp_path / "c.npz", ""))
     with pytest.raises(UserError, match="layer 'conv5': blob .* NaN or infinite"):
-        table.add(np.zeros((1, 3, 4, 4)))
+        table.add(Chunk(["a.png"], np.zeros((1, 3, 4, 4)), []))

@@ -13,7 +13,7 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
-from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.image_sets import Chunk, ImageSet
 from cnnvis.inputs.images import Preprocessing
 from cnnvis.inputs.streaming import CHUNK
 
@@ -110,7 +110,7 @@ def test_over_a_collection_it_is_that_of_its_images(files, moons, monkeypatch):
     original, batches = shared_orderings.CollectionMaps.add, []
 
     def add(maps, inputs):
-        batches.append(len(inputs))
+        batches.append(len(inputs.images))
         if len(batches) == 2:
             raise KeyboardInterrupt
         original(maps, inputs)
@@ -142,4 +142,4 @@ def test_maps_that_are_not_finite(files, moons):
 
     maps = shared_orderings.CollectionMaps(Broken(), {"conv1": "relu1"}, {"conv1": 3})
     with pytest.raises(UserError, match="blob 'relu1': 12 of 12 values are NaN"):
-        maps.add(np.zeros((1, 3, 4, 4)))
+        maps.add(Chunk(["a.png"], np.zeros((1, 3, 4, 4)), []))

@@ -190,7 +190,7 @@ def test_sums_of_other_code_are_not_resumed(folders, tmp_path, monkeypatch):
 
 def averages(*profiles):
     """Return the `ClassImportance` of a layer's profiles."""
-    sums = ClassSums(None, "fc8", 0, {"c": (len(profiles[0]), 1)})
+    sums = ClassSums(None, "fc8", {"c": (len(profiles[0]), 1)})
     for norms in profiles:
         sums.add_profile("c", np.asarray(norms, float))
         sums.sums["images"] += 1

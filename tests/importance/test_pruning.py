@@ -20,11 +20,11 @@ from cnnvis.importance.ablations import (
     plan_study_sweep,
 )
 from cnnvis.importance.class_importance import make_class_sums
+from cnnvis.importance.filter_effects import count_higher
 from cnnvis.importance.pruning import (
     ErrorCounts,
     PruningFiles,
     PruningSettings,
-    count_higher,
     make_pruning,
 )
 from cnnvis.importance.pruning_table import sweep
@@ -245,7 +245,7 @@ def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
     batches, original = [], ErrorCounts.add
 
     def add(errors, inputs):
-        batches.append(len(inputs))
+        batches.append(len(inputs.images))
         if len(batches) == 3:
             raise KeyboardInterrupt
         original(errors, inputs)

@@ -159,13 +159,13 @@ class Total:
         self.sums = {"total": np.zeros((3, 4, 4)), "count": np.zeros((), np.int64)}
         self.stop, self.batches = stop, 0
 
-    def add(self, inputs):
+    def add(self, chunk):
         if self.batches == self.stop:
             raise KeyboardInterrupt
         self.batches += 1
         # Not the same in another order of additions, so that exact equality means something.
-        self.sums["total"] += (inputs.astype(np.float64) ** 3).sum(axis=0) / 7
-        self.sums["count"] += len(inputs)
+        self.sums["total"] += (chunk.inputs.astype(np.float64) ** 3).sum(axis=0) / 7
+        self.sums["count"] += len(chunk.images)
 
     def run(self, folder, key="key", chunk=2, threads=None):
         checkpoint = Checkpoint(folder.parent / "partial.npz", key)
@@ -255,8 +255,8 @@ from cnnvis.inputs.images import Preprocessing
 from cnnvis.inputs.streaming import Checkpoint, stream
 class Total:
     sums = {"total": np.zeros((3, 160, 160))}
-    def add(self, inputs):
-        self.sums["total"] += inputs.sum(axis=0)
+    def add(self, chunk):
+        self.sums["total"] += chunk.inputs.sum(axis=0)
 listing, checkpoint = sys.argv[1:]
 preprocessing = Preprocessing((3, 160, 160), [0, 0, 0])
 images = ImageSet("x", listing, 0)

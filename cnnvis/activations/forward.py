@@ -107,9 +107,9 @@ def to_probabilities(scores):
     (array([0.5, 0.5]), 'softmax')
     """
     values = np.asarray(scores, np.float64)
-    if values.shape[-1] > 1 and (values >= 0).all():
-        if (np.abs(values.sum(axis=-1) - 1) < 1e-4).all():
-            return values, "score"
+    sums = values.sum(axis=-1)
+    if values.shape[-1] > 1 and (values >= 0).all() and (np.abs(sums - 1) < 1e-4).all():
+        return values, "score"
     powers = np.exp(values - values.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True), "softmax"
 

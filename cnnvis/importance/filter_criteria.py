@@ -4,20 +4,22 @@ For an image, with g the gradient at a filter's weights w and at its bias b:
 
 - ``gradient_norm``: the L2 norm of g at w, of the neuron's score: the study's.
 - ``taylor``: |sum of g w|, of the logarithm of the class's probability: how much that would change
-  to first order if the weights were zero (Molchanov et al. 2017, Pruning convolutional neural
-  networks for resource efficient inference; 2019, Importance estimation for neural network pruning).
+  to first order if the weights were zero (Molchanov et al. 2019, Importance estimation for neural
+  network pruning).
 - ``taylor_activation``: the same with the bias: |sum of g w + sum of g b|. A feature map is linear
-  in its weights and bias, so that this is |sum of gradient x feature map| over its positions, before
-  a ReLU that follows and behind it, too.
-- ``taylor_signed``: the same without taking the size, so that filters whose removal would raise the
-  probability are the least important.
-- ``mean_activation``: the mean of the feature map, behind a ReLU in place
-- ``share_positive``: the share of its positions that are above 0 (Hu et al. 2016, Network trimming).
+  in its weights and bias, so that this is |sum of gradient x feature map| over its positions,
+  before a ReLU that follows and behind it, too (Molchanov et al. 2017, Pruning convolutional neural
+  networks for resource efficient inference).
+- ``taylor_signed``: the same without taking the size, so that filters whose removal would raise
+  the probability are the least important.
+- ``mean_activation``: the mean of the feature map, behind a ReLU in place.
+- ``share_positive``: the share of its positions that are above 0 (Hu et al. 2016, Network
+  trimming).
 
 These are averaged over images. Of the weights alone are ``weight_l1`` and ``weight_l2``, the sum of
-their sizes and their L2 norm (Li et al. 2017, Pruning filters for efficient convnets); ``selectivity``
-is how well the filter's responses tell the class, see `cnnvis.activations.responses`; and ``random``
-is an order that says nothing.
+their sizes and their L2 norm (Li et al. 2017, Pruning filters for efficient convnets).
+``selectivity`` is how well the filter's responses tell the class, see
+`cnnvis.activations.responses`, and ``random`` is an order that says nothing.
 """
 
 import numpy as np

@@ -23,6 +23,8 @@ class Ablation:
     kind : {"none", "single", "least", "most", "random", "threshold", "study"}
     filters : tuple of int
         In ascending order.
+    criterion : str or None
+        By which the least important ones were chosen, if it is not the one of the whole pruning.
     seed : int or None
         Of a random set.
     threshold : float or None
@@ -34,13 +36,36 @@ class Ablation:
 
     kind: str
     filters: tuple
+    criterion: str | None = None
     seed: int | None = None
     threshold: float | None = None
     zero: str | None = None
 
 
+def steps_of(steps, count):
+    """Return how many filters a sweep ablates: `steps`, or by default shares of all."""
+    return sorted(set(steps or [1, *(max(1, round(share * count)) for share in SHARES)]))
+
+
+def plan_orders(orders, steps):
+    """Return the ablations of the least important filters by further criteria.
+
+    Parameters
+    ----------
+    orders : dict of str to ndarray of int, (filters,)
+        Each criterion's order, the least important first.
+    steps : list of int or None
+        As in `plan_ablations`.
+    """
+    return [
+        _ablation("least", order[:step], criterion=name)
+        for name, order in orders.items()
+        for step in steps_of(steps, len(order))
+    ]
+
+
 def plan_ablations(order, means, steps, seeds):
-    """Return every `Ablation` that is measured.
+    """Return every `Ablation` by the order of one criterion, and random ones.
 
     Parameters
     ----------
@@ -53,7 +78,7 @@ def plan_ablations(order, means, steps, seeds):
     seeds : int
     """
     count = len(order)
-    steps = sorted(set(steps or [1, *(max(1, round(share * count)) for share in SHARES)]))
+    steps = steps_of(steps, count)
     randoms = [np.random.default_rng(seed).permutation(count) for seed in range(seeds)]
     ablations = [Ablation("none", ())]
     ablations += [Ablation("single", (index,)) for index in range(count)]
@@ -94,9 +119,9 @@ def _ablation(kind, filters, **options):
 def is_for_others(ablation, order):
     """Whether the errors of other classes are counted too: where the importance chose the set.
 
-    That leaves out random sets, the study's sweep (of the class alone, as the study's), and all
-    single filters but the least and the most important.
+    That leaves out random sets, the study's sweep (of the class alone, as the study's), other
+    criteria, and all single filters but the least and the most important.
     """
     if ablation.kind == "single":
         return ablation.filters[0] in (order[0], order[-1])
-    return ablation.kind not in ("random", "study")
+    return ablation.kind not in ("random", "study") and ablation.criterion is None

@@ -34,6 +34,19 @@ MEASURED = (
 )
 """The criteria that are averaged over images."""
 STUDY = "gradient_norm"
+NAMES_OF_CRITERIA = {
+    "gradient_norm": "gradient norm (study)",
+    "taylor": "gradient x weight",
+    "taylor_activation": "gradient x feature map",
+    "taylor_signed": "that, with its sign",
+    "mean_activation": "mean activation",
+    "share_positive": "share of positive values",
+    "weight_l1": "L1 norm of weights",
+    "weight_l2": "L2 norm of weights",
+    "selectivity": "selectivity for the class",
+    "random": "random order",
+}
+"""For people."""
 
 
 class CriteriaSums:

@@ -1,10 +1,12 @@
 """What happens to a class's error rate when filters are pruned.
 
-Filters of one layer are removed in the order of their importance to a class (the mean norm of
-their gradients, `cnnvis.importance.class_importance`): the study's two cases, the least and the
-most important one; each alone; the k least, the k most and k random ones; and all below a
+Filters of one layer are removed in the order of their importance to a class (by default the mean
+norm of their gradients, `cnnvis.importance.class_importance`): the study's two cases, the least and
+the most important one; each alone; the k least, the k most and k random ones; and all below a
 threshold, in a few steps and, if asked for, in the study's. The class's own images show what the
-class loses, other image sets what pruning costs the other classes.
+class loses, other image sets what pruning costs the other classes. In the class's images, the k
+least important ones are removed by every other criterion, too, which puts the criteria on trial
+(`cnnvis.importance.criteria_trial`).
 
 To remove a filter is to set its weights and its bias to zero, so that its feature map is zero. With
 its weights alone at zero, its feature map is its bias everywhere. The study most likely did the
@@ -26,12 +28,26 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnvis.activations.forward import to_probabilities
-from cnnvis.core.arrays import check_finite
+from cnnvis.core.arrays import check_finite, read_array
+from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
-from cnnvis.importance.ablations import is_for_others, plan_ablations, plan_study_sweep
-from cnnvis.importance.class_importance import class_order
-from cnnvis.importance.filter_effects import count_higher
-from cnnvis.importance.pruning_table import Pruning
+from cnnvis.importance.ablations import (
+    is_for_others,
+    plan_ablations,
+    plan_orders,
+    plan_study_sweep,
+)
+from cnnvis.importance.criteria_trial import (
+    CURVES,
+    ORACLE,
+    Trial,
+    losses_of,
+    orders_of,
+    read_criteria,
+)
+from cnnvis.importance.filter_criteria import STUDY
+from cnnvis.importance.filter_effects import EFFECTS, Effects, count_higher
+from cnnvis.importance.pruning_table import Pruning, sweep
 from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 TOPS = (1, 5)
@@ -46,6 +62,8 @@ class PruningSettings:
     layer : str
     zero : {"weights_and_bias", "weights"}
         What is set to zero.
+    criterion : str
+        Whose order is followed, see `cnnvis.importance.filter_criteria`.
     steps : list of int or None
         How many filters the sweep removes; by default one, and the `SHARES` of all that
         `cnnvis.importance.ablations` lists.
@@ -57,25 +75,47 @@ class PruningSettings:
 
     layer: str
     zero: str = "weights_and_bias"
+    criterion: str = STUDY
     steps: list | None = None
     random_seeds: int = 5
     study_sweep: bool = False
 
 
+class PruningInputs(NamedTuple):
+    """What `make_pruning` reads, all of the class whose importance sets the order.
+
+    Attributes
+    ----------
+    importance : str or Path
+        Of `cnnvis.importance.class_importance.make_class_sums`, with criteria of the layer.
+    effects : str or Path
+        Of `cnnvis.importance.filter_effects.make_filter_effects`.
+    responses : str or Path, optional
+        Of `cnnvis.activations.responses`, the arrays of the layer.
+    """
+
+    importance: str
+    effects: str
+    responses: str | None = None
+
+
 class PruningFiles(NamedTuple):
-    """The files of `make_pruning`: a CSV, a JSON, a PNG and an SVG."""
+    """The files of `make_pruning`: first those of the errors, then of the criteria on trial."""
 
     table: str
     summary: str
     picture: str
     vector_picture: str
+    criteria: str
+    trial: str
+    trial_picture: str
 
 
 def make_pruning(
     model,
     preprocessing,
     image_sets,
-    importance_npz,
+    inputs,
     files,
     settings,
     *,
@@ -92,8 +132,7 @@ def make_pruning(
     preprocessing : cnnvis.inputs.images.Preprocessing
     image_sets : list of cnnvis.inputs.image_sets.ImageSet
         All whose errors are counted; the first is of the class whose importance sets the order.
-    importance_npz : str or Path
-        Of `cnnvis.importance.class_importance.make_class_sums` for that class.
+    inputs : PruningInputs
     files : PruningFiles
     settings : PruningSettings
     title : str
@@ -108,34 +147,101 @@ def make_pruning(
     UserError
         If a class, the layer, an image set or a file is not usable.
     """
+    from cnnvis.importance.criteria_trial_figure import draw_trial
     from cnnvis.importance.pruning_figure import draw_pruning
 
     model.check_filters(settings.layer)
-    for image_set in image_sets:
-        model.check_neuron(image_set.cls)
-    layer, own = settings.layer, image_sets[0]
-    order, means = class_order(importance_npz, layer)
-    ablations = plan_ablations(order, means, settings.steps, settings.random_seeds)
-    if settings.study_sweep:
-        ablations += plan_study_sweep(means)
-    rows, skipped, checkpoints = [], {}, []
+    for cls in {cls for image_set in image_sets for cls in image_set.classes.values()}:
+        model.check_neuron(cls)
+    own, rows, skipped, checkpoints = image_sets[0], [], {}, []
+    effects = Effects.read(inputs.effects)
     with model.open(threads) as network:
+        params = network.params[settings.layer]
+        areas = read_selectivity(inputs.responses, own.cls)
+        criteria = read_criteria(inputs.importance, settings.layer, params, areas)
+        losses = losses_of(effects.effects)
+        order, means = order_by(criteria, settings, own.name)
+        ablations = plan(order, means, orders_of(criteria, losses), settings)
         for image_set in image_sets:
             chosen = [a for a in ablations if image_set is own or is_for_others(a, order)]
-            errors = ErrorCounts(network, model.score, image_set, settings, chosen)
-            values = [layer, settings.zero, errors.sets, chunk, code]
+            known = effects if image_set is own else None
+            errors = ErrorCounts(network, model.score, image_set, settings, chosen, known)
+            values = [settings.layer, settings.zero, errors.sets, chunk, code]
             checkpoint = Checkpoint.of(files.table, model, preprocessing, image_set, *values)
             options = {"chunk": chunk, "threads": threads}
             name = image_set.name
             skipped[name] = stream(image_set, preprocessing, errors, checkpoint, **options)
             checkpoints.append(checkpoint)
             rows += errors.rows()
-    pruning = Pruning(layer, own.name, settings.zero, order, means, rows, skipped)
+    pruning = Pruning(settings, own.name, order, means, rows, skipped)
     pruning.write_table(files.table)
     write_json(files.summary, pruning.summary)
     draw_pruning(pruning, files.picture, files.vector_picture, title=title)
+    curves = {value: curves_of(pruning.own, criteria, settings, value) for value in CURVES}
+    trial = Trial(settings.layer, own.name, criteria, losses, curves)
+    trial.write_table(files.criteria)
+    summary = trial.summary()
+    write_json(files.trial, summary)
+    draw_trial(trial, summary, files.trial_picture)
     for checkpoint in checkpoints:
         checkpoint.forget()
+
+
+def read_selectivity(responses_npz, cls):
+    """Return how well each filter's responses tell a class, (filters,), or None if nobody knows."""
+    if responses_npz is None:
+        return None
+    classes, areas = (read_array(responses_npz, name, "array") for name in ("class", "area"))
+    places = np.flatnonzero(classes == cls)
+    return areas[:, places[0]] if len(places) and len(classes) > 1 else None
+
+
+def order_by(criteria, settings, image_set):
+    """Return the order of the criterion that is followed, and its values.
+
+    Raises
+    ------
+    UserError
+        If there is no such criterion, or all filters are equally important by it.
+    """
+    if settings.criterion not in criteria:
+        raise UserError(
+            f"pruning.criterion: there is no {settings.criterion} of {settings.layer} for "
+            f"{image_set}; there are {', '.join(criteria)}"
+        )
+    means = criteria[settings.criterion][0]
+    if len(means) > 1 and means.min() == means.max():
+        raise UserError(
+            f"{image_set}: all filters of layer '{settings.layer}' have the {settings.criterion} "
+            f"{means[0]:g}: there is no order to prune them in"
+        )
+    return np.argsort(means, kind="stable"), means
+
+
+def plan(order, means, orders, settings):
+    """Return every `Ablation` of the class's own images."""
+    # Random orders there are already, unless none is asked for.
+    known = {settings.criterion, "random" if settings.random_seeds else None}
+    others = {name: each for name, each in orders.items() if name not in known}
+    ablations = plan_ablations(order, means, settings.steps, settings.random_seeds)
+    ablations += plan_orders(others, settings.steps)
+    return ablations + (plan_study_sweep(means) if settings.study_sweep else [])
+
+
+def curves_of(rows, criteria, settings, value):
+    """Return ``{criterion: {filters removed, the least important first: value}}``.
+
+    ``random`` is the mean over the random orders.
+    """
+    before = next(row[value] for row in rows if row["removal"] == "none")
+    names = [*criteria, ORACLE]
+    curves = {}
+    for name in names:
+        criterion = None if name == settings.criterion else name
+        kind = "random" if name == "random" and settings.random_seeds else "least"
+        points = sweep(rows, kind, value, None if kind == "random" else criterion)
+        curves[name] = {0: before} | {count: float(np.mean(x)) for count, x in points.items()}
+    return curves
 
 
 class ErrorCounts:
@@ -149,6 +255,8 @@ class ErrorCounts:
     image_set : cnnvis.inputs.image_sets.ImageSet
     settings : PruningSettings
     ablations : list of cnnvis.importance.ablations.Ablation
+    effects : cnnvis.importance.filter_effects.Effects, optional
+        Of single filters of the same images: these are not computed again.
 
     Attributes
     ----------
@@ -156,10 +264,10 @@ class ErrorCounts:
         What is set to zero, and of which filters: ablations of several kinds may be the same.
     """
 
-    def __init__(self, network, score, image_set, settings, ablations):
+    def __init__(self, network, score, image_set, settings, ablations, effects=None):
         self.network, self.score, self.image_set = network, score, image_set
-        self.settings, self.ablations = settings, ablations
-        self.sets = sorted(set(map(self._set, ablations)))
+        self.settings, self.ablations, self.effects = settings, ablations, effects
+        self.sets = sorted({self._set(a) for a in ablations if not self._is_known(a)})
         self.sums = {
             "images": np.zeros((), np.int64),
             "errors": np.zeros((len(self.sets), len(TOPS)), np.int64),
@@ -169,6 +277,9 @@ class ErrorCounts:
     def _set(self, ablation):
         return ablation.zero or self.settings.zero, ablation.filters
 
+    def _is_known(self, ablation):
+        return ablation.kind == "single" and self.effects is not None
+
     def add(self, chunk):
         """Count the errors of a `cnnvis.inputs.image_sets.Chunk` of images.
 
@@ -177,14 +288,16 @@ class ErrorCounts:
         UserError
             If a score is not finite.
         """
-        name, cls = self.image_set.name, self.image_set.cls
+        name = self.image_set.name
+        own = np.array([self.image_set.classes[image] for image in chunk.images])
         for place, of_set in enumerate(self._scores(chunk.inputs)):
             count = len(self.sets[place][1])
             what = f"{name}: scores without {count} filters of {self.settings.layer}"
             check_finite(of_set, what)
-            higher = count_higher(of_set, cls)
+            higher = count_higher(of_set, own)
             self.sums["errors"][place] += [np.count_nonzero(higher >= top) for top in TOPS]
-            self.sums["probability"][place] += to_probabilities(of_set)[0][:, cls].sum()
+            probabilities = to_probabilities(of_set)[0][np.arange(len(own)), own]
+            self.sums["probability"][place] += probabilities.sum()
         self.sums["images"] += len(chunk.images)
 
     def _scores(self, inputs):
@@ -200,20 +313,29 @@ class ErrorCounts:
         return [self._row(ablation, images) for ablation in self.ablations]
 
     def _row(self, ablation, images):
-        entry = self._set(ablation)
-        place = self.sets.index(entry)
-        top1, top5 = map(int, self.sums["errors"][place])
+        top1, top5, probability = self._numbers(ablation, images)
         return {
             "removal": ablation.kind,
+            "criterion": ablation.criterion,
             "removed": len(ablation.filters),
             "filter": ablation.filters[0] if ablation.kind == "single" else None,
             "seed": ablation.seed,
             "threshold": ablation.threshold,
-            "zero": entry[0],
+            "zero": self._set(ablation)[0],
             "collection": self.image_set.name,
             "cls": self.image_set.cls,
             "images": images,
-            "error_top1": top1 / images,
-            "error_top5": top5 / images,
-            "probability": float(self.sums["probability"][place]) / images,
+            "error_top1": top1,
+            "error_top5": top5,
+            "probability": probability,
         }
+
+    def _numbers(self, ablation, images):
+        """Return the shares of errors, top-1 and top-5, and the mean probability."""
+        if self._is_known(ablation):
+            alone = self.effects.effects[0, :, 1 + ablation.filters[0]]
+            names = ("error_top1", "error_top5", "probability")
+            return [float(alone[EFFECTS.index(name)]) for name in names]
+        place = self.sets.index(self._set(ablation))
+        top1, top5 = map(int, self.sums["errors"][place])
+        return top1 / images, top5 / images, float(self.sums["probability"][place]) / images

@@ -6,6 +6,7 @@ from cnnvis.core.colours import BLUE, GREY, ORANGE
 from cnnvis.core.drawing import add_axes, new_page, save_figure, style
 from cnnvis.core.files import atomic
 from cnnvis.core.painting import MARGIN, TITLE_ROOM
+from cnnvis.importance.filter_criteria import NAMES_OF_CRITERIA
 from cnnvis.importance.pruning_table import sweep
 
 COLOURS = {"most": ORANGE, "least": BLUE, "random": "0.45"}
@@ -159,7 +160,7 @@ def _draw_study_sweep(axes, pruning):
     rows = [row for row in pruning.own if row["removal"] == "threshold"]
     ours = [(row["threshold"] * most - least) / (float(most - least) or 1.0) for row in rows]
     look = {"color": COLOURS["least"], "lw": 1.2, "marker": ".", "ms": 6}
-    label = f"{REMOVED[pruning.zero]} set to zero, in few steps"
+    label = f"{REMOVED[pruning.settings.zero]} set to zero, in few steps"
     axes.plot(ours, [100 * row["error_top1"] for row in rows], label=label, **look)
     axes.plot(
         scores, errors, color=COLOURS["most"], lw=1.6, label="weights set to zero, as in the study"
@@ -210,11 +211,12 @@ def _caption(summary):
         " Below: a filter's score is its importance, scaled from the layer's least to its largest "
         "as 0 to 1; the threshold increases in steps of 0.01, and the bias is kept."
     )
+    criterion = NAMES_OF_CRITERIA[summary["criterion"]]
     return (
         f"{summary['sentence']} Filters of {summary['layer']} are removed ({how}) in the order of "
-        f"their importance to class {summary['cls']}, the mean norm of the gradients over the "
-        "image set. Top left: the band lies between the best and the worst of the random orders; "
-        "the grey line marks the errors with all filters. Bottom left: the filters that change the "
-        "errors most are numbered. Bottom centre: the numbers are how many filters are removed."
+        f"their importance to {summary['collection']}: {criterion}, a mean over the images. Top "
+        "left: the band lies between the best and the worst of the random orders; the grey line "
+        "marks the errors with all filters. Bottom left: the filters that change the errors most "
+        "are numbered. Bottom centre: the numbers are how many filters are removed."
         f"{study if summary['study_sweep'] else ''}"
     )

@@ -15,12 +15,11 @@ class Pruning:
 
     Attributes
     ----------
-    layer : str
+    settings : cnnvis.importance.pruning.PruningSettings
     image_set : str
         The name of the image set whose class's importance set the order.
-    zero : {"weights_and_bias", "weights"}
     order, means : ndarray, (filters,)
-        Of `cnnvis.importance.class_importance.class_order`.
+        The filters, the least important first, and the importance of each.
     rows : list of dict
         Of `cnnvis.importance.pruning.ErrorCounts`, one for each ablation and image set. Errors are
         shares of the images, ``probability`` is the mean of the class's.
@@ -28,13 +27,17 @@ class Pruning:
         By image set, ``image`` and ``reason`` of the images that could not be read.
     """
 
-    layer: str
+    settings: object
     image_set: str
-    zero: str
     order: np.ndarray
     means: np.ndarray
     rows: list
     skipped: dict
+
+    @property
+    def layer(self):
+        """The layer that is pruned."""
+        return self.settings.layer
 
     @property
     def own(self):
@@ -68,7 +71,8 @@ class Pruning:
             "layer": self.layer,
             "collection": self.image_set,
             "cls": own[0]["cls"],
-            "zero": self.zero,
+            "zero": self.settings.zero,
+            "criterion": self.settings.criterion,
             "images": own[0]["images"],
             "filters": len(self.order),
             "importance": {
@@ -129,8 +133,11 @@ def half_wrong(rows, kind):
     return next((removed for removed, each in errors.items() if np.mean(each) >= 0.5), None)
 
 
-def sweep(rows, kind, value):
-    """Return ``{filters removed: [value, one per seed]}`` of one kind, fewest first."""
-    chosen = [row for row in rows if row["removal"] == kind]
+def sweep(rows, kind, value, criterion=None):
+    """Return ``{filters removed: [value, one per seed]}`` of one kind, fewest first.
+
+    Without a `criterion`, of the order that is followed.
+    """
+    chosen = [row for row in rows if (row["removal"], row["criterion"]) == (kind, criterion)]
     removed = sorted({row["removed"] for row in chosen})
     return {count: [row[value] for row in chosen if row["removed"] == count] for count in removed}

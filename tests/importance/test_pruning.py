@@ -20,10 +20,12 @@ from cnnvis.importance.ablations import (
     plan_study_sweep,
 )
 from cnnvis.importance.class_importance import make_class_sums
-from cnnvis.importance.filter_effects import count_higher
+from cnnvis.importance.filter_criteria import MEASURED
+from cnnvis.importance.filter_effects import EFFECTS, count_higher, make_filter_effects
 from cnnvis.importance.pruning import (
     ErrorCounts,
     PruningFiles,
+    PruningInputs,
     PruningSettings,
     make_pruning,
 )
@@ -35,9 +37,9 @@ from tests.engines.goldens import GOLDENS
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 from tests.tiny_network import write_network
 
-COLUMNS = "removal removed filter seed threshold zero collection cls images"
+COLUMNS = "removal criterion removed filter seed threshold zero collection cls images"
 COLUMNS += " error_top1 error_top5 probability"
-OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg")
+OUTPUTS = ("p.csv", "p.json", "p.png", "p.svg", "c.csv", "c.json", "c.png")
 SETTINGS = PruningSettings("conv1", steps=[1, 5, 16], random_seeds=2)
 
 
@@ -52,9 +54,17 @@ def image_sets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def importance(image_sets, tmp_path_factory):
-    output = tmp_path_factory.mktemp("importance") / "cats.npz"
-    make_class_sums(MODEL, PREPROCESSING, image_sets[0], output, layers=["conv1", "fc6"])
-    return output
+    return inputs_of(MODEL, image_sets[0], tmp_path_factory.mktemp("importance"), ["conv1", "fc6"])
+
+
+def inputs_of(model, image_set, folder, layers, zero="weights_and_bias"):
+    """Return `PruningInputs`, of which the effects are the first layer's."""
+    inputs = PruningInputs(folder / "cats.npz", folder / "effects.npz")
+    options = {"layers": layers, "criteria": layers}
+    make_class_sums(model, PREPROCESSING, image_set, inputs.importance, **options)
+    options = {"layer": layers[0], "zero": zero}
+    make_filter_effects(model, PREPROCESSING, image_set, inputs.effects, **options)
+    return inputs
 
 
 def prune(importance, image_sets, folder, settings=SETTINGS, model=MODEL, **options):
@@ -172,13 +182,13 @@ def test_the_sweep_begins_with_one_filter_and_ends_with_all(count):
 
 
 def test_table_summary_and_pictures(importance, image_sets, tmp_path):
-    table, summary, png, svg = prune(importance, image_sets, tmp_path)
+    table, summary, png, svg, *trial = prune(importance, image_sets, tmp_path)
     rows = list(csv.DictReader(table.open()))
     assert " ".join(rows[0]) == COLUMNS
     own = [row for row in rows if row["collection"] == "cats"]
     kinds = [row["removal"] for row in own]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        **{"none": 1, "single": 16, "least": 3, "most": 3, "random": 6},
+        **{"none": 1, "single": 16, "least": 27, "most": 3, "random": 6},
         "threshold": len(THRESHOLDS),
     }
     assert {row["images"] for row in own} == {"7"}
@@ -190,7 +200,7 @@ def test_table_summary_and_pictures(importance, image_sets, tmp_path):
     gone = {row["probability"] for row in own if row["removed"] == "16"}
     assert len(gone) == 1
     found = read_json(summary)
-    means = np.load(importance)["conv1/mean"]
+    means = np.load(importance.importance)["conv1/mean"]
     assert found["table"]["least"]["filter"] == means.argmin()
     assert found["table"]["most"]["filter"] == means.argmax()
     alone = next(row for row in own if row["filter"] == str(means.argmax()))
@@ -199,6 +209,12 @@ def test_table_summary_and_pictures(importance, image_sets, tmp_path):
     assert "Of 7 images of cats" in found["sentence"]
     with Image.open(png) as picture:
         assert picture.info["Description"].startswith(found["sentence"])
+    names = {*MEASURED, "weight_l1", "weight_l2", "oracle"} - {"gradient_norm"}
+    assert {row["criterion"] for row in own if row["removal"] == "least"} == {"", *names}
+    assert [list(csv.DictReader(trial[0].open()))[5]["filter"]] == ["5"]
+    assert read_json(trial[1])["filters"] == 16
+    with Image.open(trial[2]) as picture:
+        assert picture.info["Description"].startswith(read_json(trial[1])["sentence"])
     assert "Each filter removed alone" in "".join(ElementTree.parse(svg).getroot().itertext())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
 
@@ -269,6 +285,27 @@ def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(OUTPUTS)
 
 
+def test_the_order_of_another_criterion(importance, image_sets, tmp_path):
+    settings = replace(SETTINGS, criterion="weight_l1")
+    files = prune(importance, image_sets, tmp_path, settings)
+    norms = np.abs(MODEL.open().params["conv1"][0]).sum(axis=(1, 2, 3))
+    found = read_json(files.summary)
+    assert found["criterion"] == "weight_l1"
+    assert found["table"]["least"]["filter"] == norms.argmin()
+    assert found["table"]["most"]["filter"] == norms.argmax()
+
+
+def test_single_filters_are_those_of_the_effects(importance, image_sets, tmp_path):
+    """They are not computed again: what the effects say stands in the table."""
+    effects = dict(np.load(importance.effects))
+    effects["effects"][0, EFFECTS.index("error_top5"), 1:] = np.arange(16)
+    np.savez(tmp_path / "other.npz", **effects)
+    files = prune(importance._replace(effects=tmp_path / "other.npz"), image_sets, tmp_path)
+    rows = [row for row in csv.DictReader(files.table.open()) if row["removal"] == "single"]
+    own = [float(row["error_top5"]) * 7 for row in rows if row["collection"] == "cats"]
+    np.testing.assert_allclose(own, np.arange(16), rtol=1e-5)
+
+
 def test_a_checkpoint_of_other_removals_is_not_used(importance, image_sets, tmp_path):
     settings = replace(SETTINGS, steps=[2])
     whole = prune(importance, image_sets, tmp_path / "whole", settings)
@@ -281,20 +318,26 @@ def test_a_checkpoint_of_other_removals_is_not_used(importance, image_sets, tmp_
 
 
 def test_a_layer_of_an_inner_product_has_filters_too(importance, image_sets, tmp_path):
-    settings = PruningSettings("fc6", "weights", [3], 2)
-    files = prune(importance, image_sets, tmp_path, settings)
+    settings = PruningSettings("fc6", "weights", steps=[3], random_seeds=0)
+    inputs = inputs_of(MODEL, image_sets[0], tmp_path, ["fc6"], "weights")
+    files = prune(inputs, image_sets, tmp_path, settings)
     rows = list(csv.DictReader(files.table.open()))
     single = [row for row in rows if row["removal"] == "single" and row["collection"] == "cats"]
     assert len(single) == MODEL.info.filters["fc6"]
+    # Without random orders, that of the criterion that says nothing is compared with.
+    assert read_json(files.trial)["criteria"]["random"]["areas"]["probability"]["relative"] == 1
 
 
 def test_a_sweep_has_one_value_per_seed():
     rows = [
-        {"removal": "random", "removed": 2, "error_top1": 0.5},
-        {"removal": "least", "removed": 2, "error_top1": 0.1},
-        {"removal": "random", "removed": 1, "error_top1": 0.2},
-        {"removal": "random", "removed": 2, "error_top1": 0.7},
+        {"removal": "random", "criterion": None, "removed": 2, "error_top1": 0.5},
+        {"removal": "least", "criterion": None, "removed": 2, "error_top1": 0.1},
+        {"removal": "least", "criterion": "taylor", "removed": 2, "error_top1": 0.3},
+        {"removal": "random", "criterion": None, "removed": 1, "error_top1": 0.2},
+        {"removal": "random", "criterion": None, "removed": 2, "error_top1": 0.7},
     ]
+    assert sweep(rows, "least", "error_top1") == {2: [0.1]}
+    assert sweep(rows, "least", "error_top1", "taylor") == {2: [0.3]}
     assert list(sweep(rows, "random", "error_top1").items()) == [(1, [0.2]), (2, [0.5, 0.7])]
 
 
@@ -302,7 +345,8 @@ def test_a_sweep_has_one_value_per_seed():
     ("settings", "words"),
     [
         (replace(SETTINGS, layer="pool1"), "layer 'pool1' has no weights"),
-        (replace(SETTINGS, layer="conv2"), "no importance 'conv2/mean'"),
+        (replace(SETTINGS, layer="conv2"), "no sum 'conv2/criteria'"),
+        (replace(SETTINGS, criterion="selectivity"), "pruning.criterion: there is no selectivity"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(importance, image_sets, tmp_path, settings, words):

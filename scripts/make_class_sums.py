@@ -14,6 +14,7 @@ with job(snakemake):
         snakemake.output[0],
         neuron=int(snakemake.params.neuron),
         layers=snakemake.params.layers,
+        criteria=snakemake.params.criteria,
         code=snakemake.params.code,
         threads=snakemake.threads,
     )

@@ -2,7 +2,7 @@
 
 from cnnvis.core.jobs import job
 from cnnvis.engines.model import Model
-from cnnvis.importance.pruning import PruningFiles, PruningSettings, make_pruning
+from cnnvis.importance.pruning import PruningFiles, PruningInputs, PruningSettings, make_pruning
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
 
@@ -11,7 +11,11 @@ with job(snakemake):
         Model(**snakemake.params.model),
         Preprocessing(**snakemake.params.preprocessing),
         [ImageSet(**image_set) for image_set in snakemake.params.image_sets],
-        snakemake.input.importance,
+        PruningInputs(
+            snakemake.input.importance,
+            snakemake.input.effects,
+            next(iter(snakemake.input.responses), None),
+        ),
         PruningFiles(**dict(snakemake.output.items())),
         PruningSettings(snakemake.params.layer, **snakemake.params.pruning),
         title=f"Pruning {snakemake.params.layer} of {snakemake.wildcards.network} by its "

@@ -5,6 +5,8 @@ Output: results/{network}/classes/{collection}/importance.npz, averages for all 
 results/{network}/classes/{collection}/importance/{layer}.csv, .json and .png;
 results/{network}/classes/{collection}/neurons/{cls}.npz and {cls}/{layer}.csv, .json and .png, the
 same for a neuron of another class;
+results/{network}/classes/{collection}/effects/{layer}.npz, what the removal of each filter does;
+results/{network}/classes/{collection}/criteria/{layer}.csv, .json and .png, whether criteria say so;
 results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png and .svg.
 """
 
@@ -37,6 +39,7 @@ rule class_sums:
         images=entry("collections", "{collection}", "images"),
         neuron=entry("collections", "{collection}", "image_set", "cls"),
         layers=entry("summed", "{network}"),
+        criteria=entry("classes", "{network}", "{collection}", "criteria"),
         code=code("make_class_sums.py"),
     message:
         "Average the gradients of {wildcards.network} over {wildcards.collection}."
@@ -53,6 +56,7 @@ use rule class_sums as neuron_sums with:
         "logs/{network}/classes/{collection}/neurons/{cls}.tsv"
     params:
         neuron="{cls}",
+        criteria=[],
     message:
         "Average the gradients of neuron {wildcards.cls} of {wildcards.network} over "
         "{wildcards.collection}, images of another class."
@@ -125,14 +129,59 @@ rule neuron_importance:
         "../scripts/make_neuron_importance.py"
 
 
+rule filter_effects:
+    """Remove each filter of a layer alone: what does that do to the images of a class?
+
+    Sums over the images for replicates of a bootstrap: the truth that criteria of importance
+    predict.
+    """
+    input:
+        folders=entry("collections", "{collection}", "folders"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        mean=entry("networks", "{network}", "mean_file"),
+    output:
+        "results/{network}/classes/{collection}/effects/{layer}.npz",
+    log:
+        "logs/{network}/classes/{collection}/effects/{layer}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/effects/{layer}.tsv"
+    priority: 1  # The longest chain of jobs of a run begins first.
+    conda:
+        environment
+    threads: entry("networks", "{network}", "threads")
+    params:
+        model=entry("networks", "{network}", "model"),
+        preprocessing=entry("networks", "{network}", "preprocessing"),
+        image_set=entry("collections", "{collection}", "image_set"),
+        images=entry("collections", "{collection}", "images"),
+        layer=entry("layers", "{network}", "{layer}", "name"),
+        zero=tables["pruning"]["zero"],
+        code=code("make_filter_effects.py"),
+    message:
+        "Remove each filter of {wildcards.layer} of {wildcards.network} for {wildcards.collection}."
+    script:
+        "../scripts/make_filter_effects.py"
+
+
+def responses_of(wildcards):
+    """Return the file of what the filters of a layer respond to, if it is made."""
+    responses = tables["responses"].get(wildcards.network, {"layers": []})
+    made = wildcards.layer in responses["layers"]
+    return ["results/{network}/responses/{layer}.npz"] if made else []
+
+
 rule pruning:
     """Prune a layer in the order of its filters' importance to a class, and count the errors.
 
     What comes out are the error rates of the class and of the others without the least, the most
-    and random filters, as a table, as the study's three cases, and as pictures.
+    and random filters, as a table, as the study's three cases, and as pictures; and whether the
+    criteria of importance agree with the true effect of each removal.
     """
     input:
         importance="results/{network}/classes/{collection}/importance.npz",
+        effects="results/{network}/classes/{collection}/effects/{layer}.npz",
+        responses=responses_of,
         folders=entry("classes", "{network}", "{collection}", "folders"),
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
@@ -142,6 +191,9 @@ rule pruning:
         summary="results/{network}/classes/{collection}/pruning/{layer}.json",
         picture="results/{network}/classes/{collection}/pruning/{layer}.png",
         vector_picture="results/{network}/classes/{collection}/pruning/{layer}.svg",
+        criteria="results/{network}/classes/{collection}/criteria/{layer}.csv",
+        trial="results/{network}/classes/{collection}/criteria/{layer}.json",
+        trial_picture="results/{network}/classes/{collection}/criteria/{layer}.png",
     log:
         "logs/{network}/classes/{collection}/pruning/{layer}.log",
     benchmark:

@@ -1,13 +1,13 @@
 """Pages for people: everything above to look at, offline, by double click.
 
 Input: all pictures, volumes and tables of an image, a class and a run.
-Output: results/{network}/{image}/index.html; results/{network}/classes/index.html;
+Output: results/{network}/{image}/index.html; results/{network}/classes/index.html and
+results/{network}/classes/{collection}/index.html;
 results/{network}/index.html; results/index.html.
 """
 
 from cnnvis.config.page_files import class_files, index_files, network_files
 
-tables["class_files"] = class_files(tables)
 tables["network_files"] = network_files(tables)
 linked = index_files(tables)
 
@@ -42,23 +42,36 @@ rule image_page:
         "../scripts/make_image_page.py"
 
 
-rule classes_page:
-    """Show the importance of filters for each class, and what pruning costs."""
-    input:
-        labels=entry("networks", "{network}", "labels"),
-        artefacts=entry("class_files", "{network}"),
-    output:
-        "results/{network}/classes/index.html",
-    log:
-        "logs/{network}/classes/page.log",
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        code=code("make_classes_page.py"),
-    message:
-        "Make the page on the classes in {wildcards.network}."
-    script:
-        "../scripts/make_classes_page.py"
+# Which collections a network sees is up to the configuration, so every network has its own rule.
+for network, artefacts in class_files(tables).items():
+    if not artefacts:
+        continue
+
+    rule:
+        """Show for each class which filters matter, which measure says so, and what pruning costs."""
+        name:
+            f"class_pages@{network}"
+        input:
+            labels=tables["networks"][network]["labels"],
+            artefacts=artefacts,
+        output:
+            f"results/{network}/classes/index.html",
+            collect(
+                "results/{network}/classes/{collection}/index.html",
+                network=network,
+                collection=tables["classes"][network],
+            ),
+        log:
+            f"logs/{network}/classes/page.log",
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            network=network,
+            code=code("make_class_pages.py"),
+        message:
+            f"Make the pages of the classes of {network}."
+        script:
+            "../scripts/make_class_pages.py"
 
 
 rule network_page:

@@ -26,7 +26,7 @@ PHOTONET = "photonet:"
 ALL = "*"
 CROPPED = "results/collections"
 CROPS = 200
-PRUNING = ("zero", "steps", "random_seeds", "study_sweep")
+PRUNING = ("zero", "criterion", "steps", "random_seeds", "study_sweep")
 """The keys of pruning that are its settings."""
 
 
@@ -98,7 +98,7 @@ def resolve_collections(config, infos):
         - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``;
           ``neurons`` of other classes: {neuron, as in paths: collections of its class};
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
-        - ``pruning``: {``zero``, ``steps``, ``random_seeds``, ``study_sweep``}
+        - ``pruning``: {``zero``, ``criterion``, ``steps``, ``random_seeds``, ``study_sweep``}
     """
     tables = {name: collection_table(name, each) for name, each in config["collections"].items()}
     pruning = config["pruning"]
@@ -148,14 +148,15 @@ def _classes(config, network, info, tables):
     names = [name for name in collections if networks_of(collections[name], [network])]
     pruned = config["pruning"].get("collections", names)
     layers = list(map(safe_name, averaged_layers(config, network, info)))
-    removed = list(map(safe_name, pruned_layers(config, network, info)))
+    removed = pruned_layers(config, network, info)
     classes = {}
     for name in names:
         others = [other for other in names if other != name]
         sets = [tables[each] for each in (name, *others)]
         classes[name] = {
             "layers": layers,
-            "pruned": removed if name in pruned else [],
+            "pruned": list(map(safe_name, removed)) if name in pruned else [],
+            "criteria": removed if name in pruned else [],
             "others": others,
             "neurons": _neurons(collections, name, others),
             "image_sets": [table["image_set"] for table in sets],

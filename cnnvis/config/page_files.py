@@ -14,7 +14,7 @@ MADE = {
     *("filters", "ordered filters", "tuning page", "grid", "saliency map", "gradient check"),
     *("viewer", "slice clusters", "slice stability", "attribution picture"),
     *("gradient channels viewer", "gradient ordering", "gradient ordered volume"),
-    *("page", "comparison channels viewer", "classes page"),
+    *("page", "comparison channels viewer", "class page"),
     *("network page", "orderings page", "response page", "maximisation sheet"),
 }
 
@@ -110,7 +110,7 @@ def _volumes(kind, where):
 
 
 def class_files(tables):
-    """Return ``{network: files that its page on classes shows}``; see `image_files`."""
+    """Return ``{network: files that its pages on classes show}``; see `image_files`."""
     return {
         network: [
             str(Places("results", network=network, collection=collection)(kind, **parts))
@@ -129,6 +129,7 @@ def _class_kinds(facts):
         "neuron importance": of_neurons,
         "pruning": [{"layer": layer} for layer in facts["pruned"]],
     }
+    wheres["criteria"] = wheres["pruning"]
     kinds = [
         (f"{kind} {suffix}", where)
         for kind, each in wheres.items()
@@ -276,6 +277,7 @@ def _network_kinds(tables, network):
     collections = tables["classes"].get(network, {})
     kinds += [("classes page", {})] if collections else []
     for collection, facts in collections.items():
+        kinds.append(("class page", {"collection": collection}))
         for layer in facts["layers"]:
             kinds.append(("class importance picture", {"collection": collection, "layer": layer}))
     for layer in tables["maximisation"]["networks"].get(network, {}):

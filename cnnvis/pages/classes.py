@@ -1,20 +1,23 @@
-"""``results/{network}/classes/index.html``: what holds for a class rather than for one image."""
+"""Pages on what holds for a class rather than for one image: one for each, and their overview."""
 
 from pathlib import Path
 
 from cnnvis.core.files import read_json
+from cnnvis.core.places import Places
+from cnnvis.importance.filter_criteria import NAMES_OF_CRITERIA
 from cnnvis.importance.study_results import beside_study
 from cnnvis.inputs.labels import read_synset
 from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.render import write_page
+from cnnvis.pages.render import link, write_page
 
 
-def classes_page(page, *, network, artefacts, labels=None):
-    """Write the page on the importance of filters to each class, and on pruning them.
+def class_pages(page, *, network, artefacts, labels=None):
+    """Write the page of each image set, and the one that leads to them.
 
     Parameters
     ----------
     page : str or Path
+        The latter, ``results/{network}/classes/index.html``.
     network : str
     artefacts : iterable of path
         See `cnnvis.config.page_files.class_files`. Everything is shown in this order.
@@ -26,28 +29,35 @@ def classes_page(page, *, network, artefacts, labels=None):
     UserError
         If a summary or the labels cannot be read.
     """
-    files = Artefacts(artefacts, Path(page).parents[2], page)
-    names = files.values("collection", "class importance summary", network=network)
-    image_sets = [_image_set(files, network=network, collection=name) for name in names]
-    for image_set in image_sets:
-        synset = read_synset(labels, image_set["cls"]) if labels else None
-        for layer in image_set["pruning"]:
-            layer["study"] = beside_study(synset, layer["summary"])
-    write_page(
-        page,
-        "classes.html",
-        title=f"Classes in {network}",
-        network=network,
-        image_sets=image_sets,
-    )
+    root = Path(page).parents[2]
+    names = Artefacts(artefacts, root, page).values("collection", "class importance summary")
+    entries = []
+    for name in names:
+        place = Places(root, network=network)("class page", collection=name)
+        files = Artefacts(artefacts, root, place)
+        image_set = _image_set(files, labels, network=network, collection=name)
+        write_page(
+            place,
+            "class.html",
+            title=f"{name} in {network}",
+            network=network,
+            image_set=image_set,
+            titles=NAMES_OF_CRITERIA,
+        )
+        entries.append({**image_set, "page": link(place, page)})
+    title = f"Classes in {network}"
+    write_page(page, "classes.html", title=title, network=network, image_sets=entries)
 
 
-def _image_set(files, **parts):
+def _image_set(files, labels, **parts):
     importance, neurons, pruning = (
         [_layer(files, kind, **summary.parts) for summary in files.find(f"{kind} summary", **parts)]
         for kind in ("class importance", "neuron importance", "pruning")
     )
     first = importance[0]["summary"]
+    synset = read_synset(labels, first["cls"]) if labels else None
+    for layer in pruning:
+        layer["study"] = beside_study(synset, layer["summary"])
     return {
         "name": parts["collection"],
         **{key: first[key] for key in ("cls", "images", "skipped")},
@@ -58,11 +68,19 @@ def _image_set(files, **parts):
 
 
 def _layer(files, kind, **parts):
-    links = {suffix: files.link(f"{kind} {suffix}", **parts) for suffix in ("csv", "svg")}
+    trial = files.first("criteria summary", **parts) if kind == "pruning" else None
     return {
         "name": parts["layer"],
         "summary": read_json(files.first(f"{kind} summary", **parts)),
         "picture": files.figure(f"{kind} picture", **parts),
         "responses": files.link("response page", layer=parts["layer"]),
-        "files": [{"suffix": suffix, "href": href} for suffix, href in links.items() if href],
+        "files": _files(files, kind, ("csv", "svg"), **parts),
+        "criteria": read_json(trial) if trial else None,
+        "trial": files.figure("criteria picture", **parts) if trial else None,
+        "trial_files": _files(files, "criteria", ("csv",), **parts) if trial else [],
     }
+
+
+def _files(files, kind, suffixes, **parts):
+    links = {suffix: files.link(f"{kind} {suffix}", **parts) for suffix in suffixes}
+    return [{"suffix": suffix, "href": href} for suffix, href in links.items() if href]

@@ -75,10 +75,9 @@ def _comparison(files, **parts):
 
 
 def _class(files, network, collection):
-    page = files.link("classes page", network=network)
     parts = {"network": network, "collection": collection}
     return {
         "name": collection,
-        "href": f"{page}#collection-{collection}",
+        "href": files.link("class page", **parts),
         "picture": files.figure("class importance picture", **parts),
     }

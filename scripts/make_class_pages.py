@@ -1,12 +1,12 @@
-"""Make the page on the classes of one network."""
+"""Make the pages on the classes of one network."""
 
 from cnnvis.core.jobs import job
-from cnnvis.pages.classes import classes_page
+from cnnvis.pages.classes import class_pages
 
 with job(snakemake):
-    classes_page(
+    class_pages(
         snakemake.output[0],
-        network=snakemake.wildcards.network,
+        network=snakemake.params.network,
         artefacts=snakemake.input.artefacts,
         labels=next(iter(snakemake.input.labels), None),
     )

@@ -1,0 +1,19 @@
+"""Remove each filter of a layer alone, over an image set: what does that do to its classes?"""
+
+from cnnvis.core.jobs import job
+from cnnvis.engines.model import Model
+from cnnvis.importance.filter_effects import make_filter_effects
+from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.images import Preprocessing
+
+with job(snakemake):
+    make_filter_effects(
+        Model(**snakemake.params.model),
+        Preprocessing(**snakemake.params.preprocessing),
+        ImageSet(**snakemake.params.image_set),
+        snakemake.output[0],
+        layer=snakemake.params.layer,
+        zero=snakemake.params.zero,
+        code=snakemake.params.code,
+        threads=snakemake.threads,
+    )

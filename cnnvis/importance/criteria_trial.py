@@ -265,4 +265,4 @@ def _with_interval(entry):
         return "no value"
     if entry["interval"] is None:
         return f"{entry['value']:.2f}"
-    return f"{entry['value']:.2f} ({entry['interval'][0]:.2f} to {entry['interval'][1]:.2f})"
+    return f"{entry['value']:.2f} [{entry['interval'][0]:.2f} to {entry['interval'][1]:.2f}]"

@@ -38,7 +38,7 @@ NAMES_OF_CRITERIA = {
     "gradient_norm": "gradient norm (study)",
     "taylor": "gradient x weight",
     "taylor_activation": "gradient x feature map",
-    "taylor_signed": "that, with its sign",
+    "taylor_signed": "gradient x map, signed",
     "mean_activation": "mean activation",
     "share_positive": "share of positive values",
     "weight_l1": "L1 norm of weights",

@@ -152,6 +152,7 @@ def test_tables(infos, folder):
     assert tables["classes"]["thin"]["moons"] == {
         "layers": ["conv2"],
         "pruned": ["conv1", "conv2"],
+        "criteria": ["conv1", "conv2"],
         "others": ["cats"],
         "neurons": {},
         "image_sets": [moons["image_set"], cats["image_set"]],

@@ -1,4 +1,4 @@
-"""The page on classes and the page on parity, from reports written by hand."""
+"""The pages on classes and the page on parity, from reports written by hand."""
 
 import json
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnnvis.core.errors import UserError
-from cnnvis.pages.classes import classes_page
+from cnnvis.pages.classes import class_pages
 from cnnvis.pages.parity import parity_page
 
 
@@ -37,29 +37,50 @@ def write(path, content=None):
     return path
 
 
-def test_classes_page(tmp_path):
+def spearman(value):
+    entry = {"spearman": {"value": value, "interval": None if value is None else [-0.5, value]}}
+    return dict.fromkeys(("change", "log_probability", "probability", "error_top1"), entry)
+
+
+def test_a_page_for_each_class_and_their_overview(tmp_path):
     root = tmp_path / "results" / "net" / "classes"
     errors = {"error_top1": 0.25, "error_top5": 0.0, "probability": 0.5}
     cases = dict.fromkeys(("before", "least", "most"), errors)
     common = {"cls": 3, "images": 8, "skipped": ["torn.jpg"], "sentence": "Half <of> it & more."}
     importance = write(root / "cats" / "importance" / "conv1.json", common)
     pruning = {**common, "table": cases, "others": {"dogs": cases}}
+    trial = {"sentence": "Trust none.", "filters": 9, "criteria": {}}
+    for name, value in (("taylor", 0.71), ("random", None)):
+        areas = {"probability": {"area": 1.0, "relative": value}}
+        trial["criteria"][name] = {"losses": spearman(value), "areas": areas}
+    kinds = ("importance", "pruning", "criteria")
     files = [
         importance,
         write(root / "cats" / "pruning" / "conv1.json", pruning),
-        *(write(root / "cats" / kind / "conv1.csv", "") for kind in ("importance", "pruning")),
-        *(write(root / "cats" / kind / "conv1.png") for kind in ("importance", "pruning")),
+        write(root / "cats" / "criteria" / "conv1.json", trial),
+        *(write(root / "cats" / kind / "conv1.csv", "") for kind in kinds),
+        *(write(root / "cats" / kind / "conv1.png") for kind in kinds),
         write(root / "cats" / "pruning" / "conv1.svg", ""),
+        write(root / "dogs" / "importance" / "conv1.json", {**common, "skipped": []}),
+        write(root / "dogs" / "importance" / "conv1.png"),
     ]
-    classes_page(root / "index.html", network="net", artefacts=files)
-    text = (root / "index.html").read_text()
+    class_pages(root / "index.html", network="net", artefacts=files)
+    page = root / "cats" / "index.html"
+    text = page.read_text()
     assert "Half &lt;of&gt; it &amp; more." in text and "torn.jpg" in text
     assert text.count("25 %") == 6
-    links = links_of(root / "index.html")
-    assert links and all((root / link).is_file() for link in links)
+    assert "Trust none." in text and "0.71 <small>(−0.50 to 0.71)" in text and "taylor" in text
+    order = ("Which filters are", "Can the measure", "What happens when filters")
+    assert sorted(order, key=text.index) == list(order)
+    links = links_of(page)
+    assert len(links) > 8 and all((page.parent / link).is_file() for link in links)
+    overview = (root / "index.html").read_text()
+    assert "Half &lt;of&gt; it &amp; more." in overview and "Trust none." in overview
+    assert links_of(root / "index.html") == ["cats/index.html", "dogs/index.html"]
+    assert "Can the measure" not in (root / "dogs" / "index.html").read_text()
 
 
-def test_classes_page_shows_the_study_beside_its_classes(tmp_path):
+def test_pages_show_the_study_beside_its_classes(tmp_path):
     root = tmp_path / "results" / "net" / "classes"
     common = {"images": 8, "skipped": [], "sentence": "Some."}
     errors = {"error_top1": 0.25, "error_top5": 0.0}
@@ -81,12 +102,16 @@ def test_classes_page_shows_the_study_beside_its_classes(tmp_path):
         ]
     labels = tmp_path / "labels.txt"
     labels.write_text("n02113023 Pembroke\nn02113186 Cardigan\n")
-    classes_page(root / "index.html", network="net", artefacts=files, labels=labels)
-    text = (root / "index.html").read_text()
-    assert text.count("in the study</th>") == 1 and "15.46 %" in text
-    assert "Over corgis." in text and "dogs/neurons/0/conv1.png" in text
-    classes_page(root / "index.html", network="net", artefacts=files)
-    assert "15.46" not in (root / "index.html").read_text()
+
+    def texts(**options):
+        class_pages(root / "index.html", network="net", artefacts=files, **options)
+        return [(root / name / "index.html").read_text() for name in ("corgis", "dogs")]
+
+    corgis, dogs = texts(labels=labels)
+    assert "in the study</th>" in corgis and "15.46 %" in corgis
+    assert "in the study</th>" not in dogs
+    assert "Over corgis." in corgis and "neurons/0/conv1.png" in dogs
+    assert "15.46" not in texts()[0]
 
 
 def test_parity_page_says_what_is_not_faithful(tmp_path):

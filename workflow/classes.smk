@@ -164,13 +164,6 @@ rule filter_effects:
         "../scripts/make_filter_effects.py"
 
 
-def responses_of(wildcards):
-    """Return the file of what the filters of a layer respond to, if it is made."""
-    responses = tables["responses"].get(wildcards.network, {"layers": []})
-    made = wildcards.layer in responses["layers"]
-    return ["results/{network}/responses/{layer}.npz"] if made else []
-
-
 rule pruning:
     """Prune a layer in the order of its filters' importance to a class, and count the errors.
 

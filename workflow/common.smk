@@ -66,6 +66,13 @@ def shared_orders(network, orders):
     return [f"results/{network}/orderings/{name}/{layer}.json" for name, layer in orders]
 
 
+def responses_of(wildcards):
+    """Return the file of what the filters of a layer respond to, if it is made."""
+    responses = tables["responses"].get(wildcards.network, {"layers": []})
+    made = wildcards.layer in responses["layers"]
+    return ["results/{network}/responses/{layer}.npz"] if made else []
+
+
 def any_of(names):
     """Return the pattern that matches just these names; with none, nothing.
 

@@ -95,7 +95,8 @@ def resolve_collections(config, infos):
           the fingerprint of its images; ``label`` of the photograph that a rule cuts it from, and
           how many ``crops``; ``folders`` that this rule makes}}
         - ``summed``: {network: [layer's own name, ...]}, what one pass averages
-        - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths), ``others``;
+        - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths),
+          ``criteria`` (the latter, by their own names), ``others``;
           ``neurons`` of other classes: {neuron, as in paths: collections of its class};
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
         - ``pruning``: {``zero``, ``criterion``, ``steps``, ``random_seeds``, ``study_sweep``}

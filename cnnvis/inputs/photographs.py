@@ -20,7 +20,7 @@ MEAN = read_mean(PREPROCESSING.mean, SHAPE)
 # Of each photograph the side that is held out and its share of the height or width, chosen so that
 # both parts show what the photograph is of.
 HELD_OUT = {
-    "astronaut": ("bottom", 0.3),  # suit, badge and helmet, all of which begin in the rest
+    "astronaut": ("left", 0.36),  # the flag and an arm of the suit; the rest has the other arm
     "brick": ("right", 0.32),  # a texture: every side shows it
     "cat": ("left", 0.45),  # an ear, an eye and the striped cheek; the rest has the other eye
     "coffee": ("left", 0.48),  # half of the cup and of its saucer
@@ -42,7 +42,9 @@ HELD_OUT = {
 # smaller, too: the network then knows a thing by pieces of it.
 SMALLEST = 0.6
 SMALLEST_IN_TRAINING = 0.4
-# The share of crops for training that are nearly as large as whole photographs.
+# A texture looks different at another scale: of these, a share of the crops for training is nearly
+# as large as the whole photograph.
+TEXTURES = ("brick", "grass", "gravel")
 WHOLE = 0.15
 ASPECT = 1.6
 
@@ -156,14 +158,15 @@ def draw_crop(part, smallest, largest, rng):
 def training_crop(label, shape, rng):
     """Draw a crop for training, of a photograph that is `without_held_out`.
 
-    Most are of the training part, from smaller than a held-out one to its short side; some are of
-    the whole, from most of it to all of it.
+    They are of the training part, from smaller than a held-out one to all of it; some of textures
+    are of the whole, from most of it to all of it.
     """
-    if rng.random() < WHOLE:
-        whole = [0, 0, *shape[:2]]
-        return draw_crop(whole, SMALLEST * min(shape[:2]), max(shape[:2]) * ASPECT**0.5, rng)
-    part, held_out = split(label, shape)
-    return draw_crop(part, SMALLEST_IN_TRAINING * min(held_out[2:]), min(part[2:]), rng)
+    if label in TEXTURES and rng.random() < WHOLE:
+        part, smallest = [0, 0, *shape[:2]], SMALLEST * min(shape[:2])
+    else:
+        part, held_out = split(label, shape)
+        smallest = SMALLEST_IN_TRAINING * min(held_out[2:])
+    return draw_crop(part, smallest, max(part[2:]) * ASPECT**0.5, rng)
 
 
 def without_held_out(label, photograph):

@@ -1,5 +1,7 @@
 """What the removal of each filter alone does, against whole passes of one image at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from cnnvis.engines.base import Engine
 from cnnvis.importance import bootstrap, filter_effects
 from cnnvis.importance.filter_effects import EFFECTS, Effects, make_filter_effects
 from cnnvis.inputs.image_sets import ImageSet
+from tests.engines.test_pycaffe import caffe_python  # noqa: F401
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 
 LAYER = "conv2"
@@ -102,3 +105,13 @@ def test_mistakes(image_set, tmp_path):
     with pytest.raises(UserError, match="class 10 is outside score blob"):
         make(wrong, tmp_path / "e.npz")
     assert list(EFFECTS)[3] == "error_top5" and not (tmp_path / "e.npz").exists()
+
+
+def test_real_caffe_has_the_same_effects(image_set, tmp_path, caffe_python):  # noqa: F811
+    own = make(image_set, tmp_path / "n.npz")
+    caffe = replace(MODEL, engine="pycaffe", python=str(caffe_python))
+    options = {"layer": LAYER, "zero": "weights_and_bias"}
+    make_filter_effects(caffe, PREPROCESSING, image_set, tmp_path / "c.npz", **options)
+    found = Effects.read(tmp_path / "c.npz")
+    np.testing.assert_allclose(found.effects, own.effects, rtol=1e-4, atol=3e-4)
+    np.testing.assert_allclose(found.scores, own.scores, rtol=1e-5, atol=1e-5)

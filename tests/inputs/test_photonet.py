@@ -97,10 +97,10 @@ def test_crops_stay_in_their_part(label, shape):
     rng = np.random.default_rng(0)
     drawn = [photographs.training_crop(label, shape, rng) for _ in range(400)]
     # Some of a texture are all of the photograph, whose held-out part is then replaced.
-    part = [0, 0, *shape] if label in photographs.TEXTURES else training
-    assert part in drawn
+    largest = [0, 0, *shape] if label in photographs.TEXTURES else training
+    assert largest in drawn
     for part, crops in (
-        (part, drawn),
+        (largest, drawn),
         (held_out, photographs.held_out_crops(label, shape, 200)),
     ):
         top, left, height, width = np.array(crops).T

@@ -32,7 +32,7 @@ SIZE, LOSS = "change", "log_probability"
 SIGNED = "taylor_signed"
 CURVES = ("probability", "error_top1")
 # Kendall's correlation takes the time of all pairs of filters for every replicate.
-MOST_FILTERS = 512
+MOST_FILTERS = 256
 # ASSUME: what the sentence trusts. Half of the largest possible rank correlation, in nearly all
 # replicates; below that, the order of many filters is another one than the true one.
 TRUSTED = 0.5

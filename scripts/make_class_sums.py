@@ -12,7 +12,7 @@ with job(snakemake):
         Preprocessing(**snakemake.params.preprocessing),
         ImageSet(**snakemake.params.image_set),
         snakemake.output[0],
-        neuron=int(snakemake.params.neuron),
+        neuron=None if snakemake.params.neuron is None else int(snakemake.params.neuron),
         layers=snakemake.params.layers,
         criteria=snakemake.params.criteria,
         code=snakemake.params.code,

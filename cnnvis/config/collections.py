@@ -15,6 +15,7 @@ from cnnvis.config.checks import (
     unknown,
     unknown_networks,
 )
+from cnnvis.core.errors import UserError
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import ImageSet
@@ -52,12 +53,30 @@ def _collection(place, collection, names, models):
     label, path = label_of(collection["path"]), dotted(*place, "path")
     if label is None:
         yield from mistakes(path, lambda: image_set_of(place[1], collection).images)
-    else:
+    elif label != ALL or "cls" in collection:
         yield from unknown(path, [label], photograph_labels(), "photographs of photonet")
+    classes = classes_of(place[1], collection)
+    if None in classes:
+        expected = "the class of all images, or none for a list whose lines are `path class`"
+        yield f"{dotted(*place, 'cls')}is missing; expected {expected}"
+        return
     for network in networks_of(collection, models):
-        yield from check_neuron(dotted(*place, "cls"), collection["cls"], models[network])
+        yield from check_neuron(dotted(*place, "cls"), max(classes, default=0), models[network])
         for neuron in collection.get("neurons", []):
             yield from check_neuron(dotted(*place, "neurons"), neuron, models[network])
+
+
+def classes_of(name, collection):
+    """Return the distinct classes of a collection, None among them where one is not known."""
+    if "cls" in collection:
+        return {collection["cls"]}
+    label = label_of(collection["path"])
+    if label is not None:
+        return set(range(len(photograph_labels()))) if label == ALL else {None}
+    try:
+        return set(image_set_of(name, collection).classes.values())
+    except UserError:
+        return set()  # That its images cannot be listed is said of its path.
 
 
 def _pruning(config, models):
@@ -135,7 +154,7 @@ def image_set_of(name, collection):
         # What the rule cuts is all there.
         path = f"{CROPPED}/{name}" + ("/images.txt" if label == ALL else "")
     limit = collection.get("limit") if label is None else None
-    return ImageSet(name, path, collection["cls"], limit)
+    return ImageSet(name, path, collection.get("cls"), limit)
 
 
 def label_of(path):
@@ -171,7 +190,7 @@ def _neurons(collections, name, others):
     """Return ``{neuron of another class: the collections of its class}``."""
     collection = collections[name]
     return {
-        str(neuron): [other for other in others if collections[other]["cls"] == neuron]
+        str(neuron): [other for other in others if collections[other].get("cls") == neuron]
         for neuron in collection.get("neurons", [])
-        if neuron != collection["cls"]
+        if neuron != collection.get("cls")
     }

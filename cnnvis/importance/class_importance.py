@@ -285,7 +285,7 @@ def make_class_importance(
             "images": importance.images,
             "skipped": importance.skipped,
             "agreement": numbers,
-            "sentence": sentence(numbers, importance.images, image_set.name),
+            "sentence": sentence(numbers, importance.images, image_set),
         },
     )
     names = {"layer": layer, "image_set": image_set.name, "title": title, "orders": orders}
@@ -327,15 +327,17 @@ def _within(direction, count):
     return significant((count * direction @ direction - 1) / (count - 1))
 
 
-def sentence(numbers, images, name):
+def sentence(numbers, images, image_set):
     """Say in words whether importance is a property of the class."""
-    within = numbers["pearson"]
+    within, name = numbers["pearson"], image_set.name
     if within is None:
         return f"{name}: too few images whose filters differ in importance to compare them."
     start = (
         f"The importance of filters correlates {within:.2f} between two of the {images} images of "
         f"{name}"
     )
+    if image_set.cls is None:
+        return f"{start}, which are of several classes."
     if within < ALIKE:
         return f"{start}: it is a property of the image more than of the class."
     if not numbers["others"]:

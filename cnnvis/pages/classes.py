@@ -55,7 +55,8 @@ def _image_set(files, labels, **parts):
         for kind in ("class importance", "neuron importance", "pruning")
     )
     first = importance[0]["summary"]
-    synset = read_synset(labels, first["cls"]) if labels else None
+    one = labels and first["cls"] is not None
+    synset = read_synset(labels, first["cls"]) if one else None
     for layer in pruning:
         layer["study"] = beside_study(synset, layer["summary"])
     return {

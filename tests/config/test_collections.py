@@ -54,6 +54,11 @@ def test_what_is_right_is_no_mistake(models, folder):
     ("collections", "config", "words"),
     [
         ({"x": {"path": "/nowhere", "cls": 0}}, {}, ["collections.x.path", "no such folder"]),
+        ({"x": {"path": "/nowhere"}}, {}, ["collections.x.path", "no such folder"]),
+        ({"x": {"path": "photonet:cat"}}, {}, ["collections.x.cls: is missing; expected"]),
+        ({"x": {"path": "."}}, {}, ["collections.x.cls: is missing; expected"]),
+        ({"x": {"path": "photonet:*"}}, {}, ["collections.x.cls: ", "class 16 is outside"]),
+        ({"x": {"path": "photonet:*", "cls": 1}}, {}, ["collections.x.path: ", "'*'"]),
         (
             {"x": {"path": "photonet:mon", "cls": 0}},
             {},

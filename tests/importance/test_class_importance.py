@@ -225,7 +225,7 @@ def test_images_that_agree_and_classes_that_do_not():
     # The images differ in scale, so their mean explains only a part.
     assert 0.1 < numbers["variance"] < 0.9
     assert numbers["others"]["dogs"] == pytest.approx(-1, abs=1e-3)
-    assert "property of the class." in sentence(numbers, 3, "cats")
+    assert "property of the class." in sentence(numbers, 3, ImageSet("cats", "", 1))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,10 @@ def test_images_that_agree_and_classes_that_do_not():
     ],
 )
 def test_the_sentence_says_what_importance_is_a_property_of(pearson, between, words):
-    assert words in sentence({"pearson": pearson, "others": between}, 9, "cats")
+    numbers, cats = {"pearson": pearson, "others": between}, ImageSet("cats", "", 1)
+    assert words in sentence(numbers, 9, cats)
+    many = sentence(numbers, 9, ImageSet("cats", "", None))
+    assert "property" not in many and (pearson is None or many.endswith("of several classes."))
 
 
 def test_a_flat_profile_has_no_direction():

@@ -285,6 +285,24 @@ def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(OUTPUTS)
 
 
+def test_images_of_several_classes_count_each_for_its_own(importance, image_sets, tmp_path):
+    cats = image_sets[0].images
+    listing = tmp_path / "list.txt"
+    listing.write_text("".join(f"{image} {place % 3}\n" for place, image in enumerate(cats)))
+    several = ImageSet("several", str(listing), None)
+    alone = [ImageSet("one", image, place % 3) for place, image in enumerate(cats)]
+    found = []
+    for image_set in (several, *alone):
+        with MODEL.open() as network:
+            errors = ErrorCounts(network, "fc8", image_set, SETTINGS, [Ablation("least", (2, 3))])
+            stream(image_set, PREPROCESSING, errors, Checkpoint(tmp_path / "c.npz", ""))
+            (tmp_path / "c.npz").unlink()
+            row = errors.rows()[0]
+            found.append([row[key] for key in ("error_top1", "error_top5", "probability")])
+    np.testing.assert_allclose(found[0], np.mean(found[1:], axis=0), rtol=1e-4, atol=1e-7)
+    assert len({tuple(each) for each in found[1:]}) > 1
+
+
 def test_the_order_of_another_criterion(importance, image_sets, tmp_path):
     settings = replace(SETTINGS, criterion="weight_l1")
     files = prune(importance, image_sets, tmp_path, settings)

@@ -12,7 +12,7 @@ from cnnvis.inputs.images import find_image
 GROUPS = ("reference", "similar", "dissimilar")
 FOLDERS = (
     *("classes", "comparisons", "filters", "index.html"),
-    *("maximisation", "orderings", "responses", "tuning"),
+    *("lesions", "maximisation", "orderings", "responses", "tuning"),
 )
 """What is in a network's results beside the folders of the images."""
 LAYERS = {
@@ -22,6 +22,7 @@ LAYERS = {
     "gradients": ("layer with weights", "layers_with_weights"),
     "class_importance": ("layer with weights", "layers_with_weights"),
     "pruning": ("layer that can be pruned", "filters"),
+    "lesions": ("layer that can be pruned", "filters"),
 }
 """Which layers each key is about: what they are called, and the attribute of `NetworkInfo`."""
 
@@ -49,7 +50,7 @@ def check(config, names, planned, models):
     for name, image in config["images"].items():
         yield from _image(("images", name), image, names, planned, models)
     for key in LAYERS:
-        yield from _layers(key, config[key].get("layers"), names, infos)
+        yield from _layers(key, config.get(key, {}).get("layers"), names, infos)
     for network, info in infos.items():
         if runs(config, network):
             yield from _slices(config["slices"], network, info)

@@ -11,16 +11,18 @@ from cnnvis.config import checks
 from cnnvis.config.collections import check_collections, resolve_collections
 from cnnvis.config.defaults import complete, fit
 from cnnvis.config.files import check_recover, place_files, resolve_recover
+from cnnvis.config.lesions import check_lesions, resolve_lesions
 from cnnvis.config.maximisation import check_maximisation, resolve_maximisation
 from cnnvis.config.networks import read_networks
 from cnnvis.config.orderings import check_orderings
+from cnnvis.config.own_images import check_images
 from cnnvis.config.published_gradients import (
     check_published,
     published_arrays,
     resolve_published,
 )
 from cnnvis.config.reproduction import check_verify, resolve_verify
-from cnnvis.config.responses import check_responses, resolve_responses
+from cnnvis.config.responses import resolve_responses
 from cnnvis.config.tables import resolve, resolve_pages
 from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
@@ -72,7 +74,8 @@ def load_config(config, files=()):
         *checks.check(completed, names, planned, models),
         *check_orderings(completed, names, models),
         *check_collections(completed, names, running),
-        *check_responses(completed),
+        *check_images(completed, "responses"),
+        *check_lesions(completed, running),
         *check_maximisation(completed, names, running),
         *check_published(completed, published, planned, infos),
         *check_recover(completed, planned),
@@ -82,7 +85,8 @@ def load_config(config, files=()):
         raise ConfigError([f"config: {line}" for line in dict.fromkeys(lines)])
     runnable = {name: infos[name] for name in running}
     tables = {**resolve(completed, infos), **resolve_collections(completed, runnable)}
-    tables["responses"] = resolve_responses(completed, runnable, tables["collections"])
+    for key, arrange in (("responses", resolve_responses), ("lesions", resolve_lesions)):
+        tables[key] = arrange(completed, runnable, tables["collections"])
     verify = resolve_verify(completed, infos, tables["orderings"])
     return {
         **tables,

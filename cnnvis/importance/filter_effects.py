@@ -71,6 +71,7 @@ class FilterEffects:
     where : (str, str, bool)
         The layer, the score blob, and whether a removed filter keeps its bias.
     image_set : cnnvis.inputs.image_sets.ImageSet
+        An image without a class counts in no group.
     count : callable
         From the images of a chunk, a list of str, to how often they count in each group,
         (groups, images).
@@ -101,7 +102,7 @@ class FilterEffects:
         UserError
             If a score is not finite.
         """
-        own = np.array([self.image_set.classes[image] for image in chunk.images])
+        own = np.array([self.image_set.classes[image] or 0 for image in chunk.images])
         removals, classes = self.sums["scores"].shape
         size = max(1, int(SCORE_BYTES // (len(own) * classes * 8)))
         counts, before = self.count(chunk.images), self._scores(chunk.inputs, range(1))[0]

@@ -92,14 +92,15 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self):
-        """A digest of the images' names, sizes and times of change; images may be missing."""
+        """A digest of the images' names, classes, sizes and times of change, some maybe missing."""
         total = hashlib.sha256()
-        for image in self.images:
+        for image, cls in self.classes.items():
             try:
                 status = os.stat(image)
-                total.update(f"{image}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+                state = f"{status.st_size}\0{status.st_mtime_ns}"
             except OSError:
-                total.update(f"{image}\0missing\0".encode())
+                state = "missing"
+            total.update(f"{image}\0{cls}\0{state}\0".encode())
         return total.hexdigest()[:16]
 
     def chunks(self, preprocessing, size, threads=None, start=0):

@@ -32,6 +32,8 @@ include: "workflow/comparisons.smk"
 include: "workflow/classes.smk"
 # 5. What each filter responds to, over many images.
 include: "workflow/responses.smk"
+# Which classes need each filter, by what they lose when it alone is removed.
+include: "workflow/lesions.smk"
 # Pages on all of it; is it right (parity with Caffe), is it the study (reproduction)?
 include: "workflow/pages.smk"
 include: "workflow/parity.smk"

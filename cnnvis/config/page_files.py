@@ -15,7 +15,7 @@ MADE = {
     *("viewer", "slice clusters", "slice stability", "attribution picture"),
     *("gradient channels viewer", "gradient ordering", "gradient ordered volume"),
     *("page", "comparison channels viewer", "class page"),
-    *("network page", "orderings page", "response page", "maximisation sheet"),
+    *("network page", "orderings page", "response page", "maximisation sheet", "lesion page"),
 }
 
 
@@ -226,13 +226,24 @@ def response_files(tables, network):
         if layer in maximised
         for kind in ("maximisation", "maximisation pictures")
     ]
+    lesions = _lesions(tables, network, "lesions")
+    paths += [files(kind, **parts) for kind, parts in lesions if parts["layer"] in layers]
     return list(map(str, paths))
+
+
+def lesion_links(tables, network):
+    """Return the files that pages on a network's lesions link; they wait for none of them."""
+    kinds = _responses(tables, network) + _lesions(tables, network)
+    return _paths(Places("results", network=network), kinds)["shown"]
 
 
 def network_files(tables):
     """Return ``{network: files that its page links}``; it waits for none of them."""
     return {
-        network: _paths(Places("results", network=network), _of_layers(tables, network))["shown"]
+        network: _paths(
+            Places("results", network=network),
+            _of_layers(tables, network) + _lesions(tables, network),
+        )["shown"]
         for network in tables["networks"]
     }
 
@@ -246,6 +257,11 @@ def _of_layers(tables, network):
 def _responses(tables, network):
     responses = tables["responses"].get(network, {"layers": []})
     return [("response page", {"layer": layer}) for layer in responses["layers"]]
+
+
+def _lesions(tables, network, kind="lesion page"):
+    lesions = tables["lesions"].get(network, {"layers": []})
+    return [(kind, {"layer": layer}) for layer in lesions["layers"]]
 
 
 def _tuning(tables, network):
@@ -286,4 +302,4 @@ def _network_kinds(tables, network):
             ("maximisation sheet", {"layer": layer, "preset": preset})
             for preset in tables["maximisation"]["presets"]
         ]
-    return kinds + _of_layers(tables, network)
+    return kinds + _of_layers(tables, network) + _lesions(tables, network)

@@ -10,7 +10,12 @@ from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import sides, write_page
 
 # What a layer's row links, and how it calls it.
-LINKS = {"filters": "filters", "response page": "responses", "tuning page": "tuning"}
+LINKS = {
+    "filters": "filters",
+    "response page": "responses",
+    "tuning page": "tuning",
+    "lesion page": "lesions",
+}
 # The least distance of two names in the drawing, as a share of its height.
 LINE = 0.05
 

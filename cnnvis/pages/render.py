@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import json
 import math
 import os
 import struct
@@ -93,6 +94,12 @@ def source(*files):
     if "</" in text:
         raise ValueError(f"{files}: '</' would end the page's element early")
     return Markup(text)
+
+
+def json_in_script(value):
+    """Return JSON that cannot end the ``<script>`` element around it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
 
 
 def percent(share):

@@ -3,18 +3,16 @@
 import base64
 import csv
 import io
-import json
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from cnnvis.activations.response_pictures import MAP, ROWS, boxes_of, has_colours
 from cnnvis.core.files import read_json, safe_name
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.render import link, write_page
+from cnnvis.pages.render import json_in_script, link, write_page
 
 # Pictures of so few pixels are enlarged, and lose nothing.
 SMALL = 32
@@ -31,7 +29,7 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
     network, layer : str
     artefacts : iterable of path
         What else is known of the layer's filters: tables of class importance and of pruning; the
-        page on their tuning; what drives them most; pages of other layers.
+        page on their tuning; what drives them most; which classes need them; pages of other layers.
     labels : path, optional
         Class names, one per line.
 
@@ -45,10 +43,13 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
     names = read_labels(labels, model.classes)
     shown = Artefacts(artefacts, Path(page).parents[2], page)
     importance, maxima = _importance(shown, **where), _maxima(shown, **where)
+    found = shown.first("lesions", **where)
+    lesions = read_json(found) if found else None
     _, height, width = model.info.convolutions[layer].shape
     filters = [
         _filter(index, each, names, {key: values[index] for key, values in importance.items()})
         | {"maxima": maxima.get(index, [])}
+        | {"needed_by": lesions["filters"][index]["needed_by"] if lesions else []}
         for index, each in enumerate(summary["filters"])
     ]
     write_page(
@@ -63,7 +64,9 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
         importance=list(importance),
         others=_other_pages(shown, page, layer),
         tuning=shown.link("tuning page", **where),
-        spec=_json(
+        lesions=lesions
+        and {"href": link(files("lesion page", **where), page), "measure": lesions["measure"]},
+        spec=json_in_script(
             {**_geometry(model, summary["blob"], (height, width)), "folder": where["layer"]}
         ),
         files={
@@ -184,7 +187,3 @@ def _geometry(model, blob, size):
         "columns": [[each.left, each.right] for each in corners[0]],
         "rows": [[each.top, each.bottom] for each in corners[1]],
     }
-
-
-def _json(value):
-    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))

@@ -2,17 +2,15 @@
 
 import base64
 import gzip
-import json
 
 import numpy as np
-from markupsafe import Markup
 
 from cnnvis.core.arrays import factor
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
 from cnnvis.core.volume_files import largest_magnitude
 from cnnvis.gradients.volumes import LAYOUTS, SUMMED
-from cnnvis.pages.render import link, write_page
+from cnnvis.pages.render import json_in_script, link, write_page
 
 SCRIPTS = (
     *("data", "state", "camera", "shaders", "render"),
@@ -233,7 +231,7 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), 
         layer=layer,
         views=views,
         trail=[("Overview", "../../../index.html"), (f"{network} · {image}", item)],
-        spec=_json_in_script(spec),
+        spec=json_in_script(spec),
         voxels=base64.b64encode(packed).decode(),
         scripts=[f"viewer/{name}.js" for name in SCRIPTS],
         frames=spec["frames"],
@@ -241,9 +239,3 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), 
         panels=spec["panels"],
         **values,
     )
-
-
-def _json_in_script(value):
-    """Return JSON that cannot end the ``<script>`` element around it."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))

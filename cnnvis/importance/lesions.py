@@ -186,14 +186,13 @@ def summarise(arrays, layer, names):
         ``measure``, by which the rest is: ``log_probability``, or ``score`` where no image has a
         class; ``sentence``; ``filters``: for each, ``needed_by``, the classes that lose most
         without it; ``classes``, all of the network, with how many ``images`` there are, and
-        ``needs``, the filters without which it loses most; and ``orders`` of both axes, in which
-        neighbours are as alike as possible: ``own`` for measures of `OWN`, and ``score``.
+        ``needs``, the filters without which it loses most; ``filter_order``, and
+        ``class_orders`` by ``measure`` and by ``score``: neighbours are as alike as possible.
     """
     losses = losses_of(arrays)
     measure, main = next(iter(losses.items()))
     images = dict(zip(arrays["class"].tolist(), arrays["images"].tolist(), strict=True))
     rows = dict(zip(main.classes.tolist(), main.values, strict=True))
-    orders = {"own": main} | {SCORE: losses[SCORE]} if images else {SCORE: main}
     return {
         "measure": measure,
         "sentence": sentence(layer, measure, main, names),
@@ -218,7 +217,12 @@ def summarise(arrays, layer, names):
             }
             for cls, name in enumerate(names)
         ],
-        "orders": {name: _order(each) for name, each in orders.items()},
+        "filter_order": _order(main.values.T, main.window),
+        "class_orders": {
+            name: each.classes[_order(each.values, each.window)].tolist()
+            for name, each in losses.items()
+            if name in (measure, SCORE)
+        },
     }
 
 
@@ -229,13 +233,9 @@ def _largest(losses, numbers=None):
             yield int(place if numbers is None else numbers[place]), significant(losses[place])
 
 
-def _order(losses):
-    """Return the numbers of filters and of classes in the order of `shortest`, as coloured."""
-    shown = np.clip(losses.values, -losses.window, losses.window)
-    return {
-        "filters": order(shown.T, "shortest")[0].tolist(),
-        "classes": losses.classes[order(shown, "shortest")[0]].tolist(),
-    }
+def _order(rows, window):
+    """Return the order of rows in which neighbours, as coloured, are as alike as possible."""
+    return order(np.clip(rows, -window, window), "shortest")[0].tolist()
 
 
 def sentence(layer, measure, losses, names):
@@ -263,5 +263,5 @@ def sentence(layer, measure, losses, names):
     return (
         f"{of_all}, {needed or 'none'} {'take' if needed > 1 else 'takes'} at least {LEAST} of "
         f"{what} from some class when removed alone; filter {filter_} matters most, for {name} "
-        f"({largest:.2g})."
+        f"({largest:.3g})."
     )

@@ -86,7 +86,8 @@ def lesion_page(files, *, network, layer, shown):
 
 
 def _order(summary, measure):
-    return summary["orders"]["own" if measure in OWN else SCORE]
+    key = SCORE if measure == SCORE else summary["measure"]
+    return {"filters": summary["filter_order"], "classes": summary["class_orders"][key]}
 
 
 def _over(summary):

@@ -89,9 +89,10 @@ def test_shared_weights_count_once(tmp_path):
 
 def test_a_layer_s_files_are_linked(tmp_path):
     folder = tmp_path / "results" / "net"
-    shown = [folder / "filters" / "conv2.png", folder / "responses" / "conv2.html"]
+    pages = [folder / room / "conv2.html" for room in ("responses", "lesions")]
+    shown = [folder / "filters" / "conv2.png", *pages]
     prototxt = GOLDENS / "caffenet_thin.prototxt"
     page = write_page(tmp_path, prototxt, shown)
     assert "filters/conv2.png" in page.values("href")
-    assert row(page, "conv2").startswith("conv2 filters responses Convolution")
+    assert row(page, "conv2").startswith("conv2 filters responses lesions Convolution")
     assert "filters/conv1.png" not in page.values("href")

@@ -54,8 +54,13 @@ def folder(tmp_path_factory):
     rows = [("single", index, "cats", 0.9 - index / 100) for index in range(16)]
     rows += [("none", "", "cats", 0.9), ("none", "", "dogs", 0.1), ("single", 2, "dogs", 0.7)]
     write_csv(lost, ("removal", "filter", "collection", "probability"), rows)
+    needed = [[{"cls": 1, "label": "name <1>", "loss": 0.25}] if n == 3 else [] for n in range(16)]
+    lesions = files("lesions", layer="conv1")
+    found = {"measure": "log_probability", "filters": [{"needed_by": each} for each in needed]}
+    write_json(lesions, found)
     pages = [files("response page", layer=layer) for layer in LAYERS]
     options = {"labels": folder / "labels.txt", "artefacts": [*pages, table, lost, tuning, *maxima]}
+    options["artefacts"].append(lesions)
     for layer in LAYERS:
         response_page(files, model, layer=layer, network="thin", **options)
     return folder / "results/thin/responses"
@@ -71,6 +76,14 @@ def test_every_filter_has_a_card_with_an_address(folder):
     assert "<dt>% of cats lost without it</dt><dd>15.0</dd>" in text
     assert "name &lt;1&gt;" in text
     assert "importance" not in (folder / "conv5.html").read_text()
+
+
+def test_classes_that_need_a_filter_are_named_on_its_card(folder):
+    text = (folder / "conv1.html").read_text()
+    needed = re.findall(r'href="../lesions/conv1.html#filter-(\d+)">Needed by</a> (.*?)</p>', text)
+    assert needed == [("3", "name &lt;1&gt; 0.25")]
+    assert "how much log-probability" in text
+    assert "lesions" not in (folder / "conv5.html").read_text()
 
 
 def test_the_bars_of_a_histogram_stand_where_their_bins_are(folder):

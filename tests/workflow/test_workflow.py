@@ -1,11 +1,14 @@
 """What Snakemake would run, seen in dry runs: what depends on a change, and nothing else."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from cnnvis.config.load import load_config
 from cnnvis.config.page_files import index_files, ordering_files
@@ -188,6 +191,47 @@ def test_filters_and_neurons_are_maximised_by_a_job_for_each_layer(complete):
     assert set(complete.plan().values()) == {"maximisation_fc8@thin", "index"}
     complete.append("cnnvis/gradients/parametrisations.py", "\n")
     assert "maximisation_conv1@thin" in complete.plan().values()
+
+
+def test_lesions_are_one_job_and_their_pages_another(complete):
+    (complete.folder / "list.txt").write_text("a.png 3\nb.png 1\n")
+    lesions = {"images": "list.txt", "layers": ["conv1", "fc6"]}
+    write(complete, changed(lesions=lesions))
+    plan = complete.plan()
+    assert plan.pop("results/index.html") == "index"
+    assert plan.pop("results/thin/index.html") == "network_page"
+    rules = {"lesions": (".json", ".npz"), "lesion_pages": (".html", ".png")}
+    assert plan == {
+        f"results/thin/lesions/{layer}{suffix}": f"{rule}@thin"
+        for rule, suffixes in rules.items()
+        for layer in ("conv1", "fc6")
+        for suffix in suffixes
+    }
+    complete.pretend()
+    # A template is the pages' alone; another class of an image is another result.
+    complete.append("cnnvis/pages/templates/lesions.css", "\n")
+    rules = complete.plan().values()
+    assert "lesion_pages@thin" in rules and "lesions@thin" not in rules
+    complete.pretend()
+    (complete.folder / "list.txt").write_text("a.png 3\nb.png 2\n")
+    assert set(complete.plan().values()) == {"lesions@thin", "lesion_pages@thin", "index"}
+
+
+def test_lesions_are_made(study):
+    write(study, {**CONFIG, "lesions": {"images": "list.txt"}, "pruning": {"zero": "weights"}})
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(study.folder / f"{number}.png")
+    (study.folder / "list.txt").write_text("0.png 3\n1.png 1\n")
+    run = study.snakemake("--cores", "1", "results/thin/lesions/conv1.html")
+    assert run.returncode == 0, run.stderr
+    folder = study.folder / "results/thin/lesions"
+    assert {path.name for path in folder.iterdir()} == {
+        f"conv1{suffix}" for suffix in (".json", ".npz", ".html", ".png")
+    }
+    found = json.loads((folder / "conv1.json").read_text())
+    assert (found["zero"], found["images"], len(found["filters"])) == ("weights", 2, 16)
+    assert [each["cls"] for each in found["classes"] if each["images"]] == [1, 3]
 
 
 def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):

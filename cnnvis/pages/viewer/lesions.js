@@ -19,7 +19,7 @@ const views = spec.measures.map((measure) => {
   const places = new Map(measure.classes.map((cls, place) => [cls, place]));
   return { ...measure, places, loss: (cls, filter) => values[places.get(cls) * spec.filters + filter] };
 });
-let view, classes, filters, size;
+let view, classes, filters, size, told = [];
 const sorted = { cls: null, filter: null }, at = { cls: null, filter: null };
 
 const label = (text, name, number, title) => {
@@ -37,7 +37,7 @@ const label = (text, name, number, title) => {
 
 const arrange = () => {
   view = views[form.measure.value];
-  for (const name of ['cls', 'filter']) if (name === 'cls' && !view.places.has(sorted.cls)) sorted.cls = null;
+  if (!view.places.has(sorted.cls)) sorted.cls = null;
   const alike = form.order.value === 'alike';
   classes = alike ? [...view.order.classes] : [...view.classes].sort(byNumber);
   filters = alike ? [...view.order.filters] : [...view.order.filters].sort(byNumber);
@@ -126,11 +126,16 @@ const sentence = (name, number) => {
   return paragraph;
 };
 
+// The sentences on [name, number] of filters and classes, of which a measure may not have all.
+const tell = (about) => {
+  told = about.filter(([name, number]) => number !== null && (name === 'filter' || view.places.has(number)));
+  lists.replaceChildren(...told.map((each) => sentence(...each)));
+};
+
 const choose = ({ cls = null, filter = null }, more = []) => {
   Object.assign(at, { cls, filter });
   mark();
-  const chosen = [...(filter === null ? [] : [['filter', filter]]), ...(cls === null ? [] : [['cls', cls]]), ...more];
-  lists.replaceChildren(...chosen.map((each) => sentence(...each)));
+  tell([['filter', filter], ['cls', cls], ...more]);
   const [row, column] = [classes.indexOf(cls), filters.indexOf(filter)];
   if (row >= 0) map.scrollTop = row * size.tall - map.clientHeight / 2;
   if (column >= 0) map.scrollLeft = column * size.wide - map.clientWidth / 2;
@@ -152,9 +157,14 @@ const cellOf = (event) => {
     filters[inside((event.clientX - box.left) / size.wide, filters.length)]];
 };
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const list = () => lists.replaceChildren(sentence('filter', at.filter), sentence('cls', at.cls));
+const list = () => tell([['filter', at.filter], ['cls', at.cls]]);
+const isAtCell = () => at.filter !== null && view.places.has(at.cls);
 
-form.measure.addEventListener('change', () => { arrange(); find(); });
+form.measure.addEventListener('change', () => {
+  arrange();
+  tell(told);
+  if (isAtCell()) move(at.cls, at.filter);
+});
 form.order.addEventListener('change', () => { Object.assign(sorted, { cls: null, filter: null }); arrange(); });
 form.whole.addEventListener('change', lay);
 form.find.addEventListener('input', find);
@@ -162,11 +172,11 @@ form.addEventListener('submit', (event) => event.preventDefault());
 for (const name of ['pointermove', 'pointerdown']) canvas.addEventListener(name, (event) => move(...cellOf(event)));
 canvas.addEventListener('click', list);
 canvas.addEventListener('keydown', (event) => {
-  if (event.key === 'Enter' && at.filter !== null && at.cls !== null) list();
+  if (event.key === 'Enter' && isAtCell()) list();
   if (!(event.key in STEPS)) return;
   event.preventDefault();
   const next = (numbers, number, step) => numbers[Math.max(0, Math.min(numbers.length - 1, numbers.indexOf(number) + step))];
-  const [down, right] = at.cls === null || at.filter === null ? [0, 0] : STEPS[event.key];
+  const [down, right] = isAtCell() ? STEPS[event.key] : [0, 0];
   move(next(classes, at.cls ?? classes[0], down), next(filters, at.filter ?? filters[0], right));
 });
 addEventListener('resize', lay);

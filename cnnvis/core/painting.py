@@ -206,3 +206,8 @@ def wrap(text, width):
         lines[-1].append(word)
         room -= length(word) + length(" ")
     return [" ".join(line) for line in lines if line]
+
+
+def shorten(text, length):
+    """Return `text`, its end replaced by an ellipsis where it is longer than `length`."""
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -11,6 +11,7 @@ from cnnvis.core.painting import (
     Page,
     cell_ticks,
     number,
+    shorten,
     ticks,
 )
 from cnnvis.core.sheets import enlarge, shrink
@@ -95,11 +96,6 @@ def write_member(page, top, member, note=""):
     if member.predicted is not None:
         prediction = f"{verdict} ({100 * member.probability:.0f} %): {shorten(member.label, 21)}"
     page.write((left, top + 32), prediction, TICK_SIZE, colour, "la")
-
-
-def shorten(text, length):
-    """Return `text`, its end replaced by an ellipsis where it is longer than `length`."""
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _draw_norms(page, comparison, summary, place):

@@ -34,6 +34,7 @@ class Losses(NamedTuple):
     Attributes
     ----------
     classes : ndarray of int, (classes,)
+        Ascending.
     before : ndarray of float64, (classes,)
         The measure with all filters.
     values : ndarray of float64, (classes, filters)
@@ -98,41 +99,40 @@ def make_lesions(
         model.check_neuron(cls)
     with model.open(threads) as network:
         for layer in layers:
-            passes, skipped, where = [], [], (layer, model.score, zero == "weights")
             arrays_file = files("lesion arrays", layer=safe_name(layer))
+            passes, skipped, where = [], [], (layer, model.score, zero == "weights")
             for image_set in image_sets:
-                counts = _counts(image_set, classes)
-                effects = FilterEffects(network, where, image_set, counts, model.classes)
+                count = _counter(image_set, classes)
+                effects = FilterEffects(network, where, image_set, count, model.classes)
                 values = [layer, zero, classes, chunk, code]
                 checkpoint = Checkpoint.of(arrays_file, model, preprocessing, image_set, *values)
                 options = {"chunk": chunk, "threads": threads}
                 skipped += stream(image_set, preprocessing, effects, checkpoint, **options)
                 passes.append(effects.sums)
                 checkpoints.append(checkpoint)
-            sums = {name: sum(each[name] for each in passes) for name in passes[0]}
-            facts = {"layer": layer, "zero": zero, "images": int(sums["images"])}
-            arrays = arrays_of(sums, classes)
+            arrays = arrays_of(passes, classes)
+            images = sum(int(sums["images"]) for sums in passes)
+            facts = {"layer": layer, "zero": zero, "images": images, "skipped": skipped}
             write_arrays(arrays_file, arrays)
-            summary = facts | {"skipped": skipped} | summarise(arrays, layer, names)
+            summary = facts | summarise(arrays, layer, names)
             write_json(files("lesions", layer=safe_name(layer)), summary)
     for checkpoint in checkpoints:
         checkpoint.forget()
 
 
-def _counts(image_set, classes):
+def _counter(image_set, classes):
     """Return a function from images to how often they count in each class, (classes, images)."""
+    numbers = np.array(classes, object)[:, np.newaxis]
 
     def count(images):
-        own = [image_set.classes[image] for image in images]
-        return np.array([[each == cls for each in own] for cls in classes], np.float64).reshape(
-            len(classes), len(images)
-        )
+        own = np.array([image_set.classes[image] for image in images], object)
+        return (numbers == own).astype(np.float64)
 
     return count
 
 
-def arrays_of(sums, classes):
-    """Return the means of the sums of a `FilterEffects` whose groups are classes.
+def arrays_of(passes, classes):
+    """Return the means of all sums of `FilterEffects` whose groups are classes.
 
     Returns
     -------
@@ -141,6 +141,7 @@ def arrays_of(sums, classes):
         ``effects``, (classes, `EFFECTS`, filters + 1), the first column with all filters; and
         ``scores`` over all images, (filters + 1, classes of the network).
     """
+    sums = {name: sum(each[name] for each in passes) for name in passes[0]}
     images = sums["groups"]
     seen = images > 0
     return {

@@ -14,6 +14,7 @@ from cnnvis.core.painting import (
     Page,
     cell_ticks,
     font,
+    shorten,
 )
 
 # The map has at most about this size, and a cell this side, in pixels.
@@ -43,16 +44,15 @@ def draw_lesions(path, losses, order, names, *, label, title, caption):
         What the colours are.
     title, caption : str
     """
-    window, rows = losses.window, np.argsort(losses.classes)
-    rows = rows[np.searchsorted(losses.classes[rows], order["classes"])]
+    window, rows = losses.window, np.searchsorted(losses.classes, order["classes"])
     values = losses.values[np.ix_(rows, order["filters"])]
-    colours = Colours(COLOURS, -window, window, _beyond(values, window))
+    colours = Colours(COLOURS, -window, window, "both")
     tall, wide = (
         max(1, min(SIDE, room // count))
         for room, count in zip((HEIGHT, WIDTH), values.shape, strict=True)
     )
     height, width = tall * len(values), wide * values.shape[1]
-    written = [shorten(names[cls]) for cls in order["classes"]]
+    written = [shorten(names[cls], LONGEST_NAME) for cls in order["classes"]]
     every = [((place + 0.5) * tall, name) for place, name in enumerate(written)]
     ticks = every if tall >= NAMED_HEIGHT else cell_ticks(written, tall)
     widest = max(math.ceil(font(TICK_SIZE).getlength(name)) for _, name in ticks)
@@ -64,17 +64,3 @@ def draw_lesions(path, losses, order, names, *, label, title, caption):
     page.lower_axis(left, top + height, width, cell_ticks(order["filters"], wide), "filter")
     page.colour_bar(right, top + 12, min(420, room - 24), label)
     page.save(path, caption)
-
-
-def _beyond(values, window):
-    ends = {(False, False): "neither", (True, False): "min", (False, True): "max"}
-    return ends.get((bool((values < -window).any()), bool((values > window).any())), "both")
-
-
-def shorten(name):
-    """Return a name of at most `LONGEST_NAME` letters.
-
-    >>> shorten("Cardigan, Cardigan Welsh corgi")
-    'Cardigan, Cardigan Welsh co…'
-    """
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

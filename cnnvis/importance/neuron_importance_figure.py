@@ -1,8 +1,7 @@
 """Draw the importance of filters to one neuron over several image sets: the study's figure 6."""
 
 from cnnvis.core.colours import BLUE, INK, ORANGE
-from cnnvis.core.painting import BAR_ROOM, LINE, MARGIN, TEXT_SIZE, TITLE_ROOM, Page
-from cnnvis.gradients.comparison_figure import shorten
+from cnnvis.core.painting import BAR_ROOM, LINE, MARGIN, TEXT_SIZE, TITLE_ROOM, Page, shorten
 from cnnvis.gradients.sorted_norms import AXIS, LOWER_AXIS, draw_sorted_norms
 from cnnvis.importance.filter_importance_figure import map_colours, paint_map
 

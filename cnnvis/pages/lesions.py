@@ -20,6 +20,7 @@ LABELS = {
     "error_top1": "rise of the top-1 error",
     SCORE: "fall of the mean score",
 }
+UNITS = {"log_probability": " (nats)"}
 
 
 def lesion_page(files, *, network, layer, shown):
@@ -53,7 +54,7 @@ def lesion_page(files, *, network, layer, shown):
         main,
         _order(summary, measure),
         names,
-        label=LABELS[measure],
+        label=LABELS[measure] + UNITS.get(measure, ""),
         title=title,
         caption=f"{summary['sentence']} The colour is the {LABELS[measure]} of a class (rows), "
         f"over {_over(summary)}, when a filter (columns) alone is removed: red, the class needs "
@@ -114,6 +115,7 @@ def _spec(summary, losses, names, responses):
         "measures": [
             {
                 "label": LABELS[name],
+                "unit": UNITS.get(name, ""),
                 "sign": OWN.get(name, -1),
                 "classes": each.classes.tolist(),
                 "before": [float(f"{value:.4g}") for value in each.before],

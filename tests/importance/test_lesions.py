@@ -13,7 +13,7 @@ from cnnvis.core.files import read_json
 from cnnvis.core.places import Places
 from cnnvis.engines.base import Engine
 from cnnvis.engines.model import Model
-from cnnvis.importance import lesions, lesions_figure
+from cnnvis.importance import lesions
 from cnnvis.importance.filter_effects import EFFECTS, FilterEffects, count_higher
 from cnnvis.importance.lesions import Losses, make_lesions, read_losses, sentence, summarise
 from cnnvis.inputs.image_sets import ImageSet
@@ -239,4 +239,3 @@ def test_mistakes_are_one_line_and_leave_nothing(folder, tmp_path):
 
 def test_docstrings():
     assert not doctest.testmod(lesions).failed
-    assert not doctest.testmod(lesions_figure).failed

@@ -67,7 +67,7 @@ const paint = () => {
   bar.style.background = `linear-gradient(90deg, ${stops.map((stop) => `rgb(${table.subarray(stop, stop + 3).join(' ')})`)})`;
   low.textContent = say(-view.window);
   high.textContent = say(view.window);
-  what.textContent = view.label[0].toUpperCase() + view.label.slice(1);
+  what.textContent = view.label[0].toUpperCase() + view.label.slice(1) + view.unit;
 };
 
 const lay = () => {

@@ -1,11 +1,10 @@
 """The configuration's key ``lesions``: checked, and arranged in a table."""
 
 from cnnvis.config.checks import check_neuron, chosen_layers
-from cnnvis.config.collections import image_set_of, label_of, pruned_layers
+from cnnvis.config.collections import classes_of, pruned_layers
 from cnnvis.config.own_images import check_images, own_collection, resolve_images
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
-from cnnvis.inputs.photographs import photograph_labels
 
 NAME = "lesions"
 EACH = 6
@@ -27,13 +26,8 @@ def check_lesions(config, models):
     if NAME in config and not own and not config["collections"]:
         yield f"{dotted(NAME, 'images')}missing, and there are no collections; name one of the two"
     for model in models.values() if own and not lines else ():
-        yield from check_neuron(dotted(NAME, "images"), max(_classes(own), default=0), model)
-
-
-def _classes(own):
-    if label_of(own["path"]) is not None:
-        return range(len(photograph_labels()))
-    return {cls for cls in image_set_of(NAME, own).classes.values() if cls is not None}
+        largest = max(classes_of(NAME, own) - {None}, default=0)
+        yield from check_neuron(dotted(NAME, "images"), largest, model)
 
 
 def resolve_lesions(config, infos, collections):

@@ -25,7 +25,7 @@ def own_collection(config, key, each):
         return None
     images, limit = config[key]["images"], config[key].get("limit")
     default = None if label_of(images) is None else each
-    return {"path": images, "cls": None, "limit": limit or default}
+    return {"path": images, "limit": limit or default}
 
 
 def check_images(config, key):

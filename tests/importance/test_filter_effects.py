@@ -63,7 +63,8 @@ def test_replicates_are_means_over_images_drawn_anew(image_set, tmp_path):
     ]
     counts = bootstrap.counts(image_set.images)
     np.testing.assert_array_equal(found.groups, counts.sum(axis=1))
-    for replicate in (1, 2, bootstrap.REPLICATES):
+    # Which replicates have no image depends on the images' paths.
+    for replicate in np.flatnonzero(counts.sum(axis=1))[[0, 1, 2, -1]]:
         expected = np.average(alone, axis=0, weights=counts[replicate])
         np.testing.assert_allclose(found.effects[replicate], expected, rtol=1e-4, atol=1e-4)
 

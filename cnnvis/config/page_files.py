@@ -115,7 +115,9 @@ def class_files(tables):
         network: [
             str(Places("results", network=network, collection=collection)(kind, **parts))
             for collection, facts in collections.items()
-            for kind, parts in _class_kinds(facts) + _responses(tables, network)
+            for kind, parts in _class_kinds(facts)
+            + _responses(tables, network)
+            + _lesions(tables, network)
         ]
         for network, collections in tables["classes"].items()
     }

@@ -75,6 +75,7 @@ def _layer(files, kind, **parts):
         "summary": read_json(files.first(f"{kind} summary", **parts)),
         "picture": files.figure(f"{kind} picture", **parts),
         "responses": files.link("response page", layer=parts["layer"]),
+        "lesions": files.link("lesion page", layer=parts["layer"]),
         "files": _files(files, kind, ("csv", "svg"), **parts),
         "criteria": read_json(trial) if trial else None,
         "trial": files.figure("criteria picture", **parts) if trial else None,

@@ -1,5 +1,6 @@
 """Inspect layer and blob shapes from a prototxt, without loading weights."""
 
+import math
 from dataclasses import dataclass
 
 CONVOLUTIONS = ("Convolution", "Deconvolution")
@@ -90,3 +91,43 @@ def describe(graph):
             if has_filters(node.layer)
         },
     )
+
+
+def layer_costs(graph):
+    """Return what each layer with weights costs.
+
+    Parameters
+    ----------
+    graph : cnnvis.engines.numpy.graph.Graph
+
+    Returns
+    -------
+    dict
+        ``{layer: {shape, parameters, multiply_adds}}``: the shape of its weights, how many numbers
+        it stores, and how many products one image takes, which are counted for convolutions and
+        inner products only.
+    """
+    shapes, weights = graph.shapes(graph.inputs)
+    costs = {}
+    for node in graph.nodes:
+        if node.layer.name in weights:
+            shape, *_ = arrays = weights[node.layer.name]
+            bottom, top = shapes[node.bottoms[0]], shapes[node.tops[0]]
+            costs[node.layer.name] = {
+                "shape": list(shape),
+                "parameters": sum(map(math.prod, arrays)),
+                "multiply_adds": _multiply_adds(node.layer, shape, bottom, top),
+            }
+    return costs
+
+
+def _multiply_adds(layer, weights, bottom, top):
+    """Return how often one image needs each weight, times the number of weights."""
+    kind = layer.param.type
+    if kind in CONVOLUTIONS:
+        positions = top[2:] if kind == "Convolution" else bottom[2:]
+    elif kind == "InnerProduct":
+        positions = top[1:-1]
+    else:
+        return 0
+    return math.prod(positions) * math.prod(weights)

@@ -6,7 +6,9 @@ import pytest
 import cnnvis
 from cnnvis.engines.base import Engine
 from cnnvis.engines.numpy.change_propagation import Base, find_route
+from cnnvis.engines.numpy.graph import read_graph
 from tests.engines.goldens import GOLDENS, MORE_GOLDENS, difference, output_of
+from tests.engines.random_networks import INPUT, layer, random_weights
 
 # (golden, layer): LRN and groups, branches, shortcuts with BatchNorm, inner products.
 PLACES = [
@@ -105,6 +107,26 @@ def test_a_sum_needs_all_channels_and_its_other_branch():
     route = find_route(graph, branch.tops[0], last)
     assert first_sum.bottoms[-1] in route.completed
     assert first_sum.bottoms[0] in graph.beside(last, route.ends)
+
+
+def test_the_bias_of_a_layer_of_its_own_is_followed(tmp_path):
+    data = "input_param { shape { dim: 2 dim: 3 dim: 13 dim: 11 } }"
+    convolution = "convolution_param { num_output: 6 kernel_size: 3 }"
+    lines = [
+        layer("data", "Input", [], ["data"], data),
+        layer("c", "Convolution", ["data"], ["c"], convolution),
+        layer("b", "Bias", ["c"], ["b"]),
+        layer("score", "InnerProduct", ["b"], ["score"], "inner_product_param { num_output: 4 }"),
+    ]
+    (tmp_path / "net.prototxt").write_text("\n".join(lines))
+    graph = read_graph(tmp_path / "net.prototxt")
+    route = find_route(graph, output_of(graph, "c"), graph.value("score"))
+    assert (names(route.steps), names(route.linear)) == (["b"], ["score"])
+    with cnnvis.open_network(tmp_path / "net.prototxt", random_weights(graph, 0)) as network:
+        batch = np.random.default_rng(0).normal(size=(2, *INPUT))
+        found = network.scores_without(batch, "c", [[0, 4]], "score")
+        whole = Engine.scores_without(network, batch, "c", [[0, 4]], "score")
+    assert difference(found, whole) <= 1e-5
 
 
 def test_what_does_not_depend_on_a_change_stays():

@@ -19,8 +19,8 @@ from cnnvis.engines.numpy.passes import BLOCK_BYTES
 # Layers whose channel c depends on channel c of their only bottom, and on nothing else. Weights,
 # if any, have one entry per channel (or one for all).
 CHANNELWISE = {
-    *("AbsVal", "BNLL", "BatchNorm", "Dropout", "ELU", "Exp", "LRN", "Log", "PReLU", "Pooling"),
-    *("Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
+    *("AbsVal", "BNLL", "BatchNorm", "Bias", "Dropout", "ELU", "Exp", "LRN", "Log", "PReLU"),
+    *("Pooling", "Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
 }
 # Where more than this share of a linear layer's channels change, a whole pass is faster.
 WIDEST = 0.5
@@ -63,7 +63,7 @@ def find_route(graph, start, target):
             continue
         touched.update(node.tops)
         changed = partial.intersection(node.bottoms)
-        if changed and _is_channelwise(node):
+        if changed and is_channelwise(node):
             route.steps.append(node)
             partial.update(node.tops)
         elif changed and len(node.bottoms) == 1 and writes_channels(node.layer):
@@ -74,12 +74,13 @@ def find_route(graph, start, target):
     return route
 
 
-def _is_channelwise(node):
+def is_channelwise(node):
+    """Whether a layer treats each channel alone, but for an LRN's reach (`reach_of`)."""
     layer, kind = node.layer, node.layer.param.type
     if len(node.bottoms) != 1 or (len(node.tops) != 1 and not layer.is_view):
         return False
-    if kind == "Scale":
-        return layer.param.scale_param.axis == 1 and layer.param.scale_param.num_axes == 1
+    if kind in ("Scale", "Bias"):
+        return layer.options.axis == 1 and layer.options.num_axes == 1
     return kind in CHANNELWISE
 
 
@@ -119,7 +120,7 @@ class Base:
         self.network, self.start, self.target = network, start, target
         self.route = find_route(network.graph, start, target) if follow else Route([], [], {start})
         self.shorter = self.route.without_linear()
-        neighbours = {node.bottoms[0] for node in self.route.steps if _reach(node.layer)}
+        neighbours = {node.bottoms[0] for node in self.route.steps if reach_of(node.layer)}
         kept = {start, *keep, *neighbours}
         for route in (self.route, self.shorter):
             kept.update(route.ends, network.graph.beside(target, route.ends))
@@ -142,7 +143,7 @@ class Base:
         reached = {self.start: np.sort(np.asarray(channels, np.intp))}
         for node in self.route.steps:
             channels = reached[node.bottoms[0]]
-            if reach := _reach(node.layer):
+            if reach := reach_of(node.layer):
                 near = channels[:, None] + np.arange(-reach, reach + 1)
                 count = self.values[node.bottoms[0]].shape[1]
                 channels = np.unique(near[(near >= 0) & (near < count)])
@@ -212,7 +213,7 @@ class Change:
         self.convolutions, self.inner_products = [], []
         for node in self.route.linear:
             if node.layer.param.type == "Convolution":
-                parts = _parts(node.layer, self.params, reached[node.bottoms[0]])
+                parts = parts_of(node.layer, self.params, reached[node.bottoms[0]])
                 self.convolutions += [(node, *part) for part in parts]
             else:
                 self.inner_products.append(node)
@@ -274,7 +275,7 @@ class Change:
         layer, bottom, top = node.layer, node.bottoms[0], node.tops[0]
         if layer.is_view:
             return part
-        if reach := _reach(layer):
+        if reach := reach_of(layer):
             changed, asked = self.reached[bottom], self.reached[top]
             return _normalise(work, layer, base[bottom], changed, part, asked, reach)
         part = np.ascontiguousarray(part)
@@ -300,7 +301,7 @@ class Change:
             ends[node.tops[0]] += _product(node.layer, weights, difference, channels)
 
 
-def _reach(layer):
+def reach_of(layer):
     """Return how many channels to either side a layer's output depends on."""
     return layer.reach if layer.param.type == "LRN" and not layer.within else 0
 
@@ -320,7 +321,7 @@ def _normalise(work, layer, whole, changed, part, asked, reach):
     return out
 
 
-def _parts(layer, params, channels):
+def parts_of(layer, params, channels):
     """Yield the parts of a convolution that compute the effect of a change, one for each group.
 
     A part is a convolution of one group without bias, its weights for the changed channels, its

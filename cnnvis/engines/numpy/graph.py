@@ -196,10 +196,26 @@ def read_graph(prototxt, input_shape=None):
     UserError
         If the file is not usable, naming it and the layer.
     """
-    net = read_deploy(prototxt, input_shape)
-    graph = Graph(str(prototxt))
+    return build_graph(read_deploy(prototxt, input_shape), str(prototxt))
+
+
+def build_graph(net, source):
+    """Return the graph of a network in its deploy form.
+
+    Parameters
+    ----------
+    net : NetParameter
+    source : str
+        The file, for error messages.
+
+    Raises
+    ------
+    UserError
+        If a layer is not usable, naming it and the file.
+    """
+    graph = Graph(source)
     for param in insert_splits(net.layer, graph.source):
         graph.add(param)
     if not graph.nodes:
-        raise UserError(f"{prototxt}: has no layers that compute anything")
+        raise UserError(f"{source}: has no layers that compute anything")
     return graph

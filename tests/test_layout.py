@@ -121,6 +121,7 @@ def test_rules_that_run_a_network_run_where_its_engine_is():
 ENGINE_SCRIPTS = (
     *("make_activations.py", "make_gradients.py", "make_class_sums.py", "make_pruning.py"),
     *("make_ordering_over_collection.py", "make_responses.py", "make_lesions.py"),
+    *("make_pruned_networks.py", "make_filter_effects.py"),
 )
 
 

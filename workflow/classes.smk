@@ -7,7 +7,9 @@ results/{network}/classes/{collection}/neurons/{cls}.npz and {cls}/{layer}.csv, 
 same for a neuron of another class;
 results/{network}/classes/{collection}/effects/{layer}.npz, what the removal of each filter does;
 results/{network}/classes/{collection}/criteria/{layer}.csv, .json and .png, whether criteria say so;
-results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png and .svg.
+results/{network}/classes/{collection}/pruning/{layer}.csv, .json, .png and .svg;
+results/{network}/classes/{collection}/pruned/{layer}-{share}.prototxt, .caffemodel and .json, the
+network without these filters.
 """
 
 
@@ -207,3 +209,57 @@ rule pruning:
         "Prune {wildcards.layer} of {wildcards.network} by importance to {wildcards.collection}."
     script:
         "../scripts/make_pruning.py"
+
+
+if tables["pruned"]:
+
+    rule pruned_networks:
+        """Write the networks without a layer's least important filters, for all shares.
+
+        What comes out are networks that everything here can run, and a report on each: how much
+        smaller and faster it is, which filters had to stay and why, and what it gets wrong.
+        """
+        input:
+            importance="results/{network}/classes/{collection}/importance.npz",
+            responses=responses_of,
+            folders=entry("classes", "{network}", "{collection}", "folders"),
+            prototxt=entry("networks", "{network}", "prototxt"),
+            weights=entry("networks", "{network}", "weights"),
+            mean=entry("networks", "{network}", "mean_file"),
+        output:
+            networks=collect(
+                "results/{{network}}/classes/{{collection}}/pruned/{{layer}}-{share}.prototxt",
+                share=tables["pruned"],
+            ),
+            weights=collect(
+                "results/{{network}}/classes/{{collection}}/pruned/{{layer}}-{share}.caffemodel",
+                share=tables["pruned"],
+            ),
+            reports=collect(
+                "results/{{network}}/classes/{{collection}}/pruned/{{layer}}-{share}.json",
+                share=tables["pruned"],
+            ),
+        log:
+            "logs/{network}/classes/{collection}/pruned/{layer}.log",
+        benchmark:
+            "logs/{network}/classes/{collection}/pruned/{layer}.tsv"
+        conda:
+            environment
+        threads: entry("networks", "{network}", "threads")
+        params:
+            model=entry("networks", "{network}", "model"),
+            preprocessing=entry("networks", "{network}", "preprocessing"),
+            image_sets=entry("classes", "{network}", "{collection}", "image_sets"),
+            images=entry("classes", "{network}", "{collection}", "images"),
+            layer=entry("layers", "{network}", "{layer}", "name"),
+            settings={
+                "shares": list(tables["pruned"].values()),
+                "zero": tables["pruning"]["zero"],
+                "criterion": tables["pruning"]["criterion"],
+            },
+            code=code("make_pruned_networks.py"),
+        message:
+            "Write {wildcards.network} without the filters of {wildcards.layer} least important to "
+            "{wildcards.collection}."
+        script:
+            "../scripts/make_pruned_networks.py"

@@ -6,6 +6,8 @@ In the configuration an image set is an entry of ``collections``. This module is
 
 from dataclasses import asdict
 
+import numpy as np
+
 from cnnvis.config.checks import (
     check_neuron,
     chosen_layers,
@@ -86,6 +88,9 @@ def _pruning(config, models):
     for network, model in models.items() if collections else ():
         filters = model.info.filters
         for layer in pruned_layers(config, network, model.info):
+            if pruning.get("write") and filters.get(layer) == 1:
+                what = f"{layer} of {network} has a single filter, which cannot be removed"
+                yield f"{dotted('pruning', 'write')}{what}; name other layers in pruning.layers"
             for step in pruning.get("steps", []):
                 if step > filters.get(layer, step):
                     what = f"{step} is more than the {filters[layer]} filters of {layer}"
@@ -119,6 +124,7 @@ def resolve_collections(config, infos):
           ``neurons`` of other classes: {neuron, as in paths: collections of its class};
           ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
         - ``pruning``: {``zero``, ``criterion``, ``steps``, ``random_seeds``, ``study_sweep``}
+        - ``pruned``: {share, as in paths: share} of the filters that networks are written without
     """
     tables = {name: collection_table(name, each) for name, each in config["collections"].items()}
     pruning = config["pruning"]
@@ -127,6 +133,10 @@ def resolve_collections(config, infos):
         "summed": {name: _summed(config, name, info) for name, info in infos.items()},
         "classes": {name: _classes(config, name, info, tables) for name, info in infos.items()},
         "pruning": {key: pruning.get(key) for key in PRUNING},
+        "pruned": {
+            np.format_float_positional(share): share
+            for share in map(float, pruning.get("write", []))
+        },
     }
 
 

@@ -17,6 +17,7 @@ MADE = {
     *("page", "comparison channels viewer", "class page"),
     *("network page", "orderings page", "response page", "maximisation sheet", "lesion page"),
 }
+PRUNED = ("report", "network", "weights")
 
 
 def image_files(tables, network, image):
@@ -115,7 +116,7 @@ def class_files(tables):
         network: [
             str(Places("results", network=network, collection=collection)(kind, **parts))
             for collection, facts in collections.items()
-            for kind, parts in _class_kinds(facts)
+            for kind, parts in _class_kinds(facts, tables["pruned"])
             + _responses(tables, network)
             + _lesions(tables, network)
         ]
@@ -123,7 +124,7 @@ def class_files(tables):
     }
 
 
-def _class_kinds(facts):
+def _class_kinds(facts, shares):
     layers = [{"layer": layer} for layer in facts["layers"]]
     of_neurons = [{"cls": cls, **layer} for cls in facts["neurons"] for layer in layers]
     wheres = {
@@ -138,6 +139,8 @@ def _class_kinds(facts):
         for where in each
         for suffix in ("summary", "csv", "picture")
     ]
+    pruned = [{"share": share, **where} for where in wheres["pruning"] for share in shares]
+    kinds += [(f"pruned {what}", where) for where in pruned for what in PRUNED]
     return kinds + [("pruning svg", where) for where in wheres["pruning"]]
 
 

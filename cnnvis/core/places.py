@@ -62,6 +62,9 @@ PLACES = {
     "pruning csv": "{network}/classes/{collection}/pruning/{layer}.csv",
     "pruning svg": "{network}/classes/{collection}/pruning/{layer}.svg",
     "pruning picture": "{network}/classes/{collection}/pruning/{layer}.png",
+    "pruned network": "{network}/classes/{collection}/pruned/{layer}-{share}.prototxt",
+    "pruned weights": "{network}/classes/{collection}/pruned/{layer}-{share}.caffemodel",
+    "pruned report": "{network}/classes/{collection}/pruned/{layer}-{share}.json",
     "page": "{network}/{image}/index.html",
     "picture": "{network}/{image}/input.png",
     "input": "{network}/{image}/input.npy",
@@ -99,6 +102,7 @@ PLACES = {
     "viewer": "{network}/{image}/viewer/{layer}.html",
 }
 PARTS = {"volume": "|".join(HEADERS_FIRST), "cls": r"\d+", "row": r"\d+", "k": r"\d+(?:x\d+)?"}
+PARTS["share"] = r"0\.\d+"
 
 
 class Places:

@@ -8,6 +8,7 @@ from cnnvis.importance.filter_criteria import NAMES_OF_CRITERIA
 from cnnvis.importance.study_results import beside_study
 from cnnvis.inputs.labels import read_synset
 from cnnvis.pages.artefacts import Artefacts
+from cnnvis.pages.pruned_networks import pruned_reports
 from cnnvis.pages.render import link, write_page
 
 
@@ -59,6 +60,7 @@ def _image_set(files, labels, **parts):
     synset = read_synset(labels, first["cls"]) if one else None
     for layer in pruning:
         layer["study"] = beside_study(synset, layer["summary"])
+        layer["pruned"] = pruned_reports(files, layer=layer["name"], **parts)
     return {
         "name": parts["collection"],
         **{key: first[key] for key in ("cls", "images", "skipped")},

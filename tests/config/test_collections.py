@@ -8,6 +8,7 @@ from PIL import Image
 from cnnvis.config.collections import check_collections, resolve_collections
 from cnnvis.engines.model import Model
 from tests.engines.goldens import GOLDENS
+from tests.tiny_network import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +124,24 @@ def test_a_deconvolution_has_no_filters_to_prune(tmp_path):
     # By default the first convolution that can be pruned, of which the steps are checked.
     assert lines() == []
     assert resolve_collections(config, {"net": info})["classes"]["net"]["x"]["pruned"] == ["conv"]
+    assert resolve_collections(config, {"net": info})["pruned"] == {}
+    config["pruning"]["write"] = [0.3, 0.00001]
+    pruned = resolve_collections(config, {"net": info})["pruned"]
+    assert pruned == {"0.3": 0.3, "0.00001": 0.00001}
+    assert lines() == []
     config["pruning"]["steps"] = [5]
     assert lines() == ["pruning.steps: 5 is more than the 4 filters of conv in net"]
+
+
+def test_a_layer_of_one_filter_has_none_to_do_without(tmp_path):
+    model = tiny_model(tmp_path)
+    collections = {"x": {"path": "photonet:cat", "cls": 0}}
+    config = {**EMPTY, "collections": collections}
+    config["pruning"] = {"layers": ["conv/2"], "write": [0.5]}
+    assert list(check_collections(config, {"networks": ["net"]}, {"net": model})) == [
+        "pruning.write: conv/2 of net has a single filter, which cannot be removed; "
+        "name other layers in pruning.layers"
+    ]
 
 
 def test_tables(infos, folder):

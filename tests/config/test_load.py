@@ -311,6 +311,12 @@ WRONG = {
     "pruning.layers: thin has no layer that can be pruned named 'conv9'; did you mean conv": {
         "pruning__layers": ["conv9"]
     },
+    "pruning.write[1]: 1 is not allowed; expected a number above 0 and below 1": {
+        "pruning__write": [0.5, 1]
+    },
+    "pruning.write[0]: 0 is not allowed; expected a number above 0": {"pruning__write": [0]},
+    "pruning.write: [0.3, 0.3] contains duplicates": {"pruning__write": [0.3, 0.3]},
+    "pruning.write: 0.3 is a number; expected a list of numbers above 0": {"pruning__write": 0.3},
     "colours: unknown key; expected one of engine, pycaffe, networks": {"colours": 3},
 }
 

@@ -10,6 +10,7 @@ PARTS = {
     **{"network": "net", "image": "cat", "layer": "conv1", "ordering": "pca", "volume": "vox"},
     **{"cls": "3", "row": "1", "k": "4", "attribution": "loss", "comparison": "rocks"},
     **{"collection": "val", "frame": "000", "picture": "00000", "sheet": "000", "preset": "blur"},
+    "share": "0.3",
 }
 
 

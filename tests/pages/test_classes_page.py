@@ -114,6 +114,61 @@ def test_pages_show_the_study_beside_its_classes(tmp_path):
     assert "15.46" not in texts()[0]
 
 
+def test_the_networks_that_were_written_are_shown(tmp_path):
+    root = tmp_path / "results" / "net" / "classes"
+    errors = {"error_top1": 0.25, "error_top5": 0.0, "probability": 0.5}
+    summary = {"cls": 3, "images": 8, "skipped": [], "sentence": "Some.", "others": {}}
+    summary["table"] = dict.fromkeys(("before", "least", "most"), errors)
+    costs = [{"shape": [n, 5, 3, 3], "parameters": 45 * n, "multiply_adds": 90 * n} for n in (9, 7)]
+    time = {"before": 1.5, "after": 1.25, "rounds": 3}
+    report = {
+        "sentence": "Without <2> filters.",
+        "layer": "conv/1",
+        "share": 0.3,
+        "removed": [1, 4],
+        "stay": [{"reason": "layer 'n' (LRN) mixes", "filters": [5, 6]}],
+        "sizes": {
+            key: {"before": 4321, "after": 3210} for key in ("parameters", "multiply_adds", "bytes")
+        },
+        "layers": {
+            "conv/1": {"before": costs[0], "after": costs[1]},
+            "fc8": {"before": costs[0], "after": costs[0]},
+        },
+        "milliseconds": {
+            **{"machine": "abacus", "engine": "numpy", "batches": {"1": time, "8": time}},
+            "layers": {"conv/1": time},
+        },
+        "agreement": {"largest_difference": 1.2e-7, "images": 16},
+        "errors": {"cats": {when: {"images": 8, **errors} for when in ("before", "after")}},
+    }
+    files = [
+        write(root / "cats" / "importance" / "conv-1.json", summary),
+        write(root / "cats" / "importance" / "conv-1.png"),
+        write(root / "cats" / "pruning" / "conv-1.json", summary),
+        write(root / "cats" / "pruning" / "conv-1.png"),
+        write(root / "cats" / "pruned" / "conv-1-0.3.json", report),
+        write(root / "cats" / "pruned" / "conv-1-0.3.prototxt", ""),
+        write(root / "cats" / "pruned" / "conv-1-0.3.caffemodel", ""),
+    ]
+    class_pages(root / "index.html", network="net", artefacts=files)
+    page = root / "cats" / "index.html"
+    text, links = page.read_text(), links_of(page)
+    assert all((page.parent / link).is_file() for link in links)
+    assert {f"pruned/{file.name}" for file in files[-3:]} <= set(links)
+    for words in (
+        *("conv/1 without 30 % of its filters", "Without &lt;2&gt; filters.", "abacus"),
+        *("<td>9 × 5 × 3 × 3</td><td>7 × 5 × 3 × 3</td>", "<td>405</td><td>315</td>"),
+        *("5 and 6: layer &#39;n&#39; (LRN) mixes.", "1.20 × 10⁻⁷", "<td>1.5</td><td>1.25</td>"),
+        *("<td>4,321 bytes</td><td>3,210 bytes</td>", "1 other layers with weights are as before"),
+    ):
+        assert words in text, words
+    # Nothing removed, no layer differs, no time of one layer: no table of sizes.
+    report |= {"removed": [], "layers": {"fc8": report["layers"]["fc8"]}}
+    write(root / "cats" / "pruned" / "conv-1-0.3.json", report)
+    class_pages(root / "index.html", network="net", artefacts=files)
+    assert "abacus" not in page.read_text()
+
+
 def test_parity_page_says_what_is_not_faithful(tmp_path):
     value = {"absolute": 0.5, "relative": 0.01}
     report = {

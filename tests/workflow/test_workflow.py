@@ -12,6 +12,8 @@ from PIL import Image
 
 from cnnvis.config.load import load_config
 from cnnvis.config.page_files import index_files, ordering_files
+from cnnvis.core.arrays import read_array
+from cnnvis.core.files import read_json
 from tests.conftest import ROOT, copy_study
 
 CONFIG = {
@@ -232,6 +234,58 @@ def test_lesions_are_made(study):
     found = json.loads((folder / "conv1.json").read_text())
     assert (found["zero"], found["images"], len(found["filters"])) == ("weights", 2, 16)
     assert [each["cls"] for each in found["classes"] if each["images"]] == [1, 3]
+
+
+def pruned(study, *shares, **entries):
+    """Return a configuration that writes networks, with the images that it needs."""
+    folder = study.folder / "pets"
+    if not folder.exists():
+        folder.mkdir()
+        for number in range(2):
+            Image.new("RGB", (40, 40), (200, 99 * number, 7)).save(folder / f"{number}.png")
+    pruning = {"layers": ["conv3", "conv5"], "write": list(shares)}
+    return changed(
+        collections={"pets": {"path": "pets", "cls": 1, "networks": ["thin"]}},
+        **{"pruning": pruning, **entries},
+    )
+
+
+def test_networks_are_written_by_a_job_for_each_layer_and_shown(complete):
+    write(complete, pruned(complete))
+    complete.pretend()
+    assert complete.plan() == {}
+    write(complete, pruned(complete, 0.1, 0.3))
+    plan = complete.plan()
+    pages = [f"results/thin/classes/{page}index.html" for page in ("", "pets/")]
+    shown = dict.fromkeys(pages, "class_pages@thin") | {"results/index.html": "index"}
+    assert plan == shown | {
+        f"results/thin/classes/pets/pruned/{layer}-{share}.{suffix}": "pruned_networks"
+        for layer in ("conv3", "conv5")
+        for share in (0.1, 0.3)
+        for suffix in ("prototxt", "caffemodel", "json")
+    }
+    complete.pretend()
+    complete.append("cnnvis/importance/surgery.py", "\n")
+    assert set(complete.plan().values()) == {"pruned_networks", "class_pages@thin", "index"}
+
+
+def test_a_network_that_was_written_is_a_network_like_any_other(study):
+    folder = "results/thin/classes/pets/pruned"
+    write(study, pruned(study, 0.25))
+    run = study.snakemake("--cores", "1", f"{folder}/conv5-0.25.json")
+    assert run.returncode == 0, run.stderr
+    files = {"prototxt": f"{folder}/conv5-0.25.prototxt"}
+    files["weights"] = f"{folder}/conv5-0.25.caffemodel"
+    networks = {**CONFIG["networks"], "smaller": {**CONFIG["networks"]["thin"], **files}}
+    write(study, pruned(study, 0.25, networks=networks, gradients={"layers": ["conv1", "conv5"]}))
+    made = ["grids/natural/conv5.png", "volumes/natural/conv5.vox", "gradients/1.npz"]
+    made = [f"results/smaller/cat/{name}" for name in made]
+    run = study.snakemake("--cores", "1", *made)
+    assert run.returncode == 0, run.stderr
+    count = 16 - len(read_json(study.folder / folder / "conv5-0.25.json")["removed"])
+    assert count < 16
+    assert (study.folder / made[1]).stat().st_size == count * 6 * 6
+    assert read_array(study.folder / made[2], "conv5").shape == (count, 12, 3, 3)
 
 
 def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):

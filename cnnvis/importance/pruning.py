@@ -191,9 +191,12 @@ def read_selectivity(responses_npz, cls):
     """Return how well each filter's responses tell a class, (filters,), or None if nobody knows."""
     if responses_npz is None:
         return None
-    classes, areas = (read_array(responses_npz, name, "array") for name in ("class", "area"))
+    classes = read_array(responses_npz, "class", "array")
     places = np.flatnonzero(classes == cls)
-    return areas[:, places[0]] if len(places) and len(classes) > 1 else None
+    # Of a single class there is nothing to tell it from: its areas are no numbers.
+    if len(classes) < 2 or not len(places):
+        return None
+    return read_array(responses_npz, "area", "array")[:, places[0]]
 
 
 def order_by(criteria, settings, image_set):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnnvis.caffe.caffemodel import read_caffemodel, write_caffemodel
+from cnnvis.core.arrays import write_arrays
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import read_json
 from cnnvis.engines.base import Engine
@@ -28,6 +29,7 @@ from cnnvis.importance.pruning import (
     PruningInputs,
     PruningSettings,
     make_pruning,
+    read_selectivity,
 )
 from cnnvis.importance.pruning_table import sweep
 from cnnvis.inputs.image_sets import ImageSet
@@ -344,6 +346,16 @@ def test_a_layer_of_an_inner_product_has_filters_too(importance, image_sets, tmp
     assert len(single) == MODEL.info.filters["fc6"]
     # Without random orders, that of the criterion that says nothing is compared with.
     assert read_json(files.trial)["criteria"]["random"]["areas"]["probability"]["relative"] == 1
+
+
+def test_responses_of_a_single_class_tell_it_from_nothing(tmp_path):
+    areas = np.array([[0.2, 0.8], [0.6, 0.4]])
+    write_arrays(tmp_path / "two.npz", {"class": np.array([3, 4]), "area": areas})
+    assert read_selectivity(tmp_path / "two.npz", 4).tolist() == [0.8, 0.4]
+    assert read_selectivity(tmp_path / "two.npz", 5) is None
+    arrays = {"class": np.array([4]), "area": np.full((2, 1), np.nan)}
+    write_arrays(tmp_path / "one.npz", arrays)
+    assert read_selectivity(tmp_path / "one.npz", 4) is None
 
 
 def test_a_sweep_has_one_value_per_seed():

@@ -313,8 +313,10 @@ def _savings(report):
     fewer = {
         key: f"{100 * (1 - each['after'] / each['before']):.3g} %" for key, each in sizes.items()
     }
+    speed = f"takes {time['after']:g} ms for an image instead of {time['before']:g} ms"
+    if time["ratio"][0] <= 1 <= time["ratio"][2]:
+        speed = f"takes as long for an image, {time['after']:g} ms,"
     return (
         f"has {fewer['parameters']} fewer parameters and {fewer['multiply_adds']} fewer "
-        f"multiply-adds, and takes {time['after']:g} ms for an image instead of "
-        f"{time['before']:g} ms on the machine that wrote this"
+        f"multiply-adds, and {speed} on the machine that wrote this"
     )

@@ -25,7 +25,8 @@ def milliseconds(pair, images):
     Returns
     -------
     dict
-        ``before`` and ``after``, of the first and of the second function, and ``rounds``.
+        ``before`` and ``after``, of the first and of the second function; ``ratio``, the quartiles
+        of the second's time as a share of the first's, round by round; and ``rounds``.
     """
     for function in pair:
         function()
@@ -40,8 +41,11 @@ def milliseconds(pair, images):
             begin = time.perf_counter()
             pair[number]()
             rounds[-1][number] = time.perf_counter() - begin
-    before, after = (float(f"{1e3 * each / images:.3g}") for each in np.median(rounds, axis=0))
-    return {"before": before, "after": after, "rounds": len(rounds)}
+    seconds = np.array(rounds)
+    before, after = (float(f"{1e3 * each / images:.3g}") for each in np.median(seconds, axis=0))
+    quartiles = np.quantile(seconds[:, 1] / seconds[:, 0], (0.25, 0.5, 0.75))
+    ratio = [float(f"{each:.3g}") for each in quartiles]
+    return {"before": before, "after": after, "ratio": ratio, "rounds": len(rounds)}
 
 
 def layer_milliseconds(networks, batch, layers):

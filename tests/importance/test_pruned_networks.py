@@ -13,7 +13,12 @@ from cnnvis.engines.model import Model
 from cnnvis.importance import pruned_networks, timings
 from cnnvis.importance.ablations import Ablation
 from cnnvis.importance.class_importance import class_order, make_class_sums
-from cnnvis.importance.pruned_networks import PrunedFiles, PrunedSettings, make_pruned_networks
+from cnnvis.importance.pruned_networks import (
+    PrunedFiles,
+    PrunedSettings,
+    make_pruned_networks,
+    sentence,
+)
 from cnnvis.importance.pruning import ErrorCounts, PruningSettings
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.streaming import Checkpoint, stream
@@ -121,6 +126,33 @@ def test_sizes_are_those_of_the_files(importance, image_sets, tmp_path):
     assert list(report["milliseconds"]["batches"]) == ["1", "8"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for each in files for path in each
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        ([0.7, 0.8, 0.9], "takes 4 ms for an image instead of 5 ms on the machine that wrote this"),
+        ([0.7, 0.8, 1.1], "takes as long for an image, 4 ms, on the machine that wrote this"),
+    ],
+)
+def test_a_difference_of_time_is_said_where_most_rounds_have_it(ratio, words):
+    report = {
+        **{"layer": "conv1", "collection": "cats", "zero": "weights", "criterion": "gradient_norm"},
+        **{"filters": 9, "removed": [2], "stay": [{"reason": "why", "filters": [3, 4]}]},
+        "sizes": dict.fromkeys(("parameters", "multiply_adds"), {"before": 4, "after": 3}),
+        "milliseconds": {"batches": {"1": {"before": 5.0, "after": 4.0, "ratio": ratio}}},
+        "errors": {
+            "cats": {
+                "before": {"error_top1": 0.25, "images": 8},
+                "after": {"error_top1": 0.375, "images": 8},
+            }
+        },
+    }
+    assert sentence(report) == (
+        "Without 1 of the 9 filters of conv1, and with the weights of 2 more at zero (the 3 least "
+        "important to cats), the network has 25 % fewer parameters and 25 % fewer multiply-adds, "
+        f"and {words}; of 8 images of cats, 3 are classified wrongly, instead of 2."
     )
 
 

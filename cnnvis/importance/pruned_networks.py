@@ -125,7 +125,7 @@ def make_pruned_networks(
             "removed": done.removed,
             "stay": _by_reason(done.stay),
             **_sizes(model, smaller),
-            **measures.compare(model, smaller, least),
+            **measures.compare(model, smaller, least, done.removed),
             "errors": _beside(errors),
             "skipped": measures.skipped,
         }
@@ -205,12 +205,15 @@ class Measures:
                 }
         return found
 
-    def compare(self, model, smaller, filters):
-        """Return how much the scores of two networks differ, and how long both take."""
+    def compare(self, model, smaller, filters, removed):
+        """Return how much the scores of two networks differ, and how long both take.
+
+        They are not timed if nothing is `removed`.
+        """
         batches = [self._first_images(image_set) for image_set in self.image_sets]
         with model.open(self.threads) as whole, smaller.open(self.threads) as pruned:
             differences = [self._difference(whole, pruned, model, x, filters) for x in batches]
-            times = _times((whole, pruned), model, smaller, batches[0])
+            times = _times((whole, pruned), model, smaller, batches[0]) if removed else None
         largest = max(differences)
         if not largest <= LARGEST_DIFFERENCE:
             raise UserError(

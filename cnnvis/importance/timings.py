@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-MOST_ROUNDS, LEAST_ROUNDS = 25, 3
+MOST_ROUNDS, LEAST_ROUNDS = 15, 3
 # Seconds after which no further round begins.
-ENOUGH = 4.0
+ENOUGH = 3.0
 
 
 def milliseconds(pair, images):

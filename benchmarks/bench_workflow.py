@@ -3,7 +3,7 @@
     python benchmarks/bench_workflow.py [--images 1 8 64] [--plans 64 256] [--cores 2]
 
 Each run is the default configuration of photonet on so many crops of one photograph, one class
-each, without comparisons and image sets, from nothing, in a folder of its own. The columns:
+each, without comparisons, image sets and maximisation, from nothing, in a folder of its own. The columns:
 
 - jobs: what Snakemake ran;
 - CPU: of Snakemake and all its jobs; wall: from start to end;
@@ -24,7 +24,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = ("comparisons", "collections", "pruning")
+LEFT_OUT = ("comparisons", "collections", "lesions", "maximisation", "pruning", "responses")
 
 
 def main():

@@ -3,7 +3,8 @@
     python benchmarks/bench_workflow.py [--images 1 8 64] [--plans 64 256] [--cores 2]
 
 Each run is the default configuration of photonet on so many crops of one photograph, one class
-each, without comparisons, image sets and maximisation, from nothing, in a folder of its own. The columns:
+each, without comparisons, image sets and maximisation, from nothing, in a folder of its own. The
+columns:
 
 - jobs: what Snakemake ran;
 - CPU: of Snakemake and all its jobs; wall: from start to end;

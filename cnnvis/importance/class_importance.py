@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnvis.core.arrays import check_finite, read_array, significant, to_unit_range, write_arrays
-from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
 from cnnvis.importance.filter_criteria import CriteriaSums
@@ -375,17 +374,3 @@ def min_max(means):
     [0.0, 1.0, 0.25]
     """
     return to_unit_range(means)
-
-
-def class_order(path, layer):
-    """Return a layer's filters from the least to the most important, and their mean norms.
-
-    Raises
-    ------
-    UserError
-        If all filters are equally important, so that there is no order.
-    """
-    means = read_array(path, f"{layer}/mean", "importance")
-    if len(means) > 1 and means.min() == means.max():
-        raise UserError(f"{path}: all filters of layer '{layer}' have importance {means[0]:g}")
-    return np.argsort(means, kind="stable"), means

@@ -15,7 +15,6 @@ from cnnvis.importance.class_importance import (
     ClassImportance,
     ClassSums,
     agreement,
-    class_order,
     make_class_importance,
     make_class_sums,
     min_max,
@@ -129,7 +128,6 @@ def test_importance_by_hand(tmp_path):
     assert scores == ["1", "0"]
     assert importance.images == 2
     assert importance.skipped == [str(tmp_path / "images" / "c.png")]
-    assert class_order(made, "conv1")[0].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
@@ -287,9 +285,3 @@ def test_mistakes_are_reported_in_one_line(folders, tmp_path, options, words):
     with pytest.raises(UserError, match=words) as error:
         make(folders[0], tmp_path / "sums.npz", **options)
     assert "\n" not in str(error.value)
-
-
-def test_filters_without_an_order_are_an_error(tmp_path):
-    np.savez(tmp_path / "sums.npz", **{"c/mean": np.zeros(4)})
-    with pytest.raises(UserError, match="all filters of layer 'c' have importance 0"):
-        class_order(tmp_path / "sums.npz", "c")

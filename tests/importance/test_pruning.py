@@ -315,6 +315,16 @@ def test_the_order_of_another_criterion(importance, image_sets, tmp_path):
     assert found["table"]["most"]["filter"] == norms.argmax()
 
 
+def test_filters_that_are_all_equally_important_have_no_order(importance, image_sets, tmp_path):
+    sums = dict(np.load(importance.importance))
+    sums["conv1/criteria"][:, MEASURED.index("gradient_norm")] = 7
+    np.savez(tmp_path / "equal.npz", **sums)
+    with pytest.raises(
+        UserError, match="cats: all filters of layer 'conv1' have the gradient_norm"
+    ):
+        prune(importance._replace(importance=tmp_path / "equal.npz"), image_sets, tmp_path)
+
+
 def test_single_filters_are_those_of_the_effects(importance, image_sets, tmp_path):
     """They are not computed again: what the effects say stands in the table."""
     effects = dict(np.load(importance.effects))

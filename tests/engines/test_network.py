@@ -249,6 +249,18 @@ def test_ablated_filters_by_hand(tmp_path):
     assert kept[:, :, 0].tolist() == [[707, 609], [701, 601], [1007, 1009], [1001, 1001]]
 
 
+def test_filters_of_several_bottoms_are_ablated_in_all(tmp_path):
+    text = """layer { name: "twice" type: "Power" bottom: "data" top: "twice"
+        power_param { scale: 2 } }
+    layer { name: "c" type: "Convolution" bottom: "data" bottom: "twice" top: "one" top: "two"
+        convolution_param { num_output: 2 kernel_size: 1 bias_term: false } }
+    layer { name: "sum" type: "Eltwise" bottom: "one" bottom: "two" top: "sum" }"""
+    weights = {"c": [np.array([1.0, 10.0]).reshape(2, 1, 1, 1)]}
+    network = network_of(tmp_path, text, weights, size=(1, 1, 1, 1))
+    scores = network.scores_without(np.full((1, 1, 1, 1), 3.0), "c", [[], [0], [1]], "sum")
+    assert scores[:, 0].tolist() == [[9, 90], [0, 90], [9, 0]]
+
+
 def test_what_is_ablated_lies_on_the_first_axis_of_transposed_weights_too(tmp_path):
     text = """layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
         inner_product_param { num_output: 2 bias_term: false transpose: true } }"""

@@ -87,7 +87,8 @@ class Network(Engine):
         """
         self._check_weights([layer])
         node = self.graph.node(layer)
-        if partners(self.shared, [layer]) or not has_filters(node.layer):
+        several = partners(self.shared, [layer]) or len(node.tops) > 1
+        if several or not has_filters(node.layer):
             return super().scores_without(batch, layer, sets, blob, keep_bias)
         weights, *bias = self.params[layer]
         left = bias[0] if keep_bias and bias else np.zeros(len(weights), self.dtype)

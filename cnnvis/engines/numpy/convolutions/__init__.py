@@ -1,0 +1,12 @@
+"""The methods that a convolution can be computed by, and the rule that chooses one.
+
+A method is a class with `forward`, `backward` and `weight_gradient` (see `base.Method`) and with
+`suits`, which says where it is the fastest. To add one, write it and name it in `METHODS`.
+"""
+
+from cnnvis.engines.numpy.convolutions.direct import Direct, Pointwise
+
+# The first that suits is taken. Direct suits everything.
+METHODS = (Pointwise, Direct)
+
+__all__ = ["METHODS"]

@@ -10,7 +10,8 @@ from cnnvis.engines.numpy.graph import read_graph
 from tests.engines.goldens import GOLDENS, MORE_GOLDENS, difference, output_of
 from tests.engines.random_networks import INPUT, layer, random_weights
 
-# (golden, layer): LRN and groups, branches, shortcuts with BatchNorm, inner products.
+# (golden, layer): LRN and groups, branches, shortcuts with BatchNorm, inner products, one
+# channel a group.
 PLACES = [
     (GOLDENS / "caffenet_thin", "conv1"),
     (GOLDENS / "caffenet_thin", "conv2"),
@@ -23,6 +24,8 @@ PLACES = [
     (GOLDENS / "squeezenet_thin", "f2/expand3x3"),
     (MORE_GOLDENS / "resnet_thin", None),
     (MORE_GOLDENS / "googlenet_thin", None),
+    (MORE_GOLDENS / "mobilenet_thin", None),
+    (MORE_GOLDENS / "mobilenet_thin", "conv2_2/dw"),
 ]
 places = pytest.mark.parametrize(("stem", "layer"), PLACES, ids=lambda x: getattr(x, "name", x))
 

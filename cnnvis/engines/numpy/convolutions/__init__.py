@@ -4,9 +4,10 @@ A method is a class with `forward`, `backward` and `weight_gradient` (see `base.
 `suits`, which says where it is the fastest. To add one, write it and name it in `METHODS`.
 """
 
+from cnnvis.engines.numpy.convolutions.depthwise import Depthwise
 from cnnvis.engines.numpy.convolutions.direct import Direct, Pointwise
 
 # The first that suits is taken. Direct suits everything.
-METHODS = (Pointwise, Direct)
+METHODS = (Depthwise, Pointwise, Direct)
 
 __all__ = ["METHODS"]

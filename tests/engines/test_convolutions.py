@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cnnvis.caffe.schema import messages
 from cnnvis.engines.numpy.convolutions.depthwise import Depthwise
 from cnnvis.engines.numpy.convolutions.direct import Direct
+from cnnvis.engines.numpy.convolutions.winograd import Winograd
 from cnnvis.engines.numpy.layers.convolution import Convolution
 from cnnvis.engines.numpy.workers import Workers
 from tests.engines.goldens import difference
@@ -77,3 +78,20 @@ def test_many_channels_in_several_blocks(threads):
     layer, arrays = arrays_of({"kernel_size": [3], "pad": [1]}, (28, 28), 256, 1, 1, 2, "f4")
     assert layer.method(arrays[0], arrays[2], arrays[3]).__class__ is Depthwise
     assert agree(Depthwise, layer, arrays, threads)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    window=windows(kernel=st.just(3), stride=st.just(1), dilation=st.just(1)),
+    groups=numbers(1, 2), depth=numbers(1, 9), rows=numbers(1, 9), images=numbers(1, 3),
+    dtype=st.sampled_from(["f4", "f8"]), threads=numbers(1, 2),
+)  # fmt: skip
+def test_winograd(window, groups, depth, rows, images, dtype, threads):
+    layer, arrays = arrays_of(*window, groups, depth, rows, images, dtype)
+    assert agree(Winograd, layer, arrays, threads)
+
+
+@pytest.mark.parametrize("size", [(13, 13), (57, 30)], ids=["images", "bands"])
+def test_winograd_of_several_blocks(size):
+    layer, arrays = arrays_of({"kernel_size": [3], "pad": [1]}, size, 2, 64, 96, 11, "f4")
+    assert agree(Winograd, layer, arrays, 2)

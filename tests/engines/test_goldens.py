@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 
 import cnnvis
+from cnnvis.engines.numpy.convolutions import winograd
 from tests.engines.goldens import MORE_GOLDENS, difference, golden_networks, gradients_of
 
 TOLERANCE = 1e-5
 SQUEEZENET = Path(__file__).parents[3] / "shared" / "squeezenet"
 
 
+@pytest.fixture(params=["chosen", "everywhere"])
+def winograd_is(request, monkeypatch):
+    """Small as these networks are, let Winograd's convolution be used where it is possible."""
+    if request.param == "everywhere":
+        for name in ("LEAST_CHANNELS", "LEAST_WEIGHTS", "LEAST_TILES"):
+            monkeypatch.setattr(winograd, name, 1)
+
+
 @pytest.fixture(params=golden_networks(), ids=lambda path: path.stem)
-def golden(request):
+def golden(request, winograd_is):
     weights = request.param.with_suffix(".caffemodel")
     with cnnvis.open_network(request.param, weights) as network:
         yield network, np.load(request.param.with_suffix(".npz"))

@@ -99,6 +99,44 @@ def test_weights_can_be_replaced(thin, batch):
     assert np.abs(blobs["fc8"] - before).max() > 0
 
 
+WIDE = """layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+    convolution_param { num_output: 64 kernel_size: 3 pad: 1 } }"""
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """Return a network whose convolution is Winograd's, its weights, and a batch."""
+    random = np.random.default_rng(0)
+    weights, bias = random.normal(size=(64, 64, 3, 3)).astype("f4"), np.zeros(64, "f4")
+    network = network_of(tmp_path, WIDE, {"c": [weights, bias]}, (1, 64, 8, 8), threads=2)
+    method = network.graph.node("c").layer.method
+    batch = random.normal(size=(5, 64, 8, 8)).astype("f4")
+    assert type(method(network.params["c"][0], batch, batch)).__name__ == "Winograd"
+    return network, weights, bias, batch
+
+
+def test_replaced_weights_are_used_whatever_is_kept_of_the_old_ones(wide):
+    network, weights, bias, batch = wide
+    before, gradient = network.forward(batch)["c"], network.data_gradient(batch, "c", 7)
+    weights *= 2  # in place, so that it is the same array
+    network.set_weights({"c": [weights, bias]})
+    np.testing.assert_array_equal(network.forward(batch)["c"], 2 * before)
+    np.testing.assert_array_equal(network.data_gradient(batch, "c", 7), 2 * gradient)
+    passed = network.run(
+        network.input_values(batch), [network.graph.value("c")], {"c": [weights / 2, bias]}
+    )
+    assert difference(passed.whole(network.graph.value("c")), before) <= 2e-6
+    with pytest.raises(ValueError, match="read-only"):
+        network.params["c"][0][...] = 0
+
+
+def test_an_image_is_the_same_to_the_bit_in_any_batch(wide):
+    network, _, _, batch = wide
+    together = network.forward(batch)["c"]
+    alone = np.concatenate([network.forward(image[None])["c"] for image in batch])
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_inspection_names_what_the_study_shows():
     info = inspect(THIN)
     assert info.input_shape == (3, 115, 115)

@@ -52,7 +52,11 @@ class Network(Engine):
         self._plans = {}
 
     def _cast(self, arrays):
-        return [np.asarray(array, self.dtype, order="C") for array in arrays]
+        """Return views that cannot be written to: what is derived from weights would go stale."""
+        views = [np.asarray(array, self.dtype, order="C").view() for array in arrays]
+        for view in views:
+            view.flags.writeable = False
+        return views
 
     def close(self):
         """End the network's threads."""

@@ -26,7 +26,8 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
         self._memory = threading.local()
         self._blas = threadpoolctl.ThreadpoolController()
-        self.shared = Work(self.split, self.over_images)
+        self._derived, self._deriving = {}, threading.Lock()
+        self.shared = Work(self.split, self.over_images, self.derived)
 
     def single_threaded_blas(self):
         """Return a context in which BLAS uses one thread."""
@@ -66,6 +67,20 @@ class Workers:
         edges = [length * part // parts for part in range(parts + 1)]
         list(self._pool.map(function, edges[:-1], edges[1:]))
 
+    def derived(self, key, array, make):
+        """Return ``make(array)``, made again only if `key` comes with another array.
+
+        If the array is not read-only, nobody would notice a change of it, and nothing is kept.
+        """
+        if array.flags.writeable:
+            return make(array)
+        with self._deriving:
+            known, result = self._derived.get(key, (None, None))
+            if known is not array:
+                result = make(array)
+                self._derived[key] = array, result
+        return result
+
     def close(self):
         """Stop the threads."""
         if self._pool is not None:
@@ -73,7 +88,7 @@ class Workers:
 
     def _own(self):
         if not hasattr(self._memory, "work"):
-            self._memory.work = Work()
+            self._memory.work = Work(derived=self.derived)
         return self._memory.work
 
 
@@ -87,11 +102,14 @@ class Work:
     each : callable, optional
         ``each(function, count)`` calls ``function(work, number)`` for each number, with the memory
         of the thread that runs it; by default in order in the calling thread.
+    derived : callable, optional
+        See `Workers.derived`; by default nothing is kept.
     """
 
-    def __init__(self, split=None, each=None):
+    def __init__(self, split=None, each=None, derived=None):
         self.split = split or (lambda function, length: function(0, length))
         self.each = each or self._in_order
+        self.derived = derived or (lambda key, array, make: make(array))
         self._buffers = {}
 
     def _in_order(self, function, count):

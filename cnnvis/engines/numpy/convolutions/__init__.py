@@ -6,8 +6,9 @@ A method is a class with `forward`, `backward` and `weight_gradient` (see `base.
 
 from cnnvis.engines.numpy.convolutions.depthwise import Depthwise
 from cnnvis.engines.numpy.convolutions.direct import Direct, Pointwise
+from cnnvis.engines.numpy.convolutions.winograd import Winograd
 
 # The first that suits is taken. Direct suits everything.
-METHODS = (Depthwise, Pointwise, Direct)
+METHODS = (Depthwise, Pointwise, Winograd, Direct)
 
 __all__ = ["METHODS"]

@@ -82,7 +82,7 @@ def test_many_channels_in_several_blocks(threads):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    window=windows(kernel=st.just(3), stride=st.just(1), dilation=st.just(1)),
+    window=windows(kernel=st.sampled_from([3, 5]), stride=st.just(1), dilation=st.just(1)),
     groups=numbers(1, 2), depth=numbers(1, 9), rows=numbers(1, 9), images=numbers(1, 3),
     dtype=st.sampled_from(["f4", "f8"]), threads=numbers(1, 2),
 )  # fmt: skip

@@ -6,6 +6,9 @@ for each tile of 4x4 pixels, two pixels apart (Lavin and Gray, "Fast algorithms 
 neural networks", 2016). Summed over channels, each of the 16 elements is one matrix product of all
 tiles with all filters. B' and A' are additions; the weights are transformed once.
 
+Five taps are three and two beside them, so that F(2, 3) and F(2, 2) give 2x2 outputs of a 5x5
+convolution from 49 products instead of 100. Nothing is scaled by more than 1: errors stay small.
+
 Channels are the last axis here, so that additions run over contiguous memory whatever the size of
 the image, and so that the products of one image are large enough.
 """
@@ -13,12 +16,12 @@ the image, and so that the products of one image are large enough.
 import itertools
 
 import numpy as np
+import scipy.linalg
 
-from cnnvis.engines.numpy.convolutions.base import parts
-from cnnvis.engines.numpy.convolutions.direct import Direct
+from cnnvis.engines.numpy.convolutions.base import Method, parts
 
-# At most so many tiles together (but a whole row): more would leave the cache.
-TILES = 196
+# About so many numbers of each channel are in the tiles of a block: more would leave the cache.
+NUMBERS = 16 * 294
 # Below, transforms and thin products cost more than they save. Measured on one thread by
 # benchmarks/bench_convolutions.py, direct's time / Winograd's, forward | gradient of the bottom:
 #
@@ -29,18 +32,19 @@ TILES = 196
 #     7 x 7                  0.39 | 0.88   0.51 | 1.11   0.85 | 1.51   1.27 | 1.57
 LEAST_CHANNELS, LEAST_WEIGHTS, LEAST_TILES = 32, 64 * 64, 16
 
-G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+THREE = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]
+TWO = [[1, 0], [1, 1], [0, 1]]
+G = {3: np.array(THREE), 5: scipy.linalg.block_diag(THREE, TWO)}
 
 
-class Winograd(Direct):
-    """3x3, stride 1, no dilation: products of transformed tiles with transformed weights.
-
-    The gradient with respect to weights is the direct one.
-    """
+class Winograd(Method):
+    """3x3 or 5x5, stride 1, no dilation: products of transformed tiles with transformed weights."""
 
     def suits(self, weights, bottom, top):
         window = self.window
-        if window.kernel != (3, 3) or max(*window.stride, *window.dilation, *window.pad) > 1:
+        if not G.keys() >= set(window.kernel) or max(*window.stride, *window.dilation) > 1:
+            return False
+        if any(pad >= size for size, pad in zip(window.kernel, window.pad, strict=True)):
             return False
         if weights.flags.writeable:  # they may change, and would have to be transformed each time
             return False
@@ -52,29 +56,103 @@ class Winograd(Direct):
     def forward(self, work, weights, bias, bottom, top):
         groups = bottom.shape[1] // weights.shape[1]
         kernels = work.derived((self.name, "forward"), weights, lambda w: transform(w, groups))
-        _convolve(work, kernels, bias, self.window.pad, bottom, top)
+        _convolve(work, kernels, bias, self.window.kernel, self.window.pad, bottom, top)
 
     def backward(self, work, weights, top, bottom):
         groups = bottom.shape[1] // weights.shape[1]
         kernels = work.derived((self.name, "backward"), weights, lambda w: turned(w, groups))
-        _convolve(work, kernels, None, [2 - pad for pad in self.window.pad], top, bottom)
+        kernel = self.window.kernel
+        pad = [size - 1 - pad for size, pad in zip(kernel, self.window.pad, strict=True)]
+        _convolve(work, kernels, None, kernel, pad, top, bottom)
+
+    def weight_gradient(self, work, gradient, bottom, top):
+        groups = len(bottom) // gradient.shape[1]
+        window = self.window
+        for arrays in zip(
+            *(parts(array, groups) for array in (gradient, bottom, top)), strict=True
+        ):
+            part, image, products = arrays
+            _weight_gradient(work, part, window.kernel, window.pad, image, products)
+
+
+def _weight_gradient(work, gradient, kernel, pad, image, products):
+    """Write the gradient (O, C, kh, kw) of one group: the adjoint of what `_convolve` does."""
+    matrix = _matrix(kernel, image.dtype)
+    height, width = (-(-size // 2) for size in products.shape[1:])
+    together = max(1, round(NUMBERS / len(matrix) / width))
+    shape = (len(matrix), *gradient.shape[:2])
+    total, part = (work.buffer(key, shape, image.dtype) for key in ("total", "part"))
+    for first in range(0, height, together):
+        area = min(together, height - first), width
+        tiles = _tiles(work, image, kernel, pad, first, area)
+        lifted = _lifted(work, products[:, 2 * first :], tiles.shape[:4])
+        left = lifted.reshape(len(matrix), -1, shape[1]).swapaxes(1, 2)
+        right = tiles.reshape(len(matrix), -1, shape[2])
+        target = part if first else total
+
+        def product(a, b, left=left, right=right, target=target):
+            np.matmul(left[a:b], right[a:b], out=target[a:b])
+
+        work.split(product, len(matrix))
+        if first:
+            total += part
+    np.matmul(total.reshape(len(matrix), -1).T, matrix, out=gradient.reshape(-1, matrix.shape[1]))
+
+
+def _lifted(work, products, shape):
+    """Return ``A products A'`` (4 or 7, 4 or 7, height, width, O) of the first rows."""
+    down, right, height, width = shape
+    filters, dtype = len(products), products.dtype
+    plane = work.buffer("plane", (2 * height, 2 * width, filters), dtype)
+    plane[...] = 0
+    inside = _compact(work, products[:, : 2 * height])
+    plane[: inside.shape[1], : inside.shape[2]] = inside.transpose(1, 2, 0)
+    rows = work.buffer("rows", (down, height, 2 * width, filters), dtype)
+    lifted = work.buffer("products", (down, right, height, width, filters), dtype)
+    _lift(plane[::2], plane[1::2], rows)
+    _lift(rows[:, :, ::2], rows[:, :, 1::2], lifted.swapaxes(0, 1))
+    return lifted
+
+
+def _lift(even, odd, out):
+    """Write ``A`` times the two."""
+    for first in range(0, len(out), 4):
+        np.copyto(out[first], even)
+        np.add(even, odd, out=out[first + 1])
+    np.subtract(even, odd, out=out[2])
+    np.negative(odd, out=out[3])
+    if len(out) == 7:
+        np.copyto(out[6], odd)
 
 
 def transform(weights, groups):
-    """Return ``G w G'`` of kernels (O, C / groups, 3, 3): (groups, 16, C / groups, O / groups)."""
-    matrix = np.kron(G, G).astype(weights.dtype)
-    by_group = weights.reshape(groups, -1, weights.shape[1], 9)
-    return np.ascontiguousarray((by_group @ matrix.T).transpose(0, 3, 2, 1))
+    """Return ``G w G'`` of kernels (O, C / groups, kh, kw).
+
+    Returns
+    -------
+    ndarray, (groups, 16 to 49, C / groups, O / groups)
+    """
+    channels, *kernel = weights.shape[1:]
+    matrix = _matrix(kernel, weights.dtype)
+    by_group = weights.reshape(groups, -1, channels, matrix.shape[1])
+    transformed = (by_group @ matrix.T).transpose(0, 3, 2, 1)
+    return np.ascontiguousarray(transformed)
+
+
+def _matrix(kernel, dtype):
+    """Return the matrix that transforms a kernel, (16 to 49, kh * kw)."""
+    return np.kron(*(G[size] for size in kernel)).astype(dtype)
 
 
 def turned(weights, groups):
     """Return what `transform` does, of the kernels that a gradient is convolved with."""
     by_group = weights[:, :, ::-1, ::-1].reshape(groups, -1, *weights.shape[1:])
-    return transform(by_group.swapaxes(1, 2).reshape(-1, by_group.shape[1], 3, 3), groups)
+    swapped = by_group.swapaxes(1, 2)
+    return transform(swapped.reshape(-1, *swapped.shape[2:]), groups)
 
 
-def _convolve(work, kernels, bias, pad, images, outs):
-    """Write to `outs` what kernels (groups, 16, channels, filters) make of `images`."""
+def _convolve(work, kernels, bias, size, pad, images, outs):
+    """Write to `outs` what transformed kernels, of some size before, make of `images`."""
     groups = len(kernels)
     biases = [None] * groups if bias is None else parts(bias, groups)
     pairs = [
@@ -82,36 +160,42 @@ def _convolve(work, kernels, bias, pad, images, outs):
         for image, out in zip(images, outs, strict=True)
     ]
     height, width = (-(-size // 2) for size in outs.shape[2:])
-    together = max(1, TILES // width)
+    together = max(1, round(NUMBERS / kernels.shape[1] / width))
     blocks = list(itertools.product(itertools.chain(*pairs), range(0, height, together)))
 
     def block(work, number):
         (kernel, bias, image, out), first = blocks[number]
-        tiles = _tiles(work, image, pad, first, min(together, height - first), width)
+        area = min(together, height - first), width
+        tiles = _tiles(work, image, size, pad, first, area)
         _outputs(work, tiles, kernel, bias, out[:, 2 * first :])
 
     work.each(block, len(blocks))
 
 
-def _tiles(work, image, pad, first, height, width):
-    """Return transformed tiles (4, 4, height, width, C) of an image (C, H, W) from a row on."""
-    shape = (2 * height + 2, 2 * width + 2, len(image))
+def _tiles(work, image, kernel, pad, first, area):
+    """Return the transformed tiles of an image (C, H, W), `area` rows and columns of them.
+
+    Returns
+    -------
+    ndarray, (4 or 7, 4 or 7, rows, columns, C)
+    """
+    (height, width), (down, right) = area, (len(G[size]) for size in kernel)
+    shape = (2 * height + kernel[0] - 1, 2 * width + kernel[1] - 1, len(image))
     frame = work.buffer("plane", shape, image.dtype)
     frame[...] = 0
     top, left = 2 * first - pad[0], pad[1]
     inside = _compact(work, image[:, max(top, 0) : top + shape[0]])
-    below = max(-top, 0)
-    cells = frame[below : below + inside.shape[1], left : left + inside.shape[2]]
+    cells = frame[max(-top, 0) :, left:][: inside.shape[1], : inside.shape[2]]
     np.copyto(cells, inside.transpose(1, 2, 0))
-    rows = work.buffer("rows", (4, height, *shape[1:]), image.dtype)
-    tiles = work.buffer("tiles", (4, 4, height, width, len(image)), image.dtype)
-    _spread([frame[k : k + 2 * height : 2] for k in range(4)], rows)
+    rows = work.buffer("rows", (down, height, *shape[1:]), image.dtype)
+    tiles = work.buffer("tiles", (down, right, *area, len(image)), image.dtype)
+    _spread([frame[k : k + 2 * height : 2] for k in range(kernel[0] + 1)], rows)
 
     def columns(low, high):
-        cells = [rows[low:high, :, k : k + 2 * width : 2] for k in range(4)]
+        cells = [rows[low:high, :, k : k + 2 * width : 2] for k in range(kernel[1] + 1)]
         _spread(cells, tiles[low:high].swapaxes(0, 1))
 
-    work.split(columns, 4)
+    work.split(columns, down)
     return tiles
 
 
@@ -128,34 +212,43 @@ def _compact(work, rows):
 
 
 def _spread(x, out):
-    """Write ``B' x`` for four arrays: every second row or column from the k-th on."""
+    """Write ``B' x``, x being every second row or column from the k-th on."""
     np.subtract(x[0], x[2], out=out[0])
     np.add(x[1], x[2], out=out[1])
     np.subtract(x[2], x[1], out=out[2])
     np.subtract(x[1], x[3], out=out[3])
+    if len(out) == 7:
+        np.subtract(x[3], x[4], out=out[4])
+        np.copyto(out[5], x[4])
+        np.subtract(x[5], x[4], out=out[6])
 
 
 def _outputs(work, tiles, kernel, bias, out):
     """Write to the first rows of `out` (O, H, W) the products of tiles with a kernel."""
-    height, width, channels = tiles.shape[2:]
-    shape, dtype = (height, width, kernel.shape[-1]), tiles.dtype
-    products = work.buffer("products", (4, 4, *shape), dtype)
-    rows = work.buffer("rows", (4, 2, *shape), dtype)
-    left, flat = tiles.reshape(16, -1, channels), products.reshape(16, -1, shape[-1])
-    work.split(lambda a, b: np.matmul(left[a:b], kernel[a:b], out=flat[a:b]), 16)
+    down, right, height, width, channels = tiles.shape
+    count, filters = down * right, kernel.shape[-1]
+    shape, dtype = (height, width, filters), tiles.dtype
+    products = work.buffer("products", (down, right, *shape), dtype)
+    rows = work.buffer("rows", (down, 2, *shape), dtype)
+    left, flat = tiles.reshape(count, -1, channels), products.reshape(count, -1, filters)
+    work.split(lambda a, b: np.matmul(left[a:b], kernel[a:b], out=flat[a:b]), count)
     if bias is not None:
         products[1, 1] += bias  # which every output contains once
-    work.split(lambda a, b: _gather(products[a:b].swapaxes(0, 1), rows[a:b].swapaxes(0, 1)), 4)
-    plane = work.buffer("plane", (height, 2, width, 2, shape[-1]), dtype)
+    work.split(lambda a, b: _gather(products[a:b].swapaxes(0, 1), rows[a:b].swapaxes(0, 1)), down)
+    plane = work.buffer("plane", (height, 2, width, 2, filters), dtype)
     _gather(rows, plane.transpose(1, 3, 0, 2, 4))
     out = out[:, : 2 * height]
-    plane = plane.reshape(2 * height, 2 * width, shape[-1])
+    plane = plane.reshape(2 * height, 2 * width, filters)
     np.copyto(out, plane[: out.shape[1], : out.shape[2]].transpose(2, 0, 1))
 
 
 def _gather(products, out):
-    """Write ``A' products`` of four arrays to two."""
+    """Write ``A' products``, two arrays."""
     np.add(products[1], products[2], out=out[0])
     np.add(out[0], products[0], out=out[0])
     np.subtract(products[1], products[2], out=out[1])
     np.subtract(out[1], products[3], out=out[1])
+    if len(products) == 7:
+        for k, part in enumerate(out):
+            np.add(part, products[4 + 2 * k], out=part)
+            np.add(part, products[5], out=part)

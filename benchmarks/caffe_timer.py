@@ -13,14 +13,14 @@ import time
 import numpy as np
 
 
-def main(prototxt, caffemodel):
+def main(prototxt, *caffemodel):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import caffe
 
     caffe.set_mode_cpu()
     start = time.perf_counter()
-    net = caffe.Net(prototxt, caffemodel, caffe.TEST)
+    net = caffe.Net(prototxt, *caffemodel, caffe.TEST)
     print(time.perf_counter() - start, file=answers, flush=True)
     for line in sys.stdin:
         task, images, repeats = line.split()

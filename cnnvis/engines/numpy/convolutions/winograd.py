@@ -16,7 +16,6 @@ the image, and so that the products of one image are large enough.
 import itertools
 
 import numpy as np
-import scipy.linalg
 
 from cnnvis.engines.numpy.convolutions.base import Method, parts
 
@@ -32,9 +31,9 @@ NUMBERS = 16 * 294
 #     7 x 7                  0.39 | 0.88   0.51 | 1.11   0.85 | 1.51   1.27 | 1.57
 LEAST_CHANNELS, LEAST_WEIGHTS, LEAST_TILES = 32, 64 * 64, 16
 
-THREE = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]
-TWO = [[1, 0], [1, 1], [0, 1]]
-G = {3: np.array(THREE), 5: scipy.linalg.block_diag(THREE, TWO)}
+THREE = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+TWO = np.array([[1, 0], [1, 1], [0, 1]])
+G = {3: THREE, 5: np.block([[THREE, np.zeros((4, 2))], [np.zeros((3, 3)), TWO]])}
 
 
 class Winograd(Method):

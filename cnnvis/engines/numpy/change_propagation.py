@@ -8,6 +8,7 @@ layer without a rule here, once its bottoms are complete; the result is therefor
 whole pass, but for the rounding of the sum.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -257,11 +258,11 @@ class Change:
             value: parts[value] - base[value][:, self.reached[value]]
             for value in {node.bottoms[0] for node in self.route.linear}
         }
-        for node, weights, rows, inside in self.convolutions:
+        for node, layer, weights, rows, inside in self.convolutions:
             bottom = np.ascontiguousarray(differences[node.bottoms[0]][:, inside])
             top = ends[node.tops[0]][:, rows]
             product = work.buffer("change", top.shape, top.dtype)
-            node.layer.forward(work, [weights], [bottom], [product])
+            layer.forward(work, [weights], [bottom], [product])
             top += product
         return [differences[node.bottoms[0]] for node in self.inner_products]
 
@@ -323,17 +324,19 @@ def _normalise(work, layer, whole, changed, part, asked, reach):
 def parts_of(layer, params, channels):
     """Yield the parts of a convolution that compute the effect of a change, one for each group.
 
-    A part is the weights of a convolution of one group without bias, for the changed channels, its
+    A part is a convolution of one group without bias, its weights for the changed channels, its
     rows of the output, and which of `channels` it reads.
     """
     weights = params[layer.name][0]
     rows, depth = len(weights) // layer.group, weights.shape[1]
+    thin = copy.copy(layer)
+    thin.outputs, thin.group, thin.bias = rows, 1, False
     for group in range(layer.group):
         inside = channels // depth == group
         if inside.any():
             part = slice(group * rows, (group + 1) * rows)
             chosen = weights[part][:, channels[inside] - group * depth]
-            yield np.ascontiguousarray(chosen), part, inside
+            yield thin, np.ascontiguousarray(chosen), part, inside
 
 
 def _product(layer, weights, difference, channels):

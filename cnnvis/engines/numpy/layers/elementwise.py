@@ -115,6 +115,8 @@ class _Broadcast(Layer):
 class Scale(_Broadcast):
     """y = x s, or x s + b: s learned or the second bottom, b learned."""
 
+    needs_top = False
+
     def weight_shapes(self, bottoms):
         learned = super().weight_shapes(bottoms)
         bias = (learned or [tuple(bottoms[1])]) if self.options.bias_term else []

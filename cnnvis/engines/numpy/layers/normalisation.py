@@ -90,6 +90,8 @@ class BatchNorm(Layer):
     They are stored as sums: the third blob is what both are to be divided by.
     """
 
+    overwrites, needs_top = True, False
+
     def __init__(self, param):
         super().__init__(param)
         batch_norm = param.batch_norm_param

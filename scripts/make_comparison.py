@@ -19,7 +19,7 @@ with job(snakemake):
         comparison = Comparison.read(members, layer, **names, **orders)
         summaries.append(make_comparison(files, comparison))
         make_time_series(files, comparison)
-        comparison_viewer(files, comparison)
+        comparison_viewer(files, comparison, responses=layer in params.responses)
     comparison_page(
         files,
         members,

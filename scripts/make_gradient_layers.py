@@ -28,4 +28,5 @@ with job(snakemake):
             title=f"Importance of {name} of {network} for neuron {cls} on {image}",
             orders=shared,
         )
-        gradient_viewer(files, layer, network=network, image=image)
+        responses = name in snakemake.params.responses
+        gradient_viewer(files, layer, network=network, image=image, responses=responses)

@@ -125,7 +125,7 @@ for network in running:
             network=network,
             layers=facts_of(network, convolutions, "name", "blob", "volumes", "slices", "orderings"),
             orderings={name: tables["orderings"][name] for name, _ in orders},
-            responses=list(tables["responses"].get(network, {"layers": {}})["layers"].values()),
+            responses=with_responses(network),
             code=code("make_layers.py"),
         message:
             f"Order, draw and write the feature maps of {network} on {{wildcards.image}}."

@@ -73,6 +73,11 @@ def responses_of(wildcards):
     return ["results/{network}/responses/{layer}.npz"] if made else []
 
 
+def with_responses(network):
+    """Return the names of the layers that have a page on what their filters respond to."""
+    return list(tables["responses"].get(network, {"layers": {}})["layers"].values())
+
+
 def any_of(names):
     """Return the pattern that matches just these names; with none, nothing.
 

@@ -78,6 +78,7 @@ for network, comparisons in tables["comparisons"].items():
                 classes=tables["networks"][network]["classes"],
                 layers={each["name"]: each["shared"] for each in layers},
                 ordering=facts["ordering"],
+                responses=with_responses(network),
                 code=code("make_comparison.py"),
             message:
                 f"Compare the gradients of {network} over the images of {comparison}."

@@ -205,6 +205,7 @@ for network, names in tables["differentiated"].items():
             layers=facts_of(network, layers, "name", "gradient_orderings", "shared"),
             orderings={name: tables["orderings"][name] for name, _ in orders},
             kinds=kinds,
+            responses=with_responses(network),
             code=code("make_gradient_layers.py"),
         message:
             f"Draw the gradients of neuron {{wildcards.cls}} of {network} on {{wildcards.image}}."

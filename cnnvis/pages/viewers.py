@@ -13,8 +13,8 @@ from cnnvis.gradients.volumes import LAYOUTS, SUMMED
 from cnnvis.pages.render import json_in_script, link, write_page
 
 SCRIPTS = (
-    *("data", "state", "camera", "shaders", "render"),
-    *("pick", "labels", "controls", "save", "main"),
+    *("data", "transfer", "state", "camera", "shaders", "render", "pick", "labels"),
+    *("controls", "curve", "card", "pointers", "keys", "save", "main"),
 )
 # A page opens with the first.
 COLOURS = ("inferno", "viridis", "gray", "cividis", "turbo")
@@ -22,6 +22,8 @@ DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
 # With cubic voxels, 13 x 13 x 384 of them would be too thin to read: a box is at most this many
 # times longer than it is wide. The reader can change it.
 LONGEST = 2.2
+# What a page starts from, by whether its values are signed.
+STARTS = {False: {"threshold": 0.04, "opacity": 1.6}, True: {"shading": 0.5, "opacity": 1.4}}
 NATURAL = "the network's order"
 
 
@@ -49,7 +51,7 @@ def volume_viewer(files, layer, *, network, image, responses=False):
     _write_viewer(
         page,
         layer.voxels[np.newaxis],
-        _spec(panels, [float(maps.min()), float(maps.max())], _volume_start(layer.voxels)),
+        _spec(panels, [float(maps.min()), float(maps.max())], layer.voxels.shape),
         kind="volume",
         title=f"{layer.name}: feature maps of its {count} filters for {image}",
         network=network,
@@ -59,12 +61,12 @@ def volume_viewer(files, layer, *, network, image, responses=False):
         shape={"filters": count, "height": height, "width": width},
         black=float((maps == 0).mean()),
         rectified=bool(maps.min() >= 0),
-        responses=link(files("response page", layer=name), page) if responses else None,
+        responses=_responses(files, name, page) if responses else None,
         files=_files(volumes, page),
     )
 
 
-def gradient_viewer(files, layer, *, network, image):
+def gradient_viewer(files, layer, *, network, image, responses=False):
     """Write the 3D pages of one neuron's gradient at one layer, in diverging colours.
 
     There is one for each of `cnnvis.gradients.volumes.LAYOUTS`, and they link one another. One
@@ -77,6 +79,8 @@ def gradient_viewer(files, layer, *, network, image):
         and their headers are linked.
     layer : cnnvis.gradients.layers.GradientLayer
     network, image : str
+    responses : bool
+        Whether there is a page on what the layer's filters respond to.
     """
     where = {"cls": layer.cls, "layer": safe_name(layer.name)}
     ordered = {
@@ -98,12 +102,13 @@ def gradient_viewer(files, layer, *, network, image):
             image=image,
             layer=layer.name,
             views=views,
+            responses=_responses(files, where["layer"], page) if responses else None,
             files=_files(volumes, page),
             **facts,
         )
 
 
-def comparison_viewer(files, comparison):
+def comparison_viewer(files, comparison, *, responses=False):
     """Write the 3D pages of a comparison at one layer: one frame per image, on one colour scale.
 
     Parameters
@@ -111,6 +116,8 @@ def comparison_viewer(files, comparison):
     files : Places
         Of the comparison; ``comparison viewer`` and ``comparison channels viewer`` are written.
     comparison : cnnvis.gradients.comparisons.Comparison
+    responses : bool
+        Whether there is a page on what the layer's filters respond to.
     """
     layer, neuron, name = comparison.layer, comparison.neuron, comparison.name
     frames = [f"{m.group} · {m.image} ({m.verdict})" for m in comparison.members]
@@ -127,9 +134,16 @@ def comparison_viewer(files, comparison):
             image=name,
             layer=layer,
             views=views,
+            responses=_responses(files, safe_name(layer), page) if responses else None,
             files=[],
             **facts,
         )
+
+
+def _responses(files, layer, page):
+    """Return the URL of the page on a layer's responses, and of its picture of weights, if any."""
+    kinds = {"page": "response page", "weights": "response filters"}
+    return {key: link(files(kind, layer=layer), page) for key, kind in kinds.items()}
 
 
 def _views(files, subject, **where):
@@ -147,7 +161,7 @@ def _gradient_spec(layout, gradients, neuron, orders):
     largest = largest_magnitude(volume)
     # Stored are shares of the largest magnitude: small gradients would underflow in half precision.
     shares, panels = volume / largest, [{"title": NATURAL, "order": None}, *_panels(orders)]
-    spec = _spec(panels, [0.0, largest], _gradient_start(shares), signed=True)
+    spec = _spec(panels, [0.0, largest], shares.shape[1:], signed=True)
     _, channels, *kernel = (*gradients[0].shape, 1, 1)[:4]
     facts = {
         "neuron": neuron,
@@ -161,7 +175,7 @@ def _gradient_spec(layout, gradients, neuron, orders):
     return shares.astype("<f2"), spec, facts
 
 
-def _spec(panels, values, state, signed=False):
+def _spec(panels, values, shape, signed=False):
     """Return what the viewer reads: the panels, the values at both ends of the scale, its start."""
     plane = "weights" if signed else "pixels"
     units = {"x": plane, "y": plane, "filter": "in this order"}
@@ -171,23 +185,8 @@ def _spec(panels, values, state, signed=False):
         "values": values,
         "axes": [{"name": name, "unit": unit} for name, unit in units.items()],
         "frames": None,
-        "state": state,
+        "state": STARTS[signed] | {"stretch": _stretch(shape)},
     }
-
-
-def _volume_start(voxels):
-    # On a scale up to the maximum, a few very strong pixels would leave everything else dark.
-    lit = voxels[voxels > 0]
-    high = np.percentile(lit, 99) / 255 if lit.size else 1.0
-    start = {"high": round(float(high), 3), "threshold": 0.04, "opacity": 1.6}
-    return {**start, "stretch": _stretch(voxels.shape)}
-
-
-def _gradient_start(shares):
-    reach = max(float(np.percentile(np.abs(shares), 99)), 0.02)
-    reach, stretch = round(min(reach, 1.0), 3), _stretch(shares.shape[1:])
-    start = {"low": -reach, "high": reach, "threshold": 0.1, "stretch": stretch}
-    return {**start, "shading": 0.5, "opacity": 1.4}
 
 
 def _stretch(shape):
@@ -213,6 +212,7 @@ def _files(volumes, page):
 
 
 def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), **values):
+    spec |= {"responses": values["responses"]}
     names = DIVERGING_COLOURS if spec["signed"] else COLOURS
     spec |= {
         "shape": list(volume.shape),
@@ -237,5 +237,6 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), 
         frames=spec["frames"],
         signed=spec["signed"],
         panels=spec["panels"],
+        depth=spec["shape"][1],
         **values,
     )

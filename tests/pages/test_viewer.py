@@ -85,7 +85,7 @@ def volume_page(tmp_path_factory, outputs, orders):
     files = Places(tmp_path_factory.mktemp("volume"), network="n", image="i")
     described = {name: {"permutation": order} for name, order in orders.items()}
     layer = Layer("conv", outputs, to_bytes(outputs), described)
-    volume_viewer(files, layer, network='net "&<', image=image)
+    volume_viewer(files, layer, network='net "&<', image=image, responses=True)
     return files("viewer", layer="conv")
 
 
@@ -120,7 +120,7 @@ def test_the_page_decodes_and_orders_the_bytes_of_the_volume(browser, volume_pag
         found.titles = [...document.querySelectorAll('.panel-title')].map((e) => e.textContent);
         found.heading = document.querySelector('h1').textContent;
         found.background = await seen();
-        viewer.change({ box: 0, high: 1, threshold: 1.0, mode: 'surface', low: 0.999 });
+        viewer.change({ box: 0, curve: '0_0-1_0' });
         found.nothing = await seen();
         """,
     )
@@ -194,7 +194,7 @@ def test_keys_controls_and_address_change_the_view(browser, volume_page):
     assert found["help"] is True
     assert found["reset"]["mode"] == "volume"
     assert found["hostile"] == found["reset"] | {"mode": "slices", "elevation": 10}
-    assert re.fullmatch(r"filter [4-6] \(place \d\) · x 2 · y [23] · \d.*", found["voxel"])
+    assert re.fullmatch(r"filter [4-6] · y [23] · x 2 · \d.*", found["voxel"])
 
 
 def test_half_floats_play_as_a_series_on_one_scale(browser, series_page, gradients):
@@ -203,8 +203,6 @@ def test_half_floats_play_as_a_series_on_one_scale(browser, series_page, gradien
         series_page,
         """
         found.frames = viewer.panels[0].frames.map(bytes);
-        const [panel] = viewer.panels;
-        found.values = [0, 1, 2].map((i) => panel.valueAt(panel.frames[0], i));
         found.seen = [];
         found.names = [];
         viewer.change({ box: 0, mode: 'surface' });
@@ -224,11 +222,10 @@ def test_half_floats_play_as_a_series_on_one_scale(browser, series_page, gradien
         found.later = viewer.state.frame;
         """,
     )
-    frames = [np.frombuffer(base64.b64decode(f), "<f2") for f in found["frames"]]
+    frames = [np.frombuffer(base64.b64decode(f), "<f4") for f in found["frames"]]
     sums = gradients.sum(axis=2)
     for frame, volume in zip(frames, sums / np.abs(sums).max(), strict=True):
-        assert np.array_equal(frame, volume.astype("<f2").ravel())
-    assert found["values"] == frames[0][:3].astype(float).tolist()
+        assert np.array_equal(frame, volume.astype("<f2").astype("<f4").ravel())
     assert found["names"] == [
         "reference · image 0 (correct)",
         "similar · image 1 (correct)",
@@ -267,6 +264,166 @@ def test_a_damaged_volume_is_reported_in_the_page(browser, volume_page):
     found = look(browser, damaged, "found.text = document.getElementById('message').innerText;")
     assert found["ready"] == "error"
     assert "another size than stated" in found["text"]
+
+
+def test_a_picked_filter_is_the_same_in_all_panels_and_beside_them(
+    browser, volume_page, outputs, orders
+):
+    found = look(
+        browser,
+        volume_page,
+        """
+        viewer.change({ azimuth: 0, elevation: 0, mode: 'slices' });
+        viewer.change({ showFilter: 1, sliceFilter: 0.999 });
+        viewer.draw(true);
+        const box = viewer.canvas.getBoundingClientRect();
+        const at = ({ area }, kind) => viewer.canvas.dispatchEvent(new PointerEvent(kind, {
+          pointerId: 1, bubbles: true, pointerType: 'touch',
+          clientX: box.left + area.x + area.width / 2, clientY: box.top + area.y + area.height / 2,
+        }));
+        viewer.canvas.setPointerCapture = () => {};
+        for (const kind of ['pointerdown', 'pointerup', 'pointerleave']) at(viewer.drawn[1], kind);
+        viewer.draw(true);
+        found.picked = viewer.state.picked;
+        found.voxel = document.getElementById('voxel').textContent;
+        found.places = [...document.querySelectorAll('#places li')].map((e) => e.textContent);
+        found.labels = [...document.querySelectorAll('.picked')].map((e) => e.textContent);
+        found.slabs = viewer.drawn.map(({ slab, size }) => slab.middle[2] / size[2]);
+        const canvas = document.querySelector('#slices canvas');
+        found.size = [canvas.width, canvas.height];
+        const { data } = canvas.getContext('2d').getImageData(0, 0, 5, 6);
+        found.red = [...data].filter((_, i) => i % 4 === 0);
+        found.link = document.querySelector('#responses a').getAttribute('href');
+        press('n');
+        await settle();
+        found.next = viewer.state.picked;
+        found.hash = location.hash;
+        press('Escape');
+        viewer.draw(true);
+        found.hidden = document.getElementById('card').hidden;
+        """,
+    )
+    picked = orders["other <i>"][-1]
+    assert found["picked"] == picked
+    assert found["voxel"].startswith(f"filter {picked} · place 6 · y ")
+    assert found["places"] == [f"natural: place {picked}", "other <i>: place 6"]
+    assert found["labels"] == [str(picked)] * 2
+    # The last place is the nearest: at the end of the box's z axis that is drawn in front.
+    assert found["slabs"] == pytest.approx([(6.5 - picked) / 7 - 0.5, 0.5 / 7 - 0.5])
+    assert found["size"] == [5, 6]
+    values = to_bytes(outputs)[picked].ravel()
+    brightest = np.argmax(values)
+    assert found["red"][brightest] == max(found["red"])
+    assert found["red"][brightest] > found["red"][np.argmin(values)]
+    assert found["link"] == f"../../responses/conv.html#filter-{picked}"
+    assert found["next"] == (picked + 1) % 7
+    assert f"picked={found['next']}" in found["hash"]
+    assert found["hidden"] is True
+
+
+def test_the_curve_of_opacity_is_dragged_and_moved_by_keys(browser, volume_page):
+    found = look(
+        browser,
+        volume_page,
+        """
+        const box = document.getElementById('curve');
+        const at = (kind, x, y) => {
+          const area = box.getBoundingClientRect();
+          box.dispatchEvent(new PointerEvent(kind, { pointerId: 1, bubbles: true,
+            clientX: area.left + x * area.width, clientY: area.top + (1 - y) * area.height }));
+        };
+        box.setPointerCapture = () => {};
+        found.start = viewer.state.curve;
+        found.before = (await seen())[0];
+        at('pointerdown', 0.6, 0.9);
+        at('pointermove', 0.5, 0.75);
+        at('pointerup', 0.5, 0.75);
+        viewer.draw(true);
+        found.dragged = viewer.state.curve;
+        const handle = box.querySelectorAll('button')[2];
+        found.handle = [handle.getAttribute('role'), handle.getAttribute('aria-valuetext')];
+        const key = (name) => handle.dispatchEvent(
+          new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true }));
+        key('ArrowUp');
+        key('ArrowRight');
+        found.azimuth = viewer.state.azimuth;
+        found.moved = viewer.state.curve;
+        key('Delete');
+        found.removed = viewer.state.curve;
+        viewer.change({ curve: '0_0-1_0', box: 0 });
+        found.nothing = (await seen())[0];
+        await settle();
+        found.hash = location.hash;
+        """,
+    )
+    assert found["dragged"] == found["start"].replace("-1_1", "-0.5_0.75-1_1")
+    assert found["handle"] == ["slider", "75 %"]
+    assert found["moved"] == found["start"].replace("-1_1", "-0.52_0.77-1_1")
+    assert found["azimuth"] == -38
+    assert found["removed"] == found["start"]
+    assert found["before"]["bright"] > 0.02 > found["nothing"]["bright"]
+    assert "curve=0_0-1_0" in found["hash"]
+
+
+def test_frames_are_subtracted_on_a_symmetric_scale(browser, series_page, gradients):
+    found = look(
+        browser,
+        series_page,
+        """
+        found.start = { ...viewer.state };
+        viewer.change({ minus: 1, box: 0, mode: 'surface' });
+        viewer.draw(true);
+        found.difference = bytes(viewer.panels[0].difference.voxels);
+        found.name = document.getElementById('frame-name').textContent;
+        found.red = (await seen())[0];
+        viewer.change({ frame: 1, minus: 0 });
+        found.blue = (await seen())[0];
+        viewer.change({ low: -0.25 });
+        found.tied = viewer.state.high;
+        viewer.change({ symmetric: 0, high: 0.5 });
+        found.free = [viewer.state.low, viewer.state.high];
+        """,
+    )
+    start = found["start"]
+    assert start["low"] == -start["high"]
+    sums = gradients.sum(axis=2)
+    shares = (sums / np.abs(sums).max()).astype("<f2").astype("<f4")
+    difference = np.frombuffer(base64.b64decode(found["difference"]), "<f4")
+    assert np.array_equal(difference, (shares[0] - shares[1]).ravel())
+    assert found["name"] == "reference · image 0 (correct) − similar · image 1 (correct)"
+    red, blue = (found[view]["red"] / found[view]["blue"] for view in ("red", "blue"))
+    assert red > 1.2 > 0.8 > blue
+    assert found["tied"] == 0.25
+    assert found["free"] == [-0.25, 0.5]
+
+
+def test_neighbours_without_relation_are_drawn_as_exact_voxels(browser, volume_page, series_page):
+    for page, expected in ((volume_page, [True, False]), (series_page, [True])):
+        found = look(
+            browser,
+            page,
+            """
+            const { gl } = viewer.renderer;
+            viewer.draw(true);
+            found.exact = viewer.panels.map((panel) => {
+              gl.bindTexture(gl.TEXTURE_3D, viewer.renderer.textures.get(panel.frames[0]));
+              return gl.getTexParameter(gl.TEXTURE_3D, gl.TEXTURE_MAG_FILTER) === gl.NEAREST;
+            });
+            """,
+        )
+        assert found["exact"] == expected
+
+
+def test_the_help_lists_every_key(browser, series_page):
+    found = look(
+        browser,
+        series_page,
+        """
+        found.listed = [...document.querySelectorAll('#help dt kbd')].map((e) => e.textContent);
+        found.keys = Object.keys(viewer.keys());
+        """,
+    )
+    assert {" ", *found["listed"]} - {"Space"} == set(found["keys"])
 
 
 @pytest.mark.parametrize("width", [390, 1600])

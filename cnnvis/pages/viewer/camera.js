@@ -24,6 +24,9 @@ function multiply(a, b) {
   return result;
 }
 
+/** The matrix that moves by a vector. */
+const translation = ([x, y, z]) => [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1];
+
 /** Side lengths of the box: voxels are cubes, but for the stretch along the filters; longest side 1. */
 function boxSize(counts, stretch) {
   const sides = [counts[0], counts[1], counts[2] * stretch];

@@ -26,27 +26,66 @@ function halfToNumber(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** Half-precision floats as floats. */
+function decodeHalves(halves) {
+  const numbers = Float32Array.from({ length: 65536 }, (_, bits) => halfToNumber(bits));
+  return Float32Array.from(halves, (bits) => numbers[bits]);
+}
+
+/** One frame minus another, as floats. */
+function subtract(voxels, other) {
+  return Float32Array.from(voxels, (value, i) => value - other[i]);
+}
+
+/** Whether an order is the network's own. */
+const isNatural = (order) => !order || order.every((filter, place) => filter === place);
+
+/** The number of the filter at a place of a panel, and the place of a filter. */
+const filterAt = ({ order }, place) => (order ? order[place] : place);
+const placeOf = ({ order }, filter) => (order ? order.indexOf(filter) : filter);
+
+/** The values of the filter at a place, of a volume of `counts` [x, y, filters]. */
+function filterSlice(voxels, place, [width, height]) {
+  return voxels.subarray(place * width * height, (place + 1) * width * height);
+}
+
 /**
  * Read the volumes of the page.
  *
- * Returns one object per panel: {title, order, counts: [x, y, filters], frames: [typed array...]}.
- * Values are 0..1 (bytes) or -1..1 (halves): `valueAt` gives them, as the graphics card does.
+ * Returns one object per panel: {title, order, counts: [x, y, filters], frames: [typed array...],
+ * scale}. A voxel's value is its number times `scale`: 0..1 or, where signed, -1..1. Panels may be
+ * of volumes of their own: `volume` says which. A volume's frames follow one another.
  */
 async function readPanels(spec, base64) {
   const buffer = await unpack(base64);
   const halves = spec.dtype === 'f16';
-  const all = halves ? new Uint16Array(buffer) : new Uint8Array(buffer);
-  const [frameCount, filters, height, width] = spec.shape;
+  const [count, filters, height, width] = spec.shape;
   const size = filters * height * width;
-  if (all.length !== frameCount * size) throw Error('the embedded volume has another size than stated');
-  const frames = Array.from({ length: frameCount }, (_, i) => all.subarray(i * size, (i + 1) * size));
-  return spec.panels.map(({ title, order }) => ({
-    title,
-    order,
-    counts: [width, height, filters],
-    frames: order ? frames.map((voxels) => reorder(voxels, order)) : frames,
-    valueAt: halves
-      ? (frame, index) => halfToNumber(frame[index])
-      : (frame, index) => frame[index] / 255,
-  }));
+  if (buffer.byteLength !== count * size * (halves ? 2 : 1)) {
+    throw Error('the embedded volume has another size than stated');
+  }
+  const all = halves ? decodeHalves(new Uint16Array(buffer)) : new Uint8Array(buffer);
+  const frames = Array.from({ length: count }, (_, i) => all.subarray(i * size, (i + 1) * size));
+  const each = spec.frames?.length ?? 1;
+  return spec.panels.map(({ title, order, volume = 0 }) => {
+    const own = frames.slice(volume * each, (volume + 1) * each);
+    return {
+      title,
+      order,
+      volume,
+      counts: [width, height, filters],
+      frames: order ? own.map((voxels) => reorder(voxels, order)) : own,
+      scale: halves ? 1 : 1 / 255,
+    };
+  });
+}
+
+/** What a panel shows: a frame or, where one is to be subtracted, the difference (kept until the next one). */
+function shownVoxels(panel, { frame, minus }) {
+  if (minus < 0) return panel.frames[frame];
+  const key = `${frame} ${minus}`;
+  if (panel.difference?.key !== key) {
+    panel.difference = { key, voxels: subtract(panel.frames[frame], panel.frames[minus]) };
+  }
+  return panel.difference.voxels;
 }

@@ -1,4 +1,4 @@
-// In: the drawn panels with their cameras. Out: text over the canvas (titles, axes, the value of a voxel).
+// In: the drawn panels with their cameras. Out: text over the canvas: titles, axes, the picked filter.
 
 const formatNumber = (value) => {
   if (value === 0) return '0';
@@ -46,15 +46,18 @@ class Labels {
       };
       layer.append(group);
       const axes = spec.axes.map(() => [make('axis'), make('tick'), make('tick')]);
-      return { title: make('panel-title'), axes };
+      return { group, title: make('panel-title'), axes, picked: make('picked') };
     });
   }
 
-  update(drawn) {
-    drawn.forEach((view, i) => this.updatePanel(this.panels[i], view));
+  update(drawn, state) {
+    this.panels.forEach((labels, i) => {
+      labels.group.hidden = i >= drawn.length;
+      if (i < drawn.length) this.updatePanel(labels, drawn[i], state);
+    });
   }
 
-  updatePanel({ title, axes }, { panel, area, size, camera }) {
+  updatePanel({ title, axes, picked }, { panel, area, size, camera, slab }, state) {
     title.textContent = panel.title;
     title.style.left = `${area.x + 12}px`;
     title.style.top = `${area.y + 10}px`;
@@ -64,6 +67,14 @@ class Labels {
       return [area.x + (seen.x / 2 + 0.5) * area.width, area.y + (0.5 - seen.y / 2) * area.height];
     };
     const centre = toPixels([0, 0, 0]);
+    picked.hidden = !slab;
+    if (slab) {
+      picked.textContent = String(state.picked);
+      const corners = [[-1, -1], [1, -1]].map(([x, y]) => toPixels([(x * slab.size[0]) / 2, (y * slab.size[1]) / 2, slab.middle[2]]));
+      const [x, y] = corners.reduce((best, corner) => (corner[1] < best[1] ? corner : best));
+      picked.style.left = `${x - picked.offsetWidth / 2}px`;
+      picked.style.top = `${y - picked.offsetHeight - 3}px`;
+    }
     this.spec.axes.forEach((axis, k) => {
       const edge = labelEdge(k, size, camera, toPixels);
       const length = edge ? Math.hypot(edge.to[0] - edge.from[0], edge.to[1] - edge.from[1]) : 0;
@@ -99,8 +110,7 @@ class Labels {
 
 /** One line about a voxel: which filter, where, and how much. */
 function describeVoxel(spec, panel, { at, value }) {
-  const filter = panel.order ? panel.order[at[2]] : at[2];
-  const place = panel.order ? ` (place ${at[2]})` : '';
-  const number = formatNumber(inUnits(spec, value));
-  return `filter ${filter}${place} · x ${at[0]} · y ${at[1]} · ${number}`;
+  const filter = filterAt(panel, at[2]);
+  const place = isNatural(panel.order) ? '' : ` · place ${at[2]}`;
+  return `filter ${filter}${place} · y ${at[1]} · x ${at[0]} · ${formatNumber(inUnits(spec, value))}`;
 }

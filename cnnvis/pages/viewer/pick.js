@@ -19,7 +19,7 @@ function voxelAt(distance, ray, { panel, size, camera }, voxels) {
     return Math.max(0, Math.min(count - 1, Math.floor(place * count)));
   });
   at[2] = counts[2] - 1 - at[2];
-  return { at, value: panel.valueAt(voxels, (at[2] * counts[1] + at[1]) * counts[0] + at[0]) };
+  return { at, value: voxels[(at[2] * counts[1] + at[1]) * counts[0] + at[0]] * panel.scale };
 }
 
 /** How far along a ray the first shown slice inside [from, to] is; Infinity without one. */
@@ -39,25 +39,33 @@ function strengthOf(value, { low, high }, signed) {
 /**
  * The voxel a reader would say is at a point of a panel (-1..1), or null.
  *
- * It is the strongest on the way (in the mode of surfaces the first above the threshold) before the
- * first slice; where there is none, the slice's.
+ * Before the first slice it is the one that contributes most to the pixel; of a maximum projection
+ * the strongest, of a surface the first above the threshold. Where there is none, the slice's.
  */
 function pick(drawn, state, spec, x, y) {
   const { panel, size, camera } = drawn;
   const ray = rayThrough(camera, x, y);
   const span = insideBox(ray, camera, size, boxPlaces(state));
   if (!span) return null;
-  const voxels = panel.frames[state.frame];
+  const voxels = shownVoxels(panel, state);
   const slice = nearestSlice(ray, drawn, state, span);
   const end = state.mode === 'slices' ? span[0] : Math.min(span[1], slice);
   const pace = 0.5 / Math.hypot(...ray.map((step, k) => (step * panel.counts[k]) / size[k]));
-  let found = null;
-  for (let distance = span[0]; distance < end; distance += pace) {
+  const points = parseCurve(state.curve);
+  let [found, light] = [null, 1];
+  for (let distance = span[0] + pace / 2; distance < end; distance += pace) {
     const voxel = voxelAt(distance, ray, drawn, voxels);
     const strong = strengthOf(voxel.value, state, spec.signed);
-    if (strong < Math.max(state.threshold, 0.02)) continue;
-    if (!found || strong > found.strong) found = { ...voxel, strong };
-    if (state.mode === 'surface') break;
+    if (strong < state.threshold) continue;
+    let merit = strong;
+    if (state.mode === 'volume') {
+      const opacity = curveAt(points, (voxel.value - state.low) / (state.high - state.low));
+      const alpha = 1 - Math.exp(-opacity * state.opacity * DENSITY * pace);
+      merit = light * alpha;
+      light -= merit;
+    }
+    if (merit > Math.max(found?.merit ?? 0, 0.01)) found = { ...voxel, merit };
+    if (state.mode === 'surface' && found) break;
   }
   return found ?? (slice < Infinity ? voxelAt(slice, ray, drawn, voxels) : null);
 }

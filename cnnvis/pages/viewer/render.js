@@ -3,6 +3,8 @@
 const MODES = { volume: 0, maximum: 1, surface: 2, slices: 3 };
 const BACKGROUNDS = { dark: [0.027, 0.031, 0.047], white: [1, 1, 1] };
 const LINE_COLOURS = { dark: [0.36, 0.72, 0.75], white: [0.1, 0.42, 0.45] };
+const DENSITY = 60; // of the whole box, where the curve and the setting of opacity are 1
+const PICKED_COLOURS = { dark: [1, 0.85, 0.2], white: [0.75, 0.1, 0.5] };
 const SPACE = { x: 56, y: 72 }; // CSS pixels of a panel that labels and title need
 // Of the box, by corner: bit 0 of a corner's number is its x, bit 1 its y, bit 2 its z.
 const TRIANGLES = [
@@ -37,26 +39,15 @@ function makeVolumeTexture(gl, voxels, [width, height, filters]) {
   const texture = gl.createTexture();
   gl.bindTexture(gl.TEXTURE_3D, texture);
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-  const halves = voxels instanceof Uint16Array;
+  const floats = voxels instanceof Float32Array;
   gl.texImage3D(
-    gl.TEXTURE_3D, 0, halves ? gl.R16F : gl.R8, width, height, filters, 0, gl.RED,
-    halves ? gl.HALF_FLOAT : gl.UNSIGNED_BYTE, voxels,
+    gl.TEXTURE_3D, 0, floats ? gl.R16F : gl.R8, width, height, filters, 0, gl.RED,
+    floats ? gl.FLOAT : gl.UNSIGNED_BYTE, voxels,
   );
   for (const axis of ['S', 'T', 'R']) {
     gl.texParameteri(gl.TEXTURE_3D, gl[`TEXTURE_WRAP_${axis}`], gl.CLAMP_TO_EDGE);
   }
   return texture;
-}
-
-/** 256 colours with an opacity that grows with the value's distance from "nothing". */
-function colourTable(spec, name) {
-  const rgb = Uint8Array.from(atob(spec.colours[name]), (character) => character.charCodeAt(0));
-  const table = new Uint8Array(1024);
-  for (let i = 0; i < 256; i++) {
-    const amount = spec.signed ? Math.abs((2 * i) / 255 - 1) : i / 255;
-    table.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255 * amount ** 1.5], 4 * i);
-  }
-  return table;
 }
 
 /** Panels' rectangles in a canvas: as many columns as leave each panel largest, rather none empty. */
@@ -91,17 +82,27 @@ class Renderer {
     gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array([...TRIANGLES, ...EDGES]), gl.STATIC_DRAW);
-    this.panels = panels.map((panel) => ({
-      ...panel,
-      textures: panel.frames.map((voxels) => makeVolumeTexture(gl, voxels, panel.counts)),
-    }));
+    this.panels = panels;
+    this.textures = new Map();
     this.table = gl.createTexture();
   }
 
-  /** Choose the colour table; returns its 256 RGBA colours. */
-  setColours(name) {
+  /** The texture of a panel's voxels, made when they are first shown; of differences only the last is kept. */
+  textureOf(panel, voxels) {
+    const { gl, textures } = this;
+    if (textures.has(voxels)) return textures.get(voxels);
+    if (!panel.frames.includes(voxels)) {
+      gl.deleteTexture(textures.get(panel.drawnDifference) ?? null);
+      textures.delete(panel.drawnDifference);
+      panel.drawnDifference = voxels;
+    }
+    textures.set(voxels, makeVolumeTexture(gl, voxels, panel.counts));
+    return textures.get(voxels);
+  }
+
+  /** Use a table of 256 RGBA colours. */
+  setColours(colours) {
     const { gl } = this;
-    const colours = colourTable(this.spec, name);
     gl.bindTexture(gl.TEXTURE_2D, this.table);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colours);
     for (const key of ['TEXTURE_MIN_FILTER', 'TEXTURE_MAG_FILTER']) {
@@ -110,10 +111,9 @@ class Renderer {
     for (const key of ['TEXTURE_WRAP_S', 'TEXTURE_WRAP_T']) {
       gl.texParameteri(gl.TEXTURE_2D, gl[key], gl.CLAMP_TO_EDGE);
     }
-    return colours;
   }
 
-  /** Draw every panel with `sharpness` pixels per CSS pixel; returns what was drawn where. */
+  /** Draw the shown panels with `sharpness` pixels per CSS pixel; returns what was drawn where. */
   draw(state, sharpness) {
     const { gl, canvas } = this;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -122,8 +122,9 @@ class Renderer {
     gl.clearColor(...BACKGROUNDS[state.background], 1);
     gl.viewport(0, 0, w, h);
     gl.clear(gl.COLOR_BUFFER_BIT);
-    return arrange(this.panels.length, width, height).map((area, i) => {
-      const panel = this.panels[i];
+    const shown = this.panels.filter((_, i) => (state.panels >> i) & 1);
+    return arrange(shown.length, width, height).map((area, i) => {
+      const panel = shown[i];
       const size = boxSize(panel.counts, state.stretch);
       const aspect = area.width / area.height;
       const { distance, lift } = fit(size, aspect, {
@@ -135,20 +136,28 @@ class Renderer {
         Math.round(area.x * sharpness), Math.round((height - area.y - area.height) * sharpness),
         Math.round(area.width * sharpness), Math.round(area.height * sharpness),
       );
-      if (state.box) this.drawBox(state, size, camera, 0.9);
+      const edges = LINE_COLOURS[state.background];
+      if (state.box) this.drawBox(size, camera.matrix, edges, 0.9);
       this.drawVolume(state, panel, size, camera);
-      if (state.box) this.drawBox(state, size, camera, 0.3);
-      return { panel, area, size, camera };
+      if (state.box) this.drawBox(size, camera.matrix, edges, 0.3);
+      const slab = state.picked < 0 ? null : slabOf(placeOf(panel, state.picked), panel.counts, size);
+      if (slab) {
+        const there = multiply(camera.matrix, translation(slab.middle));
+        for (const grown of [1, 1.006]) {
+          this.drawBox(slab.size.map((side) => side * grown), there, PICKED_COLOURS[state.background], 1);
+        }
+      }
+      return { panel, area, size, camera, slab };
     });
   }
 
-  /** The box's edges: drawn before the volume, and faintly over it so that its front shows. */
-  drawBox(state, size, camera, alpha) {
+  /** The edges of a box: of the volume drawn before it, and faintly over it so that its front shows. */
+  drawBox(size, matrix, colour, alpha) {
     const { gl, lines } = this;
     gl.useProgram(lines.program);
-    gl.uniformMatrix4fv(lines.at('matrix'), false, camera.matrix);
+    gl.uniformMatrix4fv(lines.at('matrix'), false, matrix);
     gl.uniform3fv(lines.at('size'), size);
-    gl.uniform4fv(lines.at('colour'), [...LINE_COLOURS[state.background].map((c) => c * alpha), alpha]);
+    gl.uniform4fv(lines.at('colour'), [...colour.map((c) => c * alpha), alpha]);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.drawElements(gl.LINES, EDGES.length, gl.UNSIGNED_SHORT, 2 * TRIANGLES.length);
@@ -157,11 +166,12 @@ class Renderer {
   drawVolume(state, panel, size, camera) {
     const { gl, volume } = this;
     const { at } = volume;
+    const exact = isExact(state, panel, this.spec);
     gl.useProgram(volume.program);
     gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_3D, panel.textures[state.frame]);
+    gl.bindTexture(gl.TEXTURE_3D, this.textureOf(panel, shownVoxels(panel, state)));
     for (const key of ['TEXTURE_MIN_FILTER', 'TEXTURE_MAG_FILTER']) {
-      gl.texParameteri(gl.TEXTURE_3D, gl[key], state.exact ? gl.NEAREST : gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_3D, gl[key], exact ? gl.NEAREST : gl.LINEAR);
     }
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.table);
@@ -179,11 +189,12 @@ class Renderer {
     gl.uniform3fv(at('slicePlace'), places.slices);
     gl.uniform1i(at('slices'), shownSlices(state));
     gl.uniform2f(at('window'), state.low, state.high);
-    gl.uniform1f(at('density'), state.opacity * 60);
+    gl.uniform1f(at('density'), state.opacity * DENSITY);
     gl.uniform1f(at('threshold'), state.threshold);
     gl.uniform1f(at('shading'), state.shading);
     gl.uniform1i(at('mode'), MODES[state.mode]);
     gl.uniform1i(at('signedValues'), this.spec.signed ? 1 : 0);
+    gl.uniform1i(at('exact'), exact ? 1 : 0);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.enable(gl.CULL_FACE);
@@ -197,4 +208,15 @@ class Renderer {
 function shownSlices(state) {
   const chosen = (state.showX ? 1 : 0) | (state.showY ? 2 : 0) | (state.showFilter ? 4 : 0);
   return chosen || (state.mode === 'slices' ? 7 : 0);
+}
+
+/** Whether a panel's voxels are drawn as cubes: neighbours in the network's own order are unrelated, and so are weights. */
+function isExact({ voxels }, panel, spec) {
+  return voxels === 'auto' ? spec.signed || isNatural(panel.order) : voxels === 'exact';
+}
+
+/** The slab of the filter at a place of the box: {middle, size}. The last filter is nearest to us at first. */
+function slabOf(place, counts, size) {
+  const z = ((counts[2] - 0.5 - place) / counts[2] - 0.5) * size[2];
+  return { middle: [0, 0, z], size: [size[0], size[1], size[2] / counts[2]] };
 }

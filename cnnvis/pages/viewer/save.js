@@ -3,7 +3,7 @@
 /** Copy the labels that lie over the drawing, where they are. */
 function drawLabels(context, viewer) {
   context.textBaseline = 'top';
-  for (const label of byId('labels').querySelectorAll('span:not([hidden])')) {
+  for (const label of byId('labels').querySelectorAll(':scope > :not([hidden]) > :not([hidden])')) {
     const style = getComputedStyle(label);
     context.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
     context.fillStyle = style.color;
@@ -16,7 +16,7 @@ function drawLegend(context, viewer, top, width) {
   const family = getComputedStyle(document.body).fontFamily;
   const wide = Math.min(280, width - 32);
   context.font = `600 14px ${family}`;
-  const frame = viewer.spec.frames ? ` · ${viewer.spec.frames[viewer.state.frame]}` : '';
+  const frame = viewer.spec.frames ? ` · ${byId('frame-name').textContent}` : '';
   context.fillText(document.title + frame, 16, top + 10, width - 32);
   context.imageSmoothingEnabled = false;
   context.drawImage(byId('colours'), 16, top + 36, wide, 10);

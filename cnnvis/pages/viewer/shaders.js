@@ -31,6 +31,7 @@ uniform float density, threshold, shading;
 uniform int mode;            // 0 volume, 1 maximum, 2 surface, 3 slices only
 uniform int slices;          // bits: 1 x, 2 y, 4 filter
 uniform bool signedValues;
+uniform bool exact;          // voxels are cubes of one value each
 
 // The last filter is nearest to us at first: orders run from weak to strong.
 float valueAt(vec3 p) { return texture(voxels, vec3(p.xy, -p.z) / size + 0.5).r; }
@@ -52,8 +53,8 @@ vec3 slope(vec3 p) {
     valueAt(p + vec3(0, 0, h.z)) - valueAt(p - vec3(0, 0, h.z))) / h;
 }
 
-vec3 lit(vec3 colour, vec3 p, vec3 ray, float amount) {
-  vec3 g = slope(p);
+vec3 lit(vec3 colour, vec3 p, vec3 ray, vec3 face, float amount) {
+  vec3 g = exact ? face : slope(p);
   float steepness = length(g);
   if (steepness < 1e-5) return colour;
   vec3 normal = g / steepness;
@@ -99,30 +100,45 @@ void main() {
   float t1 = min(leave.x, min(leave.y, leave.z));
   if (t0 >= t1) discard;
   vec3 crossings = ((slicePlace - 0.5) * size - eye) * inverse;
-  float pace = 0.5 / length(ray * counts / size);   // half a voxel in this direction
+  vec3 rate = ray * counts / size;         // voxels per unit length
+  rate += vec3(lessThan(abs(rate), vec3(1e-6))) * 1e-6;
+  float pace = 0.5 / length(rate);         // half a voxel in this direction
   float jitter = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453);
+  vec3 face = vec3(equal(enter, vec3(t0)));
   vec4 sum = vec4(0.0);
   float strongest = -1.0, strongestValue = 0.0, previous = t0 - 1e-4;
-  float t = t0 + (mode == 2 ? 0.0 : pace * jitter);
+  float t = t0 + (exact || mode == 2 ? 0.0 : pace * jitter);
   for (int i = 0; i < 3000; i++) {
     if (slices != 0) laySlices(sum, ray, crossings, previous, min(t, t1 + 1e-4));
     if (t >= t1 || sum.a > 0.99) break;
-    vec3 p = eye + ray * t;
+    vec3 p = eye + ray * t, nextFace = face;
+    float span = pace;
+    if (exact) {
+      // From here to where the ray leaves this voxel.
+      vec3 cell = ((p + ray * pace * 0.01) / size + 0.5) * counts;
+      vec3 ends = (floor(cell) + step(0.0, rate) - cell) / rate;
+      float end = min(ends.x, min(ends.y, ends.z));
+      nextFace = vec3(equal(ends, vec3(end)));
+      span = min(max(end, 0.0) + pace * 0.01, t1 - t);
+      p += ray * span * 0.5;
+    }
     float value = mode == 3 ? 0.0 : valueAt(p);
     float strong = mode == 3 ? -1.0 : strength(value);
     if (mode == 0 && strong >= threshold) {
       vec4 colour = colourOf(value);
-      float alpha = 1.0 - exp(-colour.a * density * pace);
-      if (alpha > 0.001) lay(sum, shading > 0.0 ? lit(colour.rgb, p, ray, shading) : colour.rgb, alpha);
+      float alpha = 1.0 - exp(-colour.a * density * span);
+      if (alpha > 0.001) lay(sum, shading > 0.0 ? lit(colour.rgb, p, ray, face, shading) : colour.rgb, alpha);
     } else if (mode == 1 && strong > strongest) {
       strongest = strong;
       strongestValue = value;
     } else if (mode == 2 && strong >= threshold) {
-      p = eye + ray * refine(ray, max(t - pace, t0), t);
-      lay(sum, lit(colourOf(valueAt(p)).rgb, p, ray, max(shading, 0.75)), 1.0);
+      if (!exact) p = eye + ray * refine(ray, max(t - pace, t0), t);
+      lay(sum, lit(colourOf(valueAt(p)).rgb, p, ray, face, max(shading, 0.75)), 1.0);
     }
     previous = t;
-    t += pace;
+    t += span;
+    // Voxels in touch have no faces between them: light falls on the one where the ray came in.
+    if (strong < threshold || colourOf(value).a < 0.05) face = nextFace;
   }
   if (mode == 1 && strongest >= threshold) {
     float alpha = clamp((strongest - threshold) / max(1e-3, 1.0 - threshold) * 2.0, 0.0, 1.0);

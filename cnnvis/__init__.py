@@ -3,7 +3,7 @@
 from cnnvis.engines import open_network
 from cnnvis.version import __version__
 
-__all__ = ["__version__", "open_network", "receptive_field"]
+__all__ = ["__version__", "open_network", "receptive_field", "show"]
 
 
 def receptive_field(prototxt, blob, **options):
@@ -15,3 +15,13 @@ def receptive_field(prototxt, blob, **options):
     from cnnvis.engines import receptive_fields
 
     return receptive_fields.receptive_field(prototxt, blob, **options)
+
+
+def show(*volumes, **options):
+    """Show volumes in a notebook: arrays ``(filters, height, width)``, or files.
+
+    Options, errors and the result are those of `cnnvis.pages.views.view`.
+    """
+    from cnnvis.pages.views import view
+
+    return view(volumes, **options)

@@ -48,6 +48,8 @@ ElementDataFile = {name}
 """,
 }
 
+LONGEST_HEADER = 4096
+
 
 def to_bytes(outputs):
     """Scale a layer to bytes by the study's formula.
@@ -140,8 +142,15 @@ def write_volume(vox, volume):
             temporary.write_bytes(content)
 
 
-def read_vox(path):
+def read_vox(path, most=None):
     """Read a ``.vox`` file with the ``.hd`` header beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the ``.vox``.
+    most : int, optional
+        How many voxels there may be.
 
     Returns
     -------
@@ -150,20 +159,25 @@ def read_vox(path):
     Raises
     ------
     UserError
-        If a file is missing, or the header does not fit the number of bytes.
+        If a file is missing, the header does not fit the number of bytes, or there are too many.
     """
     path = Path(path)
     header = path.with_suffix(".hd")
     try:
-        text, content = header.read_text(encoding="latin-1"), path.read_bytes()
+        with open(header, encoding="latin-1") as file:
+            text = file.read(LONGEST_HEADER)
+        length = path.stat().st_size
+        size = re.search(r"Size (\d{1,9})x(\d{1,9})x(\d{1,9}) unsigned byte", text)
+        if not size:
+            raise UserError(f"{header}: expected a line such as 'Size 55x55x96 unsigned byte'")
+        width, height, depth = map(int, size.groups())
+        if length != width * height * depth:
+            raise UserError(
+                f"{path}: has {length} bytes, but {header.name} says {width} x {height} x {depth}"
+            )
+        if most is not None and length > most:
+            raise UserError(f"{path}: has {length} voxels, expected at most {most}")
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    size = re.search(r"Size (\d+)x(\d+)x(\d+) unsigned byte", text)
-    if not size:
-        raise UserError(f"{header}: expected a line such as 'Size 55x55x96 unsigned byte'")
-    width, height, depth = map(int, size.groups())
-    if len(content) != width * height * depth:
-        raise UserError(
-            f"{path}: has {len(content)} bytes, but {header.name} says {width} x {height} x {depth}"
-        )
     return np.frombuffer(content, np.uint8).reshape(depth, height, width)

@@ -27,9 +27,14 @@ def write_page(page, template, **values):
     Text is escaped. The style and the scripts are embedded, so that a page needs no files but those
     it links.
     """
-    text = _environment().get_template(template).render(values | {"version": __version__})
+    text = page_text(template, **values)
     with atomic(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def page_text(template, **values):
+    """Return the text of a page; see `write_page`."""
+    return _environment().get_template(template).render(values | {"version": __version__})
 
 
 def link(target, page):

@@ -51,7 +51,7 @@ def volume_viewer(files, layer, *, network, image, responses=False):
     _write_viewer(
         page,
         layer.voxels[np.newaxis],
-        _spec(panels, [float(maps.min()), float(maps.max())], layer.voxels.shape),
+        viewer_spec(panels, [float(maps.min()), float(maps.max())], layer.voxels.shape),
         kind="volume",
         title=f"{layer.name}: feature maps of its {count} filters for {image}",
         network=network,
@@ -157,11 +157,9 @@ def _views(files, subject, **where):
 
 def _gradient_spec(layout, gradients, neuron, orders):
     """Return the frames as half floats on one scale, their spec, and values for the text."""
-    volume = np.stack([layout.arrange(gradient) for gradient in gradients])
-    largest = largest_magnitude(volume)
-    # Stored are shares of the largest magnitude: small gradients would underflow in half precision.
-    shares, panels = volume / largest, [{"title": NATURAL, "order": None}, *_panels(orders)]
-    spec = _spec(panels, [0.0, largest], shares.shape[1:], signed=True)
+    shares, largest = to_shares(np.stack([layout.arrange(gradient) for gradient in gradients]))
+    panels = [{"title": NATURAL, "order": None}, *_panels(orders)]
+    spec = viewer_spec(panels, [0.0, largest], shares.shape[1:], signed=True)
     _, channels, *kernel = (*gradients[0].shape, 1, 1)[:4]
     facts = {
         "neuron": neuron,
@@ -172,11 +170,33 @@ def _gradient_spec(layout, gradients, neuron, orders):
         "kernel": kernel,
         "largest": largest,
     }
-    return shares.astype("<f2"), spec, facts
+    return shares, spec, facts
 
 
-def _spec(panels, values, shape, signed=False):
-    """Return what the viewer reads: the panels, the values at both ends of the scale, its start."""
+def to_shares(volume):
+    """Return values as shares of the largest magnitude, float16, and that magnitude.
+
+    Shares, because small gradients would underflow in half precision.
+    """
+    largest = largest_magnitude(volume)
+    return (volume / largest).astype("<f2"), largest
+
+
+def viewer_spec(panels, values, shape, signed=False):
+    """Return what the viewer reads of volumes, but for the voxels.
+
+    Parameters
+    ----------
+    panels : list of dict
+        Each with a ``title``, an ``order`` (a permutation of the filters, or None), and, where
+        there are several volumes, which ``volume``.
+    values : list of float
+        What the voxels 0 and 1 (of uint8, 255) stand for.
+    shape : tuple of int
+        (depth, height, width) of a volume.
+    signed : bool
+        Whether the voxels are from -1 to 1.
+    """
     plane = "weights" if signed else "pixels"
     units = {"x": plane, "y": plane, "filter": "in this order"}
     return {
@@ -211,17 +231,8 @@ def _files(volumes, page):
     ]
 
 
-def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), **values):
-    spec |= {"responses": values["responses"]}
-    names = DIVERGING_COLOURS if spec["signed"] else COLOURS
-    spec |= {
-        "shape": list(volume.shape),
-        "dtype": "u8" if volume.dtype == np.uint8 else "f16",
-        "name": f"{network}-{image}-{safe_name(layer)}",
-        "colours": {name: encoded_tables()[name] for name in names},
-    }
+def _write_viewer(page, volume, spec, *, kind, network, image, layer, **values):
     item = "index.html" if kind == "comparison" else "../index.html"
-    packed = gzip.compress(volume.tobytes(), 9, mtime=0)
     write_page(
         page,
         "viewer.html",
@@ -229,14 +240,47 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, views=(), 
         network=network,
         image=image,
         layer=layer,
-        views=views,
         trail=[("Overview", "../../../index.html"), (f"{network} · {image}", item)],
-        spec=json_in_script(spec),
-        voxels=base64.b64encode(packed).decode(),
-        scripts=[f"viewer/{name}.js" for name in SCRIPTS],
-        frames=spec["frames"],
-        signed=spec["signed"],
-        panels=spec["panels"],
-        depth=spec["shape"][1],
-        **values,
+        **viewer_values(volume, spec, f"{network}-{image}-{safe_name(layer)}", **values),
     )
+
+
+def viewer_values(volume, spec, name, *, views=(), responses=None, **values):
+    """Return what the template of the viewer needs of a volume, with `values`.
+
+    Parameters
+    ----------
+    volume : ndarray, (frames of all volumes, depth, height, width)
+        uint8, or float16 where values are shares of the largest magnitude.
+    spec : dict
+        Of `viewer_spec`; may have ``colours``, the colour map the page opens with.
+    name : str
+        Of pictures that are saved.
+    views : list of (str, str or None)
+        Titles and URLs of pages beside this one.
+    responses : dict, optional
+        URLs of the ``page`` on what the filters respond to and of their ``weights``.
+    """
+    names = DIVERGING_COLOURS if spec["signed"] else COLOURS
+    first = [spec["colours"]] if "colours" in spec else []
+    tables = encoded_tables()
+    spec = spec | {
+        "shape": list(volume.shape),
+        "dtype": "u8" if volume.dtype == np.uint8 else "f16",
+        "name": name,
+        "colours": {name: tables[name] for name in dict.fromkeys([*first, *names])},
+        "responses": responses,
+    }
+    packed = gzip.compress(volume.tobytes(), 9, mtime=0)
+    return {
+        "spec": json_in_script(spec),
+        "voxels": base64.b64encode(packed).decode(),
+        "scripts": [f"viewer/{name}.js" for name in SCRIPTS],
+        "frames": spec["frames"],
+        "signed": spec["signed"],
+        "panels": spec["panels"],
+        "depth": spec["shape"][1],
+        "views": views,
+        "responses": responses,
+        **values,
+    }

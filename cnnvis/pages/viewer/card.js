@@ -16,9 +16,9 @@ function drawSlice(canvas, values, scale, [width, height], { low, high }, table)
 /** Least and largest number of an array. */
 const rangeOf = (values) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
 
-/** The filter's place in each panel, as text. */
+/** The filter's place in each order but the network's own, as text. */
 const describePlaces = (panels, filter) =>
-  panels.map((panel) => `${panel.title}: place ${placeOf(panel, filter)}`);
+  panels.filter(({ order }) => !isNatural(order)).map((panel) => `${panel.title}: place ${placeOf(panel, filter)}`);
 
 class Card {
   /** `volumes` are panels of different volumes: of each the filter's values are shown. */

@@ -24,6 +24,10 @@ DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
 LONGEST = 2.2
 # What a page starts from, by whether its values are signed.
 STARTS = {False: {"threshold": 0.04, "opacity": 1.6}, True: {"shading": 0.5, "opacity": 1.4}}
+# Beyond so many values a page of halves would be larger than 1.5 MB: bytes are embedded instead.
+MOST_HALVES = 500_000
+# Pictures of a comparison, for who cannot see it in 3D.
+SHEETS = (("norms of all images", "comparison picture"), ("all frames", "comparison animation"))
 NATURAL = "the network's order"
 
 
@@ -62,6 +66,9 @@ def volume_viewer(files, layer, *, network, image, responses=False):
         black=float((maps == 0).mean()),
         rectified=bool(maps.min() >= 0),
         responses=_responses(files, name, page) if responses else None,
+        sheets=[
+            (order, link(files("grid", ordering=order, layer=name), page)) for order in layer.orders
+        ],
         files=_files(volumes, page),
     )
 
@@ -103,6 +110,7 @@ def gradient_viewer(files, layer, *, network, image, responses=False):
             layer=layer.name,
             views=views,
             responses=_responses(files, where["layer"], page) if responses else None,
+            sheets=[("channel by channel", link(files("gradient picture", **where), page))],
             files=_files(volumes, page),
             **facts,
         )
@@ -135,6 +143,9 @@ def comparison_viewer(files, comparison, *, responses=False):
             layer=layer,
             views=views,
             responses=_responses(files, safe_name(layer), page) if responses else None,
+            sheets=[
+                (title, link(files(kind, layer=safe_name(layer)), page)) for title, kind in SHEETS
+            ],
             files=[],
             **facts,
         )
@@ -156,8 +167,10 @@ def _views(files, subject, **where):
 
 
 def _gradient_spec(layout, gradients, neuron, orders):
-    """Return the frames as half floats on one scale, their spec, and values for the text."""
+    """Return the frames on one scale, their spec, and values for the text."""
     shares, largest = to_shares(np.stack([layout.arrange(gradient) for gradient in gradients]))
+    if shares.size > MOST_HALVES:
+        shares = np.rint(127 * shares.astype(np.float32)).astype(np.int8)
     panels = [{"title": NATURAL, "order": None}, *_panels(orders)]
     spec = viewer_spec(panels, [0.0, largest], shares.shape[1:], signed=True)
     _, channels, *kernel = (*gradients[0].shape, 1, 1)[:4]
@@ -169,6 +182,7 @@ def _gradient_spec(layout, gradients, neuron, orders):
         "tiles": None if layout is SUMMED else factor(channels),
         "kernel": kernel,
         "largest": largest,
+        "rounded": shares.dtype == np.int8,
     }
     return shares, spec, facts
 
@@ -245,13 +259,13 @@ def _write_viewer(page, volume, spec, *, kind, network, image, layer, **values):
     )
 
 
-def viewer_values(volume, spec, name, *, views=(), responses=None, **values):
+def viewer_values(volume, spec, name, *, views=(), responses=None, sheets=(), **values):
     """Return what the template of the viewer needs of a volume, with `values`.
 
     Parameters
     ----------
     volume : ndarray, (frames of all volumes, depth, height, width)
-        uint8, or float16 where values are shares of the largest magnitude.
+        uint8; or float16 or int8 (127 is 1) where values are shares of the largest magnitude.
     spec : dict
         Of `viewer_spec`; may have ``colours``, the colour map the page opens with.
     name : str
@@ -260,13 +274,15 @@ def viewer_values(volume, spec, name, *, views=(), responses=None, **values):
         Titles and URLs of pages beside this one.
     responses : dict, optional
         URLs of the ``page`` on what the filters respond to and of their ``weights``.
+    sheets : list of (str, str)
+        Titles and URLs of pictures of the same, linked where there is no 3D.
     """
     names = DIVERGING_COLOURS if spec["signed"] else COLOURS
     first = [spec["colours"]] if "colours" in spec else []
     tables = encoded_tables()
     spec = spec | {
         "shape": list(volume.shape),
-        "dtype": "u8" if volume.dtype == np.uint8 else "f16",
+        "dtype": {"uint8": "u8", "int8": "i8", "float16": "f16"}[volume.dtype.name],
         "name": name,
         "colours": {name: tables[name] for name in dict.fromkeys([*first, *names])},
         "responses": responses,
@@ -282,5 +298,6 @@ def viewer_values(volume, spec, name, *, views=(), responses=None, **values):
         "depth": spec["shape"][1],
         "views": views,
         "responses": responses,
+        "sheets": sheets,
         **values,
     }

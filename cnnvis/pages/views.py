@@ -44,9 +44,6 @@ class View:
         page, style = html.escape(self.text), f"width:100%;height:{self.height}px;border:0"
         return f'<iframe title="Volume" style="{style}" srcdoc="{page}"></iframe>'
 
-    def _mime_(self):
-        return "text/html", self._repr_html_()
-
 
 def view(volumes, *, titles=None, orders=None, frames=False, colours=None, **options):
     """Make a page of volumes.

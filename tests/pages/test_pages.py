@@ -274,7 +274,7 @@ def spec_and_voxels(path):
     text = path.read_text(encoding="utf-8")
     spec = json.loads(re.search(r'id="spec">(.*?)</script>', text, re.S)[1])
     packed = re.search(r'id="voxels">(.*?)</script>', text, re.S)[1]
-    dtype = {"u8": np.uint8, "f16": "<f2"}[spec["dtype"]]
+    dtype = {"u8": np.uint8, "i8": np.int8, "f16": "<f2"}[spec["dtype"]]
     voxels = np.frombuffer(gzip.decompress(base64.b64decode(packed)), dtype)
     return spec, voxels.reshape(spec["shape"])
 
@@ -356,6 +356,22 @@ def test_a_layer_as_large_as_conv1_makes_a_small_page(tmp_path):
     page = write_volume_page(tmp_path, maps, {n: rng.permutation(96).tolist() for n in names})
     # Noise does not compress: this is the worst case, real feature maps take about 220 kB.
     assert page.stat().st_size < 500_000
+
+
+def test_a_large_gradient_is_rounded_to_keep_its_page_small(tmp_path):
+    rng = np.random.default_rng(0)
+    # Heavier tails than a normal distribution's, as those of gradients are.
+    gradient = rng.normal(size=(384, 256, 3, 3)) * rng.exponential(size=(384, 1, 1, 1))
+    files = Places(tmp_path, network="n", image="i")
+    gradient_viewer(files, GradientLayer("conv", 0, gradient, {}), network="n", image="i")
+    page = files("gradient channels viewer", layer="conv", cls=0)
+    assert page.stat().st_size < 1_500_000
+    assert "rounded to 1/127 of the largest magnitude" in Page(page).prose
+    spec, voxels = spec_and_voxels(page)
+    shares = tile_channels(gradient) / np.abs(gradient).max()
+    assert spec["dtype"] == "i8"
+    assert np.abs(voxels[0] / 127 - shares).max() <= 0.5 / 127 + 5e-4
+    assert "rounded" not in Page(files("gradient viewer", layer="conv", cls=0)).prose
 
 
 def test_attributions_and_checks_are_shown_with_their_neuron(tree):

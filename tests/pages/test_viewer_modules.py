@@ -32,6 +32,11 @@ def test_halves_are_the_numbers_that_numpy_says(run):
     assert found == values[::7].astype(float).tolist()
 
 
+def test_bytes_with_a_sign_are_shares(run):
+    found = run("data", "return [...DECODERS.i8(Uint8Array.of(127, 0, 129).buffer)];")
+    assert found == [1, 0, -1]
+
+
 def test_orders_slices_and_differences_by_hand(run):
     found = run(
         "data",

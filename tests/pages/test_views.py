@@ -1,6 +1,5 @@
 """Pages of any volumes: from the command line, from Python, and within notebooks."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-import cnnvis
 from cnnvis.__main__ import main
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import write_json
@@ -196,9 +194,3 @@ def look_at_frame(tmp_path, frame):
         "values": values.tolist(),
         "copy": True,
     }
-
-
-def test_marimo_gets_the_same(volumes):
-    shown = cnnvis.show(volumes[0])
-    assert shown._mime_() == ("text/html", shown._repr_html_())
-    json.dumps(shown._mime_())

@@ -46,7 +46,7 @@ class CurveEditor {
     box.addEventListener('keydown', (event) => this.press(event));
   }
 
-  indexOf(handle) { return [...this.box.querySelectorAll('button')].indexOf(handle); }
+  indexOf(handle) { return [...this.box.querySelectorAll('[role="slider"]')].indexOf(handle); }
 
   put(points) {
     this.points = points;
@@ -70,7 +70,7 @@ class CurveEditor {
     }
     this.held = index;
     this.box.setPointerCapture(event.pointerId);
-    this.box.querySelectorAll('button')[index]?.focus();
+    this.box.querySelectorAll('[role="slider"]')[index]?.focus();
     event.preventDefault();
   }
 
@@ -105,10 +105,10 @@ class CurveEditor {
   }
 
   updateHandles() {
-    const handles = [...this.box.querySelectorAll('button')];
+    const handles = [...this.box.querySelectorAll('[role="slider"]')];
     while (handles.length < this.points.length) {
-      const handle = document.createElement('button');
-      handle.type = 'button';
+      const handle = document.createElement('span');
+      handle.tabIndex = 0;
       handle.setAttribute('role', 'slider');
       handle.setAttribute('aria-orientation', 'vertical');
       handle.setAttribute('aria-valuemin', '0');

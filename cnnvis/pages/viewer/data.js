@@ -32,6 +32,13 @@ function decodeHalves(halves) {
   return Float32Array.from(halves, (bits) => numbers[bits]);
 }
 
+// How voxels are embedded: bytes stay, and what is signed becomes floats from -1 to 1.
+const DECODERS = {
+  u8: (buffer) => new Uint8Array(buffer),
+  i8: (buffer) => Float32Array.from(new Int8Array(buffer), (value) => value / 127),
+  f16: (buffer) => decodeHalves(new Uint16Array(buffer)),
+};
+
 /** One frame minus another, as floats. */
 function subtract(voxels, other) {
   return Float32Array.from(voxels, (value, i) => value - other[i]);
@@ -58,13 +65,12 @@ function filterSlice(voxels, place, [width, height]) {
  */
 async function readPanels(spec, base64) {
   const buffer = await unpack(base64);
-  const halves = spec.dtype === 'f16';
   const [count, filters, height, width] = spec.shape;
   const size = filters * height * width;
-  if (buffer.byteLength !== count * size * (halves ? 2 : 1)) {
+  if (buffer.byteLength !== count * size * (spec.dtype === 'f16' ? 2 : 1)) {
     throw Error('the embedded volume has another size than stated');
   }
-  const all = halves ? decodeHalves(new Uint16Array(buffer)) : new Uint8Array(buffer);
+  const all = DECODERS[spec.dtype](buffer);
   const frames = Array.from({ length: count }, (_, i) => all.subarray(i * size, (i + 1) * size));
   const each = spec.frames?.length ?? 1;
   return spec.panels.map(({ title, order, volume = 0 }) => {
@@ -75,7 +81,7 @@ async function readPanels(spec, base64) {
       volume,
       counts: [width, height, filters],
       frames: order ? own.map((voxels) => reorder(voxels, order)) : own,
-      scale: halves ? 1 : 1 / 255,
+      scale: spec.dtype === 'u8' ? 1 / 255 : 1,
     };
   });
 }

@@ -25,26 +25,39 @@ class Card {
   constructor(spec, panels, volumes) {
     this.spec = spec;
     this.panels = panels;
+    this.state = null;
     this.figures = volumes.map((panel) => {
       const figure = document.createElement('figure');
       const [canvas, caption] = ['canvas', 'figcaption'].map((name) => document.createElement(name));
       canvas.setAttribute('role', 'img');
       figure.append(canvas, caption);
       byId('slices').append(figure);
+      canvas.addEventListener('pointermove', (event) => { caption.textContent = this.read(panel, canvas, event); });
+      canvas.addEventListener('pointerleave', () => { caption.textContent = caption.dataset.range; });
       return { panel, canvas, caption, title: volumes.length > 1 ? `${panel.title}: ` : '' };
     });
   }
 
+  /** What is under the pointer on a picture of the filter. */
+  read(panel, canvas, { offsetX, offsetY }) {
+    const [x, y] = [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight]
+      .map((share, k) => within(Math.floor(share * panel.counts[k]), 0, panel.counts[k] - 1));
+    const place = placeOf(panel, this.state.picked);
+    const value = filterSlice(shownVoxels(panel, this.state), place, panel.counts)[y * panel.counts[0] + x];
+    return describeVoxel(this.spec, panel, { at: [x, y, place], value: value * panel.scale });
+  }
+
   update(state, table) {
     const { picked } = state;
+    this.state = state;
     byId('card').hidden = picked < 0;
     if (picked < 0) return;
     for (const { panel, canvas, caption, title } of this.figures) {
       const values = filterSlice(shownVoxels(panel, state), placeOf(panel, picked), panel.counts);
       drawSlice(canvas, values, panel.scale, panel.counts, state, table);
       const ends = rangeOf(values).map((value) => formatNumber(inUnits(this.spec, value * panel.scale)));
-      caption.textContent = `${title}${ends.join(' to ')}`;
-      canvas.setAttribute('aria-label', `Filter ${picked}, values from ${caption.textContent}`);
+      caption.dataset.range = caption.textContent = `${title}${ends.join(' to ')}`;
+      canvas.setAttribute('aria-label', `Filter ${picked}, values from ${caption.dataset.range}`);
     }
     byId('places').replaceChildren(...describePlaces(this.panels, picked).map((line) => {
       const item = document.createElement('li');

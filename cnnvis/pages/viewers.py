@@ -23,7 +23,10 @@ DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
 # times longer than it is wide. The reader can change it.
 LONGEST = 2.2
 # What a page starts from, by whether its values are signed.
-STARTS = {False: {"threshold": 0.04, "opacity": 1.6}, True: {"shading": 0.5, "opacity": 1.4}}
+STARTS = {
+    False: {"threshold": 0.04, "opacity": 1.6},
+    True: {"threshold": 0.1, "shading": 0.5, "opacity": 1.4},
+}
 # Beyond so many values a page of halves would be larger than 1.5 MB: bytes are embedded instead.
 MOST_HALVES = 500_000
 # Pictures of a comparison, for who cannot see it in 3D.

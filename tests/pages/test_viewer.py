@@ -168,6 +168,10 @@ def test_keys_controls_and_address_change_the_view(browser, volume_page):
         await settle();
         found.changed = { ...viewer.state };
         found.hash = location.hash;
+        found.secure = isSecureContext;
+        navigator.clipboard.writeText = async (text) => { found.copied = text; };
+        press('c');
+        await settle();
         press('?');
         found.help = document.getElementById('help').open;
         document.getElementById('help').close();
@@ -192,6 +196,9 @@ def test_keys_controls_and_address_change_the_view(browser, volume_page):
     assert found["changed"] == start | changes | {"threshold": start["threshold"] + 0.02}
     for part in ("mode=maximum", "showX=1", "azimuth=7.5", "opacity=0.5"):
         assert part in found["hash"]
+    # Pages that are opened as files may write to the clipboard.
+    assert found["secure"] is True
+    assert found["copied"] == f"{volume_page.as_uri()}{found['hash']}"
     assert found["help"] is True
     assert found["reset"]["mode"] == "volume"
     assert found["hostile"] == found["reset"] | {"mode": "slices", "elevation": 10}

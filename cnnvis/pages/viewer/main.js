@@ -109,14 +109,15 @@ class Viewer {
       const arrays = this.volumes.flatMap((panel) => (minus < 0 ? panel.frames : [shownVoxels(panel, this.state)]));
       const reach = minus < 0 ? 1 : 2;
       const low = this.spec.signed ? -reach : 0;
-      this.counted = { key, counts: countValues(arrays, this.panels[0].scale, low, reach) };
+      this.counted = { key, counts: countValues(arrays, this.panels[0].scale, low, reach), windows: {} };
     }
     return this.counted.counts;
   }
 
   windowFor(share) {
     if (share === 1) return { low: this.spec.signed ? -1 : 0, high: 1 };
-    return windowOf(this.counts(), share, this.spec.signed);
+    const counts = this.counts();
+    return (this.counted.windows[share] ??= windowOf(counts, share, this.spec.signed));
   }
 
   /** The share whose window is shown, or -1. */

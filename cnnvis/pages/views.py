@@ -45,7 +45,19 @@ class View:
         return f'<iframe title="Volume" style="{style}" srcdoc="{page}"></iframe>'
 
 
-def view(volumes, *, titles=None, orders=None, frames=False, colours=None, **options):
+def view(
+    volumes,
+    *,
+    titles=None,
+    orders=None,
+    frames=False,
+    colours=None,
+    heading=None,
+    array=None,
+    weights=False,
+    signed=None,
+    height=600,
+):
     """Make a page of volumes.
 
     Parameters
@@ -61,11 +73,16 @@ def view(volumes, *, titles=None, orders=None, frames=False, colours=None, **opt
         Whether the volumes are frames one after the other, rather than panels side by side.
     colours : str, optional
         The colour map the page opens with, of `cnnvis.core.colours`.
-    **options
-        ``heading``; ``array``, which array of ``.npz`` files; ``weights``, whether arrays are
-        weights, (filters, channels, kh, kw), whose channels are shown as tiles; ``signed``, whether
-        colours are symmetric around zero, by default where a value is negative; ``height`` of
-        `View`.
+    heading : str, optional
+        Of the page; by default the titles.
+    array : str, optional
+        Which array of ``.npz`` files.
+    weights : bool
+        Whether volumes are weights, (filters, channels, kh, kw), whose channels are shown as tiles.
+    signed : bool, optional
+        Whether colours are symmetric around zero; by default where a value is negative.
+    height : int
+        In pixels, within a notebook.
 
     Returns
     -------
@@ -76,15 +93,15 @@ def view(volumes, *, titles=None, orders=None, frames=False, colours=None, **opt
     UserError
         If a file, shape, order or name is wrong.
     """
-    arrays, titles = _read(volumes, titles, options)
+    arrays, titles = _read(volumes, titles, array, weights)
     orders = _orders(orders, arrays[0].shape[1])
     if colours is not None and colours not in encoded_tables():
         raise UserError(f"colours '{colours}': {suggest(colours, encoded_tables())}")
     names = _frame_names(arrays, titles, frames)
     panels = _panels([""] if frames else titles, orders)
-    spec, voxels = _encode(np.concatenate(arrays), panels, options.get("signed"))
+    spec, voxels = _encode(np.concatenate(arrays), panels, signed)
     spec |= {"frames": names} | ({"colours": colours} if colours else {})
-    heading = options.get("heading") or ", ".join(titles)
+    heading = heading or ", ".join(titles)
     text = page_text(
         "viewer.html",
         kind="view",
@@ -95,32 +112,37 @@ def view(volumes, *, titles=None, orders=None, frames=False, colours=None, **opt
         shape=arrays[0].shape[1:],
         **viewer_values(voxels, spec, heading[:80].replace("/", "-")),
     )
-    return View(text, options.get("height", 600))
+    return View(text, height)
 
 
-def _read(volumes, titles, options):
+def _read(volumes, titles, array, weights):
     """Return the volumes, (frames, depth, height, width) each, and their titles."""
+    if not volumes:
+        raise UserError("no volume; expected at least one array or file")
     names = [
         Path(volume).name if isinstance(volume, str | Path) else f"volume {index + 1}"
         for index, volume in enumerate(volumes)
     ]
     if titles is not None and len(titles) != len(volumes):
         raise UserError(f"titles: {len(titles)}, expected one of each of {len(volumes)} volumes")
-    arrays = [_read_one(*pair, options) for pair in zip(volumes, names, strict=True)]
-    for name, array in zip(names, arrays, strict=True):
-        if array.shape[1:] != arrays[0].shape[1:]:
+    arrays = [
+        _read_one(volume, name, array, weights) for volume, name in zip(volumes, names, strict=True)
+    ]
+    for name, values in zip(names, arrays, strict=True):
+        if values.shape[1:] != arrays[0].shape[1:]:
             raise UserError(
-                f"{name}: has shape {array.shape[1:]}, but {names[0]} {arrays[0].shape[1:]}; "
+                f"{name}: has shape {values.shape[1:]}, but {names[0]} {arrays[0].shape[1:]}; "
                 "expected volumes of one shape"
             )
     return arrays, names if titles is None else list(titles)
 
 
-def _read_one(volume, name, options):
+def _read_one(volume, name, array, weights):
     if isinstance(volume, str | Path):
-        volume, name = read_volume(volume, options.get("array")), str(volume)
-    values = as_frames(volume, name)
-    return tile_channels(values)[np.newaxis] if options.get("weights") else values
+        values = read_volume(volume, array)
+    else:
+        values = as_frames(volume, name)
+    return tile_channels(values)[np.newaxis] if weights else values
 
 
 def _orders(orders, count):

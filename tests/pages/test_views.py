@@ -80,6 +80,8 @@ def test_wrong_options_are_named(volumes, options, message):
 
 
 def test_volumes_of_different_shapes_are_refused(volumes):
+    with pytest.raises(UserError, match="no volume; expected at least one array or file"):
+        view([])
     with pytest.raises(
         UserError, match=r"volume 2: has shape \(4, 3, 4\), but volume 1 \(4, 3, 5\)"
     ):

@@ -505,6 +505,25 @@ def test_neighbours_without_relation_are_drawn_as_exact_voxels(browser, volume_p
         assert found["exact"] == expected
 
 
+def test_what_draws_slowly_draws_fewer_pixels(browser, volume_page):
+    found = look(
+        browser,
+        volume_page,
+        """
+        const area = viewer.canvas.clientWidth * viewer.canvas.clientHeight;
+        found.sharpness = [0, 60 / area, 240 / area, 1e9].map((cost) => {
+          viewer.cost = cost;
+          return viewer.sharpness(60);
+        });
+        viewer.cost = 1e9;
+        viewer.picture();
+        found.saved = viewer.canvas.width / viewer.canvas.clientWidth;
+        """,
+    )
+    assert found["sharpness"] == pytest.approx([1, 1, 0.5, 0.1])
+    assert found["saved"] == 1
+
+
 def test_the_help_lists_every_key(browser, series_page):
     found = look(
         browser,

@@ -5,6 +5,10 @@ const byId = (id) => document.getElementById(id);
 // Shares of the values within a window; a page opens with the third.
 const SHARES = [1, 0.999, 0.99, 0.95];
 
+// Milliseconds that a drawing may take while something moves, and once it rests: without a graphics card, pixels cost time.
+const [MOVING, RESTING] = [60, 2000];
+const COARSEST = 0.1; // pixels per CSS pixel
+
 class Viewer {
   constructor(spec, panels) {
     this.spec = spec;
@@ -22,7 +26,7 @@ class Viewer {
     this.curve = new CurveEditor(byId('curve'), (curve) => this.change({ curve }), (place) => formatNumber(valueAt(place)));
     this.card = new Card(spec, panels, this.volumes);
     this.playing = false;
-    this.slow = false;
+    this.cost = Infinity; // milliseconds per pixel, by the last drawing
     followPointers(this.canvas, this);
     followKeys(this);
     new ResizeObserver(() => this.request()).observe(this.canvas);
@@ -57,17 +61,27 @@ class Viewer {
   request() {
     this.pending ??= requestAnimationFrame(() => {
       this.pending = null;
-      this.draw(!this.slow);
+      this.draw(false);
     });
   }
 
+  /** Pixels per CSS pixel: those of the screen, or as many as can be drawn in so many milliseconds. */
+  sharpness(milliseconds) {
+    const finest = Math.min(devicePixelRatio || 1, 2);
+    const area = Math.max(1, this.canvas.clientWidth * this.canvas.clientHeight);
+    const possible = milliseconds === Infinity ? finest : Math.sqrt(milliseconds / (this.cost * area));
+    return within(possible, COARSEST, finest);
+  }
+
   /** Draw; where that takes long, coarsely while something moves and sharply once it rests. */
-  draw(sharp) {
+  draw(sharp, milliseconds = sharp ? RESTING : MOVING) {
     const { state, renderer } = this;
-    const start = performance.now();
     this.showColours();
-    const pixels = Math.min(devicePixelRatio || 1, 2);
-    this.drawn = renderer.draw(state, sharp ? pixels : pixels * 0.5);
+    const pixels = this.sharpness(milliseconds);
+    const start = performance.now();
+    this.drawn = renderer.draw(state, pixels);
+    renderer.finish();
+    this.cost = (performance.now() - start) / (this.canvas.width * this.canvas.height);
     this.labels.update(this.drawn, state);
     this.controls.update(state, this.panels[0].counts);
     this.curve.update(state, this.counts());
@@ -76,12 +90,11 @@ class Viewer {
     document.body.dataset.background = state.background;
     document.body.dataset.frame = state.frame;
     clearTimeout(this.sharpTimer);
-    if (sharp) {
-      renderer.gl.readPixels(0, 0, 1, 1, renderer.gl.RGBA, renderer.gl.UNSIGNED_BYTE, new Uint8Array(4));
-      this.slow = performance.now() - start > 70;
-      document.body.dataset.ready = '1';
-    } else {
+    // A small drawing costs more per pixel than a large one: where it took less than it may, draw again.
+    if (pixels < (sharp ? 0.7 : 0.95) * this.sharpness(RESTING)) {
       this.sharpTimer = setTimeout(() => this.draw(true), 220);
+    } else {
+      document.body.dataset.ready = '1';
     }
   }
 
@@ -208,7 +221,7 @@ class Viewer {
 
   /** The picture as a data URL; drawn afresh because the browser clears the canvas after showing it. */
   picture() {
-    this.draw(true);
+    this.draw(true, Infinity);
     return composePicture(this).toDataURL('image/png');
   }
 
@@ -272,7 +285,8 @@ async function start() {
   fillChoices(spec);
   const viewer = new Viewer(spec, await readPanels(spec, byId('voxels').textContent));
   connectButtons(viewer);
-  viewer.draw(true);
+  // The first drawing compiles the shaders, the second tells how long one takes.
+  for (const sharp of [false, false, true]) viewer.draw(sharp);
   window.viewer = viewer;
 }
 

@@ -151,6 +151,11 @@ class Renderer {
     });
   }
 
+  /** Wait until all is drawn. */
+  finish() {
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
+  }
+
   /** The edges of a box: of the volume drawn before it, and faintly over it so that its front shows. */
   drawBox(size, matrix, colour, alpha) {
     const { gl, lines } = this;

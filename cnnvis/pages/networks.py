@@ -7,6 +7,7 @@ from cnnvis.core.files import safe_name
 from cnnvis.engines.numpy.sharing import shared_groups
 from cnnvis.engines.receptive_fields import receptive_fields
 from cnnvis.pages.artefacts import Artefacts
+from cnnvis.pages.graph_drawing import lay_out
 from cnnvis.pages.render import sides, write_page
 
 # What a layer's row links, and how it calls it.
@@ -54,6 +55,11 @@ def network_page(page, *, network, graph, shown):
         layers=rows,
         with_weights=len(weights),
         weights=_count(graph, weights),
+        blocks=lay_out(graph),
+        facts={row["name"]: row for row in rows},
+        shapes=shapes,
+        blob_of={value: graph.values[value].blob for value in graph.input_values},
+        fields=[_field(field, image[1:]) for field in fields],
         drawing=_drawing(nodes, fields, image[1:]),
     )
 

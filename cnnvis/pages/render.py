@@ -83,6 +83,7 @@ def _environment():
     )
     environment.filters |= {"percent": percent, "number": number, "sides": sides, "names": names}
     environment.filters |= {"certificate": certificate, "provenance": provenance}
+    environment.filters["middle"] = middle
     environment.globals |= {"source": source, "closer": closer}
     return environment
 
@@ -166,3 +167,13 @@ def names(items):
     """
     *first, last = map(str, items)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def middle(text, length):
+    """Return `text`, its middle replaced by an ellipsis where it is longer than `length`.
+
+    >>> middle("inception_3a/5x5_reduce", 15)
+    'incepti…_reduce'
+    """
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"

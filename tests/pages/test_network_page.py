@@ -5,6 +5,7 @@ import re
 import pytest
 
 from cnnvis.engines.numpy.graph import read_graph
+from cnnvis.pages.graph_drawing import HEIGHT, WIDTH, lay_out
 from cnnvis.pages.networks import network_page
 from tests.conftest import ROOT
 from tests.engines.goldens import GOLDENS, MORE_GOLDENS
@@ -96,3 +97,59 @@ def test_a_layer_s_files_are_linked(tmp_path):
     assert "filters/conv2.png" in page.values("href")
     assert row(page, "conv2").startswith("conv2 filters responses lesions Convolution")
     assert "filters/conv1.png" not in page.values("href")
+
+
+NETWORKS = [
+    ROOT / "models" / "caffenet" / "deploy.prototxt",
+    GOLDENS / "squeezenet_thin.prototxt",
+    *(MORE_GOLDENS / f"{name}.prototxt" for name in ("googlenet_thin", "resnet_thin", "fcn_thin")),
+    *(MORE_GOLDENS / f"{name}.prototxt" for name in ("shapes", "in_place", "eltwise")),
+]
+
+
+@pytest.mark.parametrize("prototxt", NETWORKS, ids=lambda path: path.stem)
+def test_the_graph_has_every_layer_once_and_no_two_in_one_place(prototxt):
+    graph = read_graph(prototxt)
+    blocks = lay_out(graph)
+    boxes = [box for block in blocks for box in block.boxes]
+    drawn = [node.layer.name for box in boxes for node in box.nodes]
+    layers = [node.layer.name for node in graph.nodes]
+    assert sorted(drawn) == sorted(name for name in layers if not name.endswith("_split"))
+    for block in blocks:
+        places = [(box.rank, box.lane) for box in block.boxes]
+        assert len(set(places)) == len(places)
+        for box in block.boxes:
+            left, top = box.corner
+            assert left + WIDTH <= block.width and top + HEIGHT <= block.height
+            assert all(source.rank < box.rank for source in box.sources if source in block.boxes)
+        inside = sum(source in block.boxes for box in block.boxes for source in box.sources)
+        assert len(block.lines) >= inside
+
+
+def test_branches_lie_side_by_side_between_the_layers_that_part_and_join_them():
+    blocks = lay_out(read_graph(MORE_GOLDENS / "googlenet_thin.prototxt"))
+    names = [[box.nodes[0].layer.name for box in block.boxes if box.nodes] for block in blocks]
+    branches = next(index for index, group in enumerate(names) if len(group) > 1)
+    assert names[branches - 1] == ["pool1/norm1"]
+    assert names[branches + 1] == ["inception_3a/output"]
+    places = {box.nodes[0].layer.name: (box.rank, box.lane) for box in blocks[branches].boxes}
+    prefix = "inception_3a/"
+    assert {name.removeprefix(prefix): place for name, place in places.items()} == {
+        "1x1": (0, 0),
+        "3x3_reduce": (0, 1),
+        "3x3": (1, 1),
+        "5x5": (0, 2),
+        "pool": (0, 3),
+        "pool_proj": (1, 3),
+    }
+
+
+def test_a_layer_in_place_stands_with_the_layer_before_it(caffenet):
+    drawing = caffenet.text[caffenet.text.index('class="graph"') :].split("<table")[0]
+    titles = re.findall(r"<title>(.*?)</title>", drawing)
+    assert titles[:4] == ["data", "conv1, relu1", "pool1", "norm1"]
+    first = re.search(r'<a href="#layer-conv1".*?</a>', drawing, re.S)[0]
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", first)
+    assert texts == [
+        *("conv1", "Convolution + ReLU", "96 × 55 × 55", "34,944 weights", "field 11 × 11")
+    ]

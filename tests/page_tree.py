@@ -24,7 +24,7 @@ from cnnvis.importance.filter_importance import write_importance
 from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.comparisons import comparison_page
 from cnnvis.pages.images import image_page
-from cnnvis.pages.index import index_page
+from cnnvis.pages.index import index_page, methods_page
 from cnnvis.pages.networks import network_page
 from cnnvis.pages.orderings import orderings_page
 from cnnvis.pages.tuning import tuning_page
@@ -59,6 +59,11 @@ layer { name: "fire2/squeeze1x1" type: "Convolution" bottom: "pool1" top: "squee
 layer { name: "score" type: "InnerProduct" bottom: "squeeze" top: "score"
   inner_product_param { num_output: 4 } }
 """
+RUN = {
+    "engine": "numpy",
+    "configs": [NASTY],
+    "networks": {"tiny": {"prototxt": "net.prototxt", "weights": NASTY, "score": "score"}},
+}
 MEMBERS = [
     ("moon_right", "reference", 2, True),
     ("moon_wrong", "reference", 2, False),
@@ -128,9 +133,11 @@ def build(base):
         tree.artefacts(
             *("index.html", "*/index.html", "*/input.png", "*/prediction.json"),
             *("comparisons/*/index.html", "comparisons/*/*.png", "filters/*.png"),
-            "tuning/*.html",
+            *("tuning/*.html", "cat/grids/*/*.png"),
         ),
+        RUN,
     )
+    methods_page(tree.root / "methods.html", RUN)
     return tree
 
 

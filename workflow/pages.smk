@@ -3,10 +3,10 @@
 Input: all pictures, volumes and tables of an image, a class and a run.
 Output: results/{network}/{image}/index.html; results/{network}/classes/index.html and
 results/{network}/classes/{collection}/index.html;
-results/{network}/index.html; results/index.html.
+results/{network}/index.html; results/index.html and results/methods.html.
 """
 
-from cnnvis.config.page_files import class_files, index_files, network_files
+from cnnvis.config.page_files import class_files, index_files, network_files, run_facts
 
 tables["network_files"] = network_files(tables)
 linked = index_files(tables)
@@ -97,17 +97,19 @@ rule network_page:
 
 
 rule index:
-    """Link every page of the run."""
+    """Link every page of the run, and say what its numbers mean."""
     input:
         linked["made"],
     output:
-        "results/index.html",
+        page="results/index.html",
+        methods="results/methods.html",
     log:
         "logs/index.log",
     conda:
         "../envs/workflow.yaml"
     params:
         shown=linked["shown"],
+        run=run_facts(tables, workflow.configfiles),
         code=code("make_index.py"),
     message:
         "Make the page that leads to all others: results/index.html."

@@ -4,6 +4,9 @@ A page waits for one file of each job whose files it shows: naming all of them w
 workflow more than making them, where there are hundreds of images.
 """
 
+import os
+from pathlib import Path
+
 from cnnvis.core.files import safe_name
 from cnnvis.core.places import HEADERS_FIRST, Places
 
@@ -17,6 +20,7 @@ MADE = {
     *("page", "comparison channels viewer", "class page"),
     *("network page", "orderings page", "response page", "maximisation sheet", "lesion page"),
 }
+REQUESTED = ("parity page", "verification page", "recovery page")
 PRUNED = ("report", "network", "weights")
 
 
@@ -275,13 +279,58 @@ def _tuning(tables, network):
 
 
 def index_files(tables):
-    """Return the files of ``results/index.html``, as `image_files` does for an image."""
+    """Return the files of ``results/index.html``, as `image_files` does for an image.
+
+    Of the pages that are made on request only, it shows those that there are.
+    """
     kinds = [
         (kind, {"network": network, **parts})
         for network in tables["networks"]
-        for kind, parts in _network_kinds(tables, network)
+        for kind, parts in _telling(tables, network) + _network_kinds(tables, network)
     ]
-    return _paths(Places("results"), kinds)
+    files = Places("results")
+    kinds += [(kind, {}) for kind in REQUESTED if Path(files(kind)).exists()]
+    return _paths(files, kinds)
+
+
+def run_facts(tables, configs):
+    """Return what the pages on a run tell of it as a whole.
+
+    Returns
+    -------
+    dict
+        ``engine``; ``configs``, the files of the configuration; ``networks``, {network:
+        ``prototxt``, ``weights``, ``score``}.
+    """
+    keys = ("prototxt", "weights", "score")
+    return {
+        "engine": tables["engine"],
+        "configs": [os.path.relpath(path) for path in configs],
+        "networks": {
+            name: {key: facts["model"][key] for key in keys}
+            for name, facts in tables["networks"].items()
+        },
+    }
+
+
+def _telling(tables, network):
+    """Return pictures of the first image and of classes, the most telling ones first."""
+    kinds, pages = [], tables["pages"][network]
+    image = next((name for name, page in pages.items() if page["shown"]), None)
+    for layer, facts in _convolutions(tables, network).items():
+        # The last order is the one with the most to show: the default's is the shortest.
+        wheres = [{"image": image, "layer": layer, "ordering": name} for name in facts["orderings"]]
+        kinds += [("grid", where) for where in wheres[-1:] if image]
+    for cls in tables["images"][image]["classes"] if image else []:
+        for layer in map(safe_name, tables["differentiated"][network]):
+            where = {"image": image, "cls": cls, "layer": layer}
+            kinds += [("gradient picture", where), ("importance picture", where)]
+    for collection, facts in tables["classes"].get(network, {}).items():
+        kinds += [
+            ("pruning picture", {"collection": collection, "layer": layer})
+            for layer in facts["pruned"]
+        ]
+    return kinds + _lesions(tables, network, "lesion picture")
 
 
 def _network_kinds(tables, network):

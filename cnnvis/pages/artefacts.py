@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnvis.core.places import PARTS, PLACES
+from cnnvis.pages.provenance import made_by
 from cnnvis.pages.render import figure, link
 
 
@@ -61,7 +62,7 @@ class Artefacts:
 
     def __init__(self, paths, root, page):
         self._all = [recognise(path, root) for path in dict.fromkeys(map(str, paths))]
-        self._page = page
+        self._root, self._page = root, page
 
     def find(self, *kinds, **parts):
         """Return the artefacts of kinds (by default all) with these parts, in their order."""
@@ -82,8 +83,14 @@ class Artefacts:
         return link(self.first(kind, **parts), self._page)
 
     def figure(self, kind, **parts):
-        """Return the URL and the size of the first such picture, or None."""
-        return figure(self.first(kind, **parts), self._page)
+        """Return URL and size of the first such picture, and how it was made; None for none."""
+        path = self.first(kind, **parts)
+        return figure_of(path, self._root, self._page) if path else None
+
+
+def figure_of(picture, root, page):
+    """Return the URL and the size of a picture for a page, and how it was made."""
+    return figure(picture, page) | {"made": made_by(recognise(picture, root), root, page)}
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from cnnvis.core.files import safe_name
 from cnnvis.gradients.comparisons import GROUPS
 from cnnvis.gradients.volumes import LAYOUTS
 from cnnvis.inputs.labels import read_labels
+from cnnvis.pages.artefacts import figure_of
 from cnnvis.pages.render import figure, link, write_page
 
 # Files of a time series for other programs: what a link to them says, and what they are.
@@ -67,7 +68,7 @@ def _layer(summary, files, page):
     return {
         "name": summary["layer"],
         "id": f"layer-{layer}",
-        "picture": figure(files("comparison picture", layer=layer), page),
+        "picture": figure_of(files("comparison picture", layer=layer), page.parents[3], page),
         "layouts": [_layout(layout, layer, files, page) for layout in LAYOUTS],
         "table": link(files("comparison table", layer=layer), page),
         # Its first frame says how large the animation is.

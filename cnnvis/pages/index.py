@@ -1,13 +1,39 @@
-"""``results/index.html``: the overview, which links all other pages."""
+"""``results/index.html``, which links all other pages, and ``results/methods.html``."""
 
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 from cnnvis.core.files import read_json
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import write_page
 
+# What stands at the top, as far as there is any of it: the first of each of the first three kinds,
+# the page that shows it, and what it tells.
+TELLING = {
+    "grid": ("page", "What the filters of {layer} see in {image}"),
+    "pruning picture": ("class page", "What {collection} loses without filters of {layer}"),
+    "comparison picture": ("comparison page", "On which weights of {layer} a score depends"),
+    "lesion picture": ("lesion page", "Which classes need which filters of {layer}"),
+    "gradient picture": ("page", "How the score of neuron {cls} for {image} depends on {layer}"),
+    "importance picture": ("page", "Which filters of {layer} matter to neuron {cls} for {image}"),
+    "filters": ("network page", "The filters of {layer}"),
+}
+OF_LAYERS = {
+    "response page": "What filters respond to",
+    "lesion page": "Which classes need which filters",
+    "tuning page": "Orientation, frequency and colour of filters",
+}
+# Pages that are made on request: their targets, and what they tell.
+REQUESTED = {
+    "parity page": ("parity", "Does the embedded engine compute what Caffe computes?"),
+    "verification page": ("verify", "Does this run reproduce what the study published?"),
+    "recovery page": ("recover", "Filters recovered from what the study published"),
+}
+PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "matplotlib", "pillow", "snakemake")
 
-def index_page(page, shown):
+
+def index_page(page, shown, run):
     """Write the overview of all networks, their images and comparisons, and of file formats.
 
     Parameters
@@ -16,6 +42,8 @@ def index_page(page, shown):
     shown : iterable of path
         The files to show and to link, see `cnnvis.config.page_files.index_files`. Networks and
         images keep the order in which they first appear.
+    run : dict
+        See `cnnvis.config.page_files.run_facts`.
 
     Raises
     ------
@@ -24,7 +52,52 @@ def index_page(page, shown):
     """
     files = Artefacts(shown, Path(page).parent, page)
     networks = [_network(files, network) for network in files.values("network")]
-    write_page(page, "index.html", title="Overview of results", networks=networks)
+    write_page(
+        page,
+        "index.html",
+        title="Overview of results",
+        networks=networks,
+        run=run,
+        telling=_telling(files),
+        requested=[
+            {"target": target, "says": says, "href": files.link(kind)}
+            for kind, (target, says) in REQUESTED.items()
+        ],
+        methods="methods.html",
+    )
+
+
+def methods_page(page, run):
+    """Write what each number of the run means, and by what it was computed.
+
+    Parameters
+    ----------
+    page : path
+    run : dict
+        See `cnnvis.config.page_files.run_facts`.
+    """
+    versions = {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    write_page(page, "methods.html", title="What the numbers mean", run=run, versions=versions)
+
+
+def _telling(files):
+    """Return up to three pictures, each with its page and what it tells."""
+    firsts = {kind: next(iter(files.find(kind)), None) for kind in TELLING}
+    found = [(artefact, *TELLING[kind]) for kind, artefact in firsts.items() if artefact][:3]
+    return [
+        {
+            "picture": files.figure(artefact.kind, **artefact.parts),
+            "href": files.link(kind, **_known(files, kind, artefact.parts)),
+            "says": says.format(**artefact.parts),
+        }
+        for artefact, kind, says in found
+    ]
+
+
+def _known(files, kind, parts):
+    """Return those of the parts of a picture that its page has, too."""
+    words = {word for artefact in files.find(kind) for word in artefact.parts}
+    return {word: name for word, name in parts.items() if word in words}
 
 
 def _network(files, network):
@@ -32,7 +105,7 @@ def _network(files, network):
     comparisons = [a.parts for a in files.find("comparison page", network=network)]
     filters = [a.parts for a in files.find("filters", network=network)]
     sheets = [a.parts for a in files.find("maximisation sheet", network=network)]
-    collections = files.values("collection", network=network)
+    collections = files.values("collection", "class page", network=network)
     return {
         "name": network,
         "href": files.link("network page", network=network),
@@ -40,6 +113,11 @@ def _network(files, network):
         "orderings": files.link("orderings page", network=network),
         "comparisons": [_comparison(files, **parts) for parts in comparisons],
         "classes": [_class(files, network=network, collection=name) for name in collections],
+        "of_layers": {
+            says: {a.parts["layer"]: files.link(kind, **a.parts) for a in found}
+            for kind, says in OF_LAYERS.items()
+            if (found := files.find(kind, network=network))
+        },
         "filters": [
             {
                 "layer": parts["layer"],

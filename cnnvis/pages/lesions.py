@@ -10,8 +10,8 @@ from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import read_json
 from cnnvis.importance.lesions import OWN, PERCENTILE, SCORE, read_losses
 from cnnvis.importance.lesions_figure import COLOURS, draw_lesions
-from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.render import figure, json_in_script, link, number, write_page
+from cnnvis.pages.artefacts import Artefacts, figure_of
+from cnnvis.pages.render import json_in_script, link, number, write_page
 
 # What the losses of each measure are called.
 LABELS = {
@@ -73,7 +73,7 @@ def lesion_page(files, *, network, layer, shown):
         measures={name: LABELS[name] for name in losses},
         over=_over(summary),
         percentile=PERCENTILE,
-        picture=figure(picture, page),
+        picture=figure_of(picture, page.parents[2], page),
         responses=responses,
         others=_others(artefacts, layer),
         files={

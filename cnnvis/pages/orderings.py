@@ -14,8 +14,8 @@ from cnnvis.activations.orderings_figure import Panel, draw_distances
 from cnnvis.activations.rank_correlations import CORRELATIONS
 from cnnvis.core.arrays import read_array
 from cnnvis.core.files import read_json
-from cnnvis.pages.artefacts import Artefacts
-from cnnvis.pages.render import figure, link, write_page
+from cnnvis.pages.artefacts import Artefacts, figure_of
+from cnnvis.pages.render import link, write_page
 
 # Correlations between the orders of so few images are shown one by one.
 FEW_IMAGES = 8
@@ -116,7 +116,7 @@ def _layer(files, artefacts, layer, facts, network, image):
         "networks": _between_networks(artefacts, orders, network, layer),
         "rows_agree": spread(value for a in stable for value in read_json(a.path)["medians"][:1]),
         "rows_picture": artefacts.link("slice stability picture", network=network, layer=layer),
-        "picture": figure(picture, page),
+        "picture": figure_of(picture, page.parents[2], page),
         "table": link(table, page),
     }
 

@@ -5,7 +5,8 @@ import statistics
 from cnnvis.activations.tuning import COLOURED, GABOR_KERNEL, ORIENTED, opposites
 from cnnvis.core.files import safe_name
 from cnnvis.inputs.published import NAMED_MAPS
-from cnnvis.pages.render import embedded, figure, link, write_page
+from cnnvis.pages.artefacts import figure_of
+from cnnvis.pages.render import embedded, link, write_page
 
 # Columns of the table: heading, and how many digits stand behind the point.
 COLUMNS = {
@@ -48,7 +49,7 @@ def tuning_page(files, tuning):
         columns=COLUMNS,
         rows=rows,
         gabors=min(tuning.weights.shape[2:]) >= GABOR_KERNEL,
-        picture=figure(files("tuning picture", **where), page),
+        picture=figure_of(files("tuning picture", **where), page.parents[2], page),
         files=[link(files(f"tuning {kind}", **where), page) for kind in ("csv", "summary")],
         edges={name: [rows[number] for number in tuning.strongest(name)] for name in DIRECTIONS},
         named=[_named(tuning, rows, *item) for item in NAMED_MAPS.items() if tuning.is_caffenet],

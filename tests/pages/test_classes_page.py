@@ -151,6 +151,8 @@ def test_the_networks_that_were_written_are_shown(tmp_path):
         write(root / "cats" / "pruned" / "conv-1-0.3.caffemodel", ""),
     ]
     class_pages(root / "index.html", network="net", artefacts=files)
+    for name in ("importance/conv-1.csv", "pruning/conv-1.csv", "pruning/conv-1.svg"):
+        write(root / "cats" / name, "")
     page = root / "cats" / "index.html"
     text, links = page.read_text(), links_of(page)
     assert all((page.parent / link).is_file() for link in links)

@@ -23,6 +23,7 @@ from cnnvis.gradients.layers import GradientLayer
 from cnnvis.pages import render
 from cnnvis.pages.artefacts import Artefacts, recognise
 from cnnvis.pages.index import index_page
+from cnnvis.pages.provenance import SOURCES
 from cnnvis.pages.render import closer, link, number, percent
 from cnnvis.pages.viewers import gradient_viewer, volume_viewer
 from tests import page_tree
@@ -31,6 +32,7 @@ from tests.browser import NAMES, Browser, find_browser
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 PAGES = [
     "index.html",
+    "methods.html",
     "tiny/index.html",
     "tiny/cat/index.html",
     "tiny/moon_right/index.html",
@@ -141,7 +143,8 @@ def browser(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [390, 1600])
 @pytest.mark.parametrize(
-    "name", [*(x for x in PAGES if x.endswith("index.html")), "tiny/tuning/conv1.html"]
+    "name",
+    [*(x for x in PAGES if x.endswith("index.html")), "methods.html", "tiny/tuning/conv1.html"],
 )
 def test_pages_fit_phones_and_wide_screens_and_load_their_pictures(tree, browser, name, width):
     page = tree.root / name
@@ -247,24 +250,69 @@ def test_comparison_page_tells_verdicts_and_numbers(tree):
 def test_index_names_every_network_image_and_comparison(tree):
     page = Page(tree.root / "index.html")
     hrefs = page.values("href")
-    assert [h for h in hrefs if h.startswith("tiny/")] == [
+    pages = [h for h in hrefs if h.startswith("tiny/") and h.endswith(".html")]
+    assert list(dict.fromkeys(pages)) == [
+        *("tiny/cat/index.html", "tiny/comparisons/rocks/index.html"),  # of the pictures at the top
         "tiny/index.html",
+        "tiny/orderings/index.html",
+        "tiny/tuning/conv1.html",
         "tiny/brick/index.html",
-        "tiny/cat/index.html",
         "tiny/moon_right/index.html",
         "tiny/moon_wrong/index.html",
-        "tiny/orderings/index.html",
-        "tiny/comparisons/rocks/index.html",
     ]
     best = json.loads((tree.folder / "cat/prediction.json").read_text())["top"][0]
     assert f"{best['label']} {percent(best['probability'])}" in page.prose
+
+
+def test_index_begins_with_what_was_run_and_the_most_telling_pictures(tree):
+    page = Page(tree.root / "index.html")
+    assert "tiny on 4 images, 1 comparison. Run by the embedded engine" in page.prose
+    pictures = page.values("src")
+    assert pictures[0].startswith("tiny/cat/grids/")
+    assert pictures[1] == "tiny/comparisons/rocks/conv1.png"
+
+
+def test_index_links_pages_made_on_request_where_there_are(tmp_path):
+    index_page(tmp_path / "index.html", [tmp_path / "parity.html"], page_tree.RUN)
+    page = Page(tmp_path / "index.html")
+    assert "parity.html" in page.values("href") and "verify.html" not in page.values("href")
+    assert "not made yet: snakemake verify" in page.prose
+    assert "not made yet: snakemake parity" not in page.prose
+
+
+def test_every_figure_says_how_it_was_made(tree):
+    page = Page(tree.folder / "cat/index.html")
+    figures = page.text.count("<figure>")
+    assert figures and page.text.count('<details class="made">') == figures
+    assert "Again: snakemake --cores 1 results/tiny/cat/grids/pca/conv1.png" in page.prose
+    assert "Set by networks.tiny, images.cat, orderings.pca in the configuration" in page.prose
+    assert "importance/2/conv1.csv" in page.values("href")
+    assert "../../methods.html#importance" in page.values("href")
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_what_a_figure_was_made_from_is_known_by_its_path(kind):
+    """Its numbers are kinds of files whose places its own parts say, its method has a section."""
+    section, data, keys = SOURCES[kind]
+    parts = {word: "1" for word in re.findall(r"{(\w+)}", PLACES[kind])}
+    for text in [*(PLACES[each] for each in data), *keys]:
+        assert set(re.findall(r"{(\w+)}", text)) <= set(parts)
+    methods = (render.HERE / "templates/methods.html").read_text()
+    assert f"method('{section}'" in methods
+
+
+def test_methods_name_engine_files_and_versions(tree):
+    page = Page(tree.root / "methods.html")
+    assert "the embedded one" in page.prose and f"numpy {np.__version__}" in page.prose
+    assert page_tree.NASTY in page.prose and page_tree.NASTY not in page.text
+    assert len(page.values("id")) > 20
 
 
 def test_index_shows_what_drives_filters_most(tmp_path):
     sheet = Places(tmp_path, network="tiny")("maximisation sheet", layer="conv1", preset="blur")
     sheet.parent.mkdir(parents=True)
     Image.new("RGB", (7, 5)).save(sheet)
-    index_page(tmp_path / "index.html", [sheet])
+    index_page(tmp_path / "index.html", [sheet], page_tree.RUN)
     page = Page(tmp_path / "index.html")
     assert page.values("src") == ["tiny/maximisation/conv1/blur.png"]
     assert "conv1, preset blur" in page.prose

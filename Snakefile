@@ -34,8 +34,9 @@ include: "workflow/classes.smk"
 include: "workflow/responses.smk"
 # Which classes need each filter, by what they lose when it alone is removed.
 include: "workflow/lesions.smk"
-# Pages on all of it; is it right (parity with Caffe), is it the study (reproduction)?
+# Pages on all of it, figures for papers; is it right (parity with Caffe), is it the study?
 include: "workflow/pages.smk"
+include: "workflow/figures.smk"
 include: "workflow/parity.smk"
 include: "workflow/reproduction.smk"
 

@@ -278,6 +278,31 @@ def _tuning(tables, network):
     return [("tuning page", {"layer": tuned["layer"]})] if tuned and tuned["shown"] else []
 
 
+def figure_files(tables):
+    """Return the figures for papers, one file of each: of images and of comparisons."""
+    paths = []
+    for network in tables["networks"]:
+        files = Places("results", network=network)
+        volumes = [
+            layer for layer, facts in _convolutions(tables, network).items() if facts["volumes"]
+        ]
+        layers = list(map(safe_name, tables["differentiated"][network]))
+        for image in [image for image, page in tables["pages"][network].items() if page["shown"]]:
+            where = {"image": image, "format": "svg"}
+            paths += [files("figure", layer=layer, **where) for layer in volumes]
+            paths += [
+                files("gradient figure", cls=cls, layer=layer, **where)
+                for cls in tables["images"][image]["classes"]
+                for layer in layers
+            ]
+        paths += [
+            files("comparison figure", comparison=comparison, layer=layer, format="svg")
+            for comparison, facts in tables["comparisons"][network].items()
+            for layer in facts["layers"]
+        ]
+    return list(map(str, paths))
+
+
 def index_files(tables):
     """Return the files of ``results/index.html``, as `image_files` does for an image.
 

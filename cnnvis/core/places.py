@@ -105,8 +105,12 @@ PLACES = {
     "gradient channels viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.channels.html",
     "gradient viewer": "{network}/{image}/viewer/gradient-{cls}-{layer}.html",
     "viewer": "{network}/{image}/viewer/{layer}.html",
+    "gradient figure": "{network}/{image}/figures/gradient-{cls}-{layer}.{format}",
+    "figure": "{network}/{image}/figures/{layer}.{format}",
+    "comparison figure": "{network}/comparisons/{comparison}/figures/{layer}.{format}",
 }
 PARTS = {"volume": "|".join(HEADERS_FIRST), "cls": r"\d+", "row": r"\d+", "k": r"\d+(?:x\d+)?"}
+PARTS["format"] = "png|svg|webp"
 PARTS["share"] = r"0\.\d+"
 
 

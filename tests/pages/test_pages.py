@@ -464,7 +464,7 @@ def test_motion_stops_for_who_wants_none(tree, browser):
 @pytest.mark.parametrize("kind", PLACES)
 def test_every_place_is_recognised_as_what_it_is(kind):
     parts = {"cls": "7", "row": "15", "k": "10", "volume": "mhd", "layer": "fire2-squeeze1x1"}
-    parts["share"] = "0.25"
+    parts |= {"share": "0.25", "format": "svg"}
     wanted = {word: parts.get(word, f"a {word}.x") for word in re.findall(r"{(\w+)}", PLACES[kind])}
     found = recognise(Path("out") / PLACES[kind].format(**wanted), "out")
     assert (found.kind, found.parts) == (kind, wanted)

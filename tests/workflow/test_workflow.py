@@ -67,6 +67,12 @@ def complete(made, tmp_path):
     return type(made)(tmp_path / "study")
 
 
+def pop_index(plan):
+    """Take what the job `index` makes out of a plan; return whether it was in it."""
+    made = [plan.pop(f"results/{page}.html", None) for page in ("index", "methods")]
+    return made == ["index", "index"]
+
+
 def changed(**entries):
     return {**CONFIG, **entries}
 
@@ -84,14 +90,14 @@ def test_a_class_more_runs_its_gradient_and_what_shows_it(complete):
     plan = complete.plan()
     assert set(plan.values()) == {"gradients", "gradient_layers@thin", "gradient_check", *SHOWN}
     for output in plan:
-        assert "/cat/" in output or output.endswith("index.html")
+        assert "/cat/" in output or plan[output] == "index"
         assert "7" in output or plan[output] in SHOWN
 
 
 def test_an_image_more_runs_for_itself_and_the_index(complete):
     write(complete, images(dog={"path": "skimage:rocket"}))
     plan = complete.plan()
-    assert plan.pop("results/index.html") == "index"
+    assert pop_index(plan)
     assert set(plan.values()) == {"activations", "image_page", *LAYERS, *JUDGED}
     assert all(
         output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan
@@ -102,9 +108,9 @@ def test_another_crop_runs_its_image_from_the_start(complete):
     write(complete, images(cat={"path": "skimage:cat", "classes": [1], "crop": [0, 0, 99, 99]}))
     plan = complete.plan()
     assert "results/thin/cat/input.npy" in plan
+    assert pop_index(plan)
     assert all(
         any(part in output for part in ("/cat/", "/comparisons/", "/thin/orderings/"))
-        or output == "results/index.html"
         for output in plan
     )
 
@@ -182,7 +188,7 @@ def test_every_file_that_a_page_shows_is_made_by_a_job(study, monkeypatch):
 def test_filters_and_neurons_are_maximised_by_a_job_for_each_layer(complete):
     write(complete, changed(maximisation=MAXIMISATION))
     plan = complete.plan()
-    assert plan.pop("results/index.html") == "index"
+    assert pop_index(plan)
     assert plan == {
         f"results/thin/maximisation/{layer}{suffix}": f"maximisation_{layer}@thin"
         for layer in ("conv1", "fc8")
@@ -200,7 +206,7 @@ def test_lesions_are_one_job_and_their_pages_another(complete):
     lesions = {"images": "list.txt", "layers": ["conv1", "fc6"]}
     write(complete, changed(lesions=lesions))
     plan = complete.plan()
-    assert plan.pop("results/index.html") == "index"
+    assert pop_index(plan)
     assert plan.pop("results/thin/index.html") == "network_page"
     rules = {"lesions": (".json", ".npz"), "lesion_pages": (".html", ".png")}
     assert plan == {
@@ -257,7 +263,8 @@ def test_networks_are_written_by_a_job_for_each_layer_and_shown(complete):
     write(complete, pruned(complete, 0.1, 0.3))
     plan = complete.plan()
     pages = [f"results/thin/classes/{page}index.html" for page in ("", "pets/")]
-    shown = dict.fromkeys(pages, "class_pages@thin") | {"results/index.html": "index"}
+    shown = dict.fromkeys(pages, "class_pages@thin")
+    assert pop_index(plan)
     assert plan == shown | {
         f"results/thin/classes/pets/pruned/{layer}-{share}.{suffix}": "pruned_networks"
         for layer in ("conv3", "conv5")
@@ -288,6 +295,16 @@ def test_a_network_that_was_written_is_a_network_like_any_other(study):
     assert read_array(study.folder / made[2], "conv5").shape == (count, 12, 3, 3)
 
 
+def test_figures_are_made_on_request_and_nothing_waits_for_them(complete):
+    plan = complete.plan("figures")
+    formats = ("png", "svg", "webp")
+    figures = [f"cat/figures/conv{number}" for number in range(1, 6)]
+    figures += ["cat/figures/gradient-1-conv1", "comparisons/pets/figures/conv1"]
+    assert set(plan) >= {f"results/thin/{figure}.{end}" for figure in figures for end in formats}
+    rules = {"volume_figures@thin", "gradient_figures@thin", "comparison_figures_pets@thin"}
+    assert set(plan.values()) == rules
+
+
 def test_filters_are_ordered_by_their_gradients_in_the_job_that_draws_them(complete):
     write(complete, changed(gradients={"orderings": ["kmeans"]}))
     assert set(complete.plan().values()) == {"gradient_layers@thin", *SHOWN}
@@ -297,7 +314,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
     networks = {**CONFIG["networks"], "other": CONFIG["networks"]["thin"]}
     write(complete, changed(networks=networks))
     plan = complete.plan()
-    assert plan.pop("results/index.html") == "index"
+    assert pop_index(plan)
     # Orders of the first are compared with those of the other, whose layers have the same names.
     assert "results/thin/orderings/index.html" in plan
     assert all(output.startswith(("results/other/", "results/thin/orderings/")) for output in plan)
@@ -370,7 +387,7 @@ def test_an_image_that_cannot_be_read_is_one_line(study):
 def test_a_config_of_ones_own_stands_alone(study):
     write(study, {key: CONFIG[key] for key in ("networks", "images")}, "own.yaml")
     outputs = study.plan("--configfile", "own.yaml")
-    assert {output.split("/")[1] for output in outputs} == {"thin", "index.html"}
+    assert {output.split("/")[1] for output in outputs} == {"thin", "index.html", "methods.html"}
     assert not [output for output in outputs if "/comparisons/" in output]
     assert {output.split("/")[2] for output in outputs if "/thin/" in output} == {
         "cat",

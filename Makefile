@@ -1,6 +1,7 @@
 # make         set everything up and run the study
 # make test    run the tests          make lint    check style, sizes and the workflow
 # make bench   measure the engine     make setup   make .venv only
+# make graph   draw docs/rules.svg, with Graphviz, after a rule came or went
 #
 # PYTHON=python3.12 chooses the Python that .venv is made with; CORES=4 limits the run.
 
@@ -9,7 +10,7 @@ CORES ?= all
 BIN := .venv/bin
 
 .DEFAULT_GOAL := run
-.PHONY: run setup test lint bench
+.PHONY: run setup test lint bench graph
 
 run: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -41,3 +42,6 @@ lint: setup
 
 bench: setup
 	@$(BIN)/python benchmarks/run.py
+
+graph: setup
+	@$(BIN)/snakemake --quiet all --rulegraph | sed 's/@photonet//' | dot -Tsvg > docs/rules.svg

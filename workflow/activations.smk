@@ -81,10 +81,13 @@ for network in running:
                 network=network,
                 order=own,
             ),
-            collect(
-                "results/{network}/{{image}}/grids/{order[0]}/{order[1]}.png",
-                network=network,
-                order=orders,
+            reported(
+                collect(
+                    "results/{network}/{{image}}/grids/{order[0]}/{order[1]}.png",
+                    network=network,
+                    order=orders,
+                ),
+                "Feature maps",
             ),
             collect(
                 "results/{network}/{{image}}/volumes/{order[0]}/{order[1]}.{suffix}",
@@ -95,10 +98,13 @@ for network in running:
                     *("binary.vox", "binary.hd", "binary.nhdr", "binary.mhd"),
                 ],
             ),
-            collect(
-                "results/{network}/{{image}}/viewer/{layer}.html",
-                network=network,
-                layer=with_volumes,
+            reported(
+                collect(
+                    "results/{network}/{{image}}/viewer/{layer}.html",
+                    network=network,
+                    layer=with_volumes,
+                ),
+                "Feature maps",
             ),
             collect(
                 "results/{network}/{{image}}/slices/{cut[0]}/row-{cut[1]}/{name}",
@@ -141,7 +147,12 @@ for network in running:
             weights=tables["networks"][network]["weights"],
             orders=shared_orders(network, shared),
         output:
-            collect("results/{network}/filters/{layer}.png", network=network, layer=convolutions),
+            reported(
+                collect(
+                    "results/{network}/filters/{layer}.png", network=network, layer=convolutions
+                ),
+                "Filters",
+            ),
             collect(
                 "results/{network}/filters/{order[0]}/{order[1]}.png",
                 network=network,
@@ -179,8 +190,9 @@ for network, tuned in tables["tuned"].items():
                 "results/{network}/tuning/{layer}.{suffix}",
                 network=network,
                 layer=tuned["layer"],
-                suffix=["html", "png", "csv", "json"],
+                suffix=["html", "csv", "json"],
             ),
+            reported(f"results/{network}/tuning/{tuned['layer']}.png", "Filters"),
         log:
             f"logs/{network}/tuning.log",
         conda:

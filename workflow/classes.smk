@@ -83,7 +83,7 @@ rule class_importance:
     output:
         table="results/{network}/classes/{collection}/importance/{layer}.csv",
         summary="results/{network}/classes/{collection}/importance/{layer}.json",
-        picture="results/{network}/classes/{collection}/importance/{layer}.png",
+        picture=reported("results/{network}/classes/{collection}/importance/{layer}.png", "Classes"),
     log:
         "logs/{network}/classes/{collection}/importance/{layer}.log",
     conda:
@@ -184,11 +184,13 @@ rule pruning:
     output:
         table="results/{network}/classes/{collection}/pruning/{layer}.csv",
         summary="results/{network}/classes/{collection}/pruning/{layer}.json",
-        picture="results/{network}/classes/{collection}/pruning/{layer}.png",
+        picture=reported("results/{network}/classes/{collection}/pruning/{layer}.png", "Classes"),
         vector_picture="results/{network}/classes/{collection}/pruning/{layer}.svg",
         criteria="results/{network}/classes/{collection}/criteria/{layer}.csv",
         trial="results/{network}/classes/{collection}/criteria/{layer}.json",
-        trial_picture="results/{network}/classes/{collection}/criteria/{layer}.png",
+        trial_picture=reported(
+            "results/{network}/classes/{collection}/criteria/{layer}.png", "Classes"
+        ),
     log:
         "logs/{network}/classes/{collection}/pruning/{layer}.log",
     benchmark:

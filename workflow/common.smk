@@ -12,14 +12,20 @@ from pathlib import Path
 from cnnvis.config.load import load_config
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
+from cnnvis.pages.artefacts import recognise
 
-# Scripts import the package beside this Snakefile, the one whose code is in their params.
+
+# What Snakemake's own report says first.
+report: "report/workflow.rst"
+
+
+# The checkout, whichever Snakefile was given: scripts import its package, the one whose code is in
+# their params.
+home = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 others = filter(None, [os.environ.get("PYTHONPATH")])
 # Threads of BLAS that wait for work do so idly: spinning, they cost every job 0.1 s of CPU.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-os.environ.update(
-    PYTHONPATH=os.pathsep.join([str(workflow.basedir), *others]), CNNVIS_HOME=str(workflow.basedir)
-)
+os.environ.update(PYTHONPATH=os.pathsep.join([str(home), *others]), CNNVIS_HOME=str(home))
 
 # Snakemake's limit of 100 jobs a second wakes its scheduler once a second for every job so far: half a
 # core after 300 jobs. A limit that somebody asked for stays.
@@ -37,7 +43,7 @@ except UserError as mistakes:
 
 def code(script):
     """Return the digest of the code a script runs: a param, so that changed code runs again."""
-    return digest(Path(workflow.basedir) / "scripts" / script, tables["engine"])
+    return digest(home / "scripts" / script, tables["engine"])
 
 
 def entry(table, *keys):
@@ -76,6 +82,24 @@ def responses_of(wildcards):
 def with_responses(network):
     """Return the names of the layers that have a page on what their filters respond to."""
     return list(tables["responses"].get(network, {"layers": {}})["layers"].values())
+
+
+def reported(files, category):
+    """Flag a file, or a list of them, for `snakemake --report`, labelled with the names in its path.
+
+    Its caption is workflow/report/{category}.rst.
+    """
+    if not isinstance(files, str):
+        return [reported(file, category) for file in files]
+    # A class has a number in a path, and a wildcard in a rule.
+    found = recognise(files.replace("{cls}", "0"), "results")
+    labels = found.parts | ({"cls": "{cls}"} if "cls" in found.parts else {})
+    return report(
+        files,
+        caption=f"report/{category.lower().replace(' ', '-')}.rst",
+        category=category,
+        labels={"figure": found.kind, **labels},
+    )
 
 
 def any_of(names):

@@ -49,10 +49,19 @@ for network, comparisons in tables["comparisons"].items():
                     comparison=comparison,
                     layer=facts["layers"],
                     suffix=[
-                        *("png", "csv", "json", "webp", "still.png"),
-                        *("html", "nii.gz", "pvd"),
+                        *("csv", "json", "webp", "still.png", "nii.gz", "pvd"),
                         *("channels.html", "channels.nii.gz", "channels.pvd"),
                     ],
+                ),
+                reported(
+                    collect(
+                        "results/{network}/comparisons/{comparison}/{layer}.{suffix}",
+                        network=network,
+                        comparison=comparison,
+                        layer=facts["layers"],
+                        suffix=["png", "html"],
+                    ),
+                    "Comparisons",
                 ),
                 directory(
                     collect(

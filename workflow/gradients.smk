@@ -162,7 +162,7 @@ for network, names in tables["differentiated"].items():
                 network=network,
                 layer=layers,
                 suffix=[
-                    *("vox", "hd", "nhdr", "mhd", "png"),
+                    *("vox", "hd", "nhdr", "mhd"),
                     *("channels.vox", "channels.hd", "channels.nhdr", "channels.mhd"),
                 ],
             ),
@@ -185,16 +185,30 @@ for network, names in tables["differentiated"].items():
                 suffix=["vox", "hd", "nhdr", "mhd", "png"],
             ),
             collect(
-                "results/{network}/{{image}}/importance/{{cls}}/{layer}.{suffix}",
+                "results/{network}/{{image}}/importance/{{cls}}/{layer}.csv",
                 network=network,
                 layer=layers,
-                suffix=["csv", "png"],
             ),
             collect(
-                "results/{network}/{{image}}/viewer/gradient-{{cls}}-{layer}.{suffix}",
+                "results/{network}/{{image}}/viewer/gradient-{{cls}}-{layer}.channels.html",
                 network=network,
                 layer=layers,
-                suffix=["html", "channels.html"],
+            ),
+            reported(
+                collect(
+                    "results/{network}/{{image}}/{file}",
+                    network=network,
+                    file=[
+                        file
+                        for layer in layers
+                        for file in (
+                            f"gradients/{{cls}}/{layer}.png",
+                            f"importance/{{cls}}/{layer}.png",
+                            f"viewer/gradient-{{cls}}-{layer}.html",
+                        )
+                    ],
+                ),
+                "Gradients",
             ),
         log:
             f"logs/{network}/{{image}}/gradients/{{cls}}.layers.log",

@@ -50,7 +50,7 @@ rule decoded_weights:
 rule crops:
     """Cut crops of a photograph from the part that photonet was not trained on."""
     input:
-        Path(workflow.basedir) / "models/photonet/labels.txt",
+        home / "models/photonet/labels.txt",
     output:
         directory("results/collections/{collection}"),
     log:

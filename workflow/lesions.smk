@@ -64,7 +64,13 @@ for network, facts in tables["lesions"].items():
                 "results/{network}/lesions/{layer}.{suffix}",
                 network=network,
                 layer=facts["layers"],
-                suffix=["html", "png"],
+                suffix=["html"],
+            ),
+            reported(
+                collect(
+                    "results/{network}/lesions/{layer}.png", network=network, layer=facts["layers"]
+                ),
+                "Lesions",
             ),
         log:
             f"logs/{network}/lesion_pages.log",

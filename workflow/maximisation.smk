@@ -30,11 +30,14 @@ for network, targets in tables["maximisation"]["networks"].items():
                     layer=layer,
                     suffix=["json", "npz"],
                 ),
-                collect(
-                    "results/{network}/maximisation/{layer}/{preset}.png",
-                    network=network,
-                    layer=layer,
-                    preset=tables["maximisation"]["presets"],
+                reported(
+                    collect(
+                        "results/{network}/maximisation/{layer}/{preset}.png",
+                        network=network,
+                        layer=layer,
+                        preset=tables["maximisation"]["presets"],
+                    ),
+                    "Filters",
                 ),
             log:
                 f"logs/{network}/maximisation/{layer}.log",

@@ -112,7 +112,15 @@ for network, files in ordering_files(tables).items():
                 "results/{network}/orderings/{layer}.{suffix}",
                 network=network,
                 layer=files["layers"],
-                suffix=["csv", "png"],
+                suffix=["csv"],
+            ),
+            reported(
+                collect(
+                    "results/{network}/orderings/{layer}.png",
+                    network=network,
+                    layer=files["layers"],
+                ),
+                "Orders",
             ),
         log:
             f"logs/{network}/orderings.log",

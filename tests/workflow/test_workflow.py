@@ -14,6 +14,7 @@ from cnnvis.config.load import load_config
 from cnnvis.config.page_files import index_files, ordering_files
 from cnnvis.core.arrays import read_array
 from cnnvis.core.files import read_json
+from tests.browser import SOFTWARE_GL, Browser, find_browser
 from tests.conftest import ROOT, copy_study
 
 CONFIG = {
@@ -43,6 +44,7 @@ CONFIG = {
 }
 MAXIMISATION = {"layers": {"conv1": [0, 3]}, "neurons": [1], "presets": ["blur"]}
 SHOWN = {"image_page", "index"}
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
 # The job of an image's layers, and the one that judges the orders of all images.
 LAYERS, JUDGED = {"layers@thin"}, {"orderings@thin"}
 
@@ -458,6 +460,46 @@ def test_a_config_that_is_none_is_no_traceback(study, text):
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "Config file" in run.stdout  # Snakemake's own words
+
+
+def test_the_drawing_of_the_rules_names_those_of_the_default_run(study):
+    (study.folder / "models").symlink_to(ROOT / "models")
+    graph = study.snakemake("--rulegraph")
+    assert graph.returncode == 0, graph.stderr
+    rules = {
+        name.removesuffix("@photonet") for name in re.findall(r'label = "(.*?)"', graph.stdout)
+    }
+    drawn = re.findall(r"<text[^>]*>(.*?)</text>", (ROOT / "docs/rules.svg").read_text())
+    assert len(rules) > 20
+    assert sorted(drawn) == sorted(rules), "make graph"
+
+
+def test_the_workflow_is_also_where_its_catalogue_looks_for_it(study):
+    write(study, CONFIG)
+    plan = study.plan("--snakefile", "workflow/Snakefile")
+    assert plan and plan == study.plan()
+
+
+@pytest.mark.slow
+def test_the_report_holds_figures_and_3d_pages_and_opens_offline(study, tmp_path):
+    write(study, CONFIG)
+    page = "results/thin/cat/index.html"
+    assert study.snakemake("--cores", "2", page).returncode == 0
+    report = study.snakemake(page, "--report", "report.zip")
+    assert report.returncode == 0, report.stderr
+    shutil.unpack_archive(study.folder / "report.zip", tmp_path / "report")
+    (start,) = tmp_path.glob("report/**/report.html")
+    text = start.read_text()
+    for words in ("Feature maps", "What each filter of a layer gives for cat", "gradient viewer"):
+        assert words in text
+    results = {path.name for path in start.parent.rglob("*") if path.suffix in (".png", ".html")}
+    assert {"conv1.png", "gradient-1-conv1.html"} <= results
+    if find_browser() is None:
+        pytest.skip("no browser found")
+    with Browser(tmp_path / "profile", (*SOFTWARE_GL, NO_NETWORK)) as browser:
+        session = browser.open(start.as_uri())
+        browser.wait(session, "document.body?.innerText.includes('Feature maps')")
+        assert not browser.errors
 
 
 def test_lint_is_clean(study):

@@ -210,6 +210,16 @@ def test_image_page_shows_layers_in_the_networks_order_and_orders_as_passed(copy
     assert prose.index("natural.") < prose.index("pca.")
 
 
+@pytest.mark.parametrize("count", [2, 17])
+def test_a_long_list_of_dead_filters_is_folded(copy, count):
+    path = copy.folder / "cat/orderings/pca/conv1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dead": list(range(count))}))
+    page = Page(page_tree.make_image_page(copy, "cat"))
+    assert page.faults == []
+    assert ("<summary>17 filters have constant feature maps</summary>" in page.text) == (count > 16)
+    assert ("Filters 0 and 1 have constant feature maps" in page.prose) == (count == 2)
+
+
 def test_image_page_shows_only_what_it_is_given(copy):
     shown = copy.artefacts("cat/grids/pca/*.png")
     hrefs = Page(page_tree.make_image_page(copy, "cat", shown)).values("href")

@@ -319,9 +319,7 @@ def test_filters_that_are_all_equally_important_have_no_order(importance, image_
     sums = dict(np.load(importance.importance))
     sums["conv1/criteria"][:, MEASURED.index("gradient_norm")] = 7
     np.savez(tmp_path / "equal.npz", **sums)
-    with pytest.raises(
-        UserError, match="cats: all filters of layer 'conv1' have the grad"
-    ):
+    with pytest.raises(UserError, match="cats: all filters of layer 'conv1' have the grad"):
         prune(importance._replace(importance=tmp_path / "equal.npz"), image_sets, tmp_path)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 HEADERS_FIRST = ("nhdr", "mhd", "hd", "vox")
 # Where several patterns fit a path, the first one counts.
 PLACES = {
-    "overview": "index.html",
     "methods page": "methods.html",
     "verification page": "verify.html",
     "parity page": "parity.html",

@@ -11,6 +11,7 @@ PARTS = {
     **{"cls": "3", "row": "1", "k": "4", "attribution": "loss", "comparison": "rocks"},
     **{"collection": "val", "frame": "000", "picture": "00000", "sheet": "000", "preset": "blur"},
     "share": "0.3",
+    "format": "svg",
 }
 
 
@@ -18,7 +19,12 @@ def test_every_kind_of_file_has_a_place_of_its_own():
     files = Places("results", **PARTS)
     paths = [files(kind) for kind in PLACES]
     assert len(set(paths)) == len(PLACES)
-    assert all(path.parts[:2] == ("results", "net") for path in paths)
+    of_runs = [kind for kind in PLACES if "{network}" not in PLACES[kind]]
+    assert [str(files(kind)) for kind in of_runs] == [
+        f"results/{page}.html" for page in ("methods", "verify", "parity", "recovery")
+    ]
+    others = [path for kind, path in zip(PLACES, paths, strict=True) if kind not in of_runs]
+    assert all(path.parts[:2] == ("results", "net") for path in others)
 
 
 def test_parts_are_settled_at_once_or_later():

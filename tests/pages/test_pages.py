@@ -294,6 +294,7 @@ def test_every_figure_says_how_it_was_made(tree):
     page = Page(tree.folder / "cat/index.html")
     figures = page.text.count("<figure>")
     assert figures and page.text.count('<details class="made">') == figures
+    assert "Its numbers: blobs.npz. Of network tiny, image cat, ordering pca" in page.prose
     assert "Again: snakemake --cores 1 results/tiny/cat/grids/pca/conv1.png" in page.prose
     assert "Set by networks.tiny, images.cat, orderings.pca in the configuration" in page.prose
     assert "importance/2/conv1.csv" in page.values("href")

@@ -7,9 +7,14 @@ from cnnvis.core.sheets import draw_sheet
 
 # A few outliers would leave everything else black.
 WHITE = 99.8
+# Of most layers behind a ReLU, half of the values are below a twentieth of the largest: on a linear
+# scale they are black.
+GAMMA = 0.5
+# How many filters a caption names.
+NAMED = 12
 
 
-def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=""):
+def draw_grid(picture, feature_maps, permutation, *, layer, method, title, dead=(), note=""):
     """Draw all feature maps of one layer, numbered, in one grey scale.
 
     Parameters
@@ -22,12 +27,16 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=
         Which filter is at each position.
     layer, method, title : str
         The method of the ordering is named in the caption.
+    dead : sequence of int
+        The filters of constant maps, which are crossed out.
     note : str, optional
         What else the caption says of the ordering.
     """
-    low, high, extend = grey_limits(feature_maps)
+    colours = grey_scale(feature_maps)
+    low, high = colours.low, colours.high
     count, height, width = feature_maps.shape
-    share = f", which {100 - WHITE:.1f} % of the values exceed" if extend == "max" else ""
+    share = f", which {100 - WHITE:.1f} % of the values exceed" if colours.extend == "max" else ""
+    curve = " Grey is the square root of the share between (gamma 0.5)." * (colours.gamma != 1)
     draw_sheet(
         picture,
         feature_maps[permutation],
@@ -36,10 +45,31 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=
         caption=f"The feature maps of the {count} filters of layer {layer} ({width} x {height} "
         f"values each), in the order '{method}'. {note + ' ' if note else ''}The number above "
         "each is the filter's. All have one grey scale: "
-        f"black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.",
+        f"black is {low:.3g}, the layer's minimum, and white is {high:.3g}{share}.{curve}"
+        f"{_of_dead(dead)}",
         label="activation",
-        colours=Colours("gray", low, high, extend),
+        colours=colours,
+        crossed=np.flatnonzero(np.isin(permutation, dead)),
     )
+
+
+def _of_dead(dead):
+    """Return what a caption says of filters that are crossed out."""
+    if not len(dead):
+        return ""
+    named = ", ".join(map(str, dead[:NAMED]))
+    more = f" and {len(dead) - NAMED} more" if len(dead) > NAMED else ""
+    return f" Crossed out: constant, so no response to this image (filters {named}{more})."
+
+
+def grey_scale(outputs):
+    """Return the grey scale of filter outputs on which weak responses show, a `Colours`.
+
+    Its ends are `grey_limits`. Of outputs that are not negative, grey is the square root of the
+    share between them; others are near neither end, and their scale is linear.
+    """
+    low, high, extend = grey_limits(outputs)
+    return Colours("gray", low, high, extend, GAMMA if low >= 0 else 1)
 
 
 def grey_limits(outputs):

@@ -49,12 +49,15 @@ class Colours:
         The values at its ends.
     extend : {"neither", "min", "max", "both"}
         At which ends values lie beyond; they get the colour of that end.
+    gamma : float
+        The exponent of the share of the way from `low` to `high`; below 1, values near `low` show.
     """
 
     name: str
     low: float
     high: float
     extend: str = "neither"
+    gamma: float = 1
 
     def pixels(self, values):
         """Return the colours of values as uint8 RGB, (..., 3); NaN is white.
@@ -67,6 +70,8 @@ class Colours:
         array([  0, 128, 255], dtype=uint8)
         """
         places = (values - self.low) * (256 / (self.high - self.low))
+        if self.gamma != 1:
+            places = 256 * (np.maximum(places, 0) / 256) ** self.gamma
         pixels = table(self.name)[np.nan_to_num(np.clip(places, 0, 255)).astype(np.uint8)]
         pixels[np.isnan(values)] = 255
         return pixels

@@ -24,8 +24,10 @@ BAR_WIDTH = 14
 TIP = 12
 LINE = 19
 # Pixels a letter is high: of titles, labels, the numbers of axes, and the numbers of tiles.
-TITLE_SIZE, TEXT_SIZE, TICK_SIZE, NUMBER_SIZE = 18, 13, 12, 10
+TITLE_SIZE, TEXT_SIZE, TICK_SIZE, NUMBER_SIZE = 18, 13, 12, 12
 SMALLEST_TITLE = 11
+# The colour of tiles that have nothing to show.
+NOTHING = "#f0f0f0"
 
 
 @functools.cache
@@ -87,6 +89,13 @@ class Page:
         for (down, across), number in zip(corners, numbers, strict=True):
             self.write((left + across, top + down - 3), str(number), NUMBER_SIZE)
 
+    def cross_out(self, left, top, width, height):
+        """Cross a tile out: a light field with both diagonals, which no picture is taken for."""
+        right, bottom = left + width - 1, top + height - 1
+        self.draw.rectangle((left, top, right, bottom), NOTHING, LIGHT_GREY)
+        self.draw.line((left, top, right, bottom), LIGHT_GREY)
+        self.draw.line((left, bottom, right, top), LIGHT_GREY)
+
     def left_axis(self, left, top, height, ticks, label):
         """Write the numbers and the label left of a picture.
 
@@ -120,7 +129,8 @@ class Page:
         """
         colours = colours or self.colours
         low, high = colours.low, colours.high
-        values = np.linspace(high, low, height)[:, np.newaxis].repeat(BAR_WIDTH, axis=1)
+        shares = np.linspace(1, 0, height)[:, np.newaxis].repeat(BAR_WIDTH, axis=1)
+        values = low + (high - low) * shares ** (1 / colours.gamma)
         right, bottom, middle = left + BAR_WIDTH - 1, top + height - 1, left + BAR_WIDTH // 2
         highest = top - TIP * (colours.extend in ("max", "both"))
         lowest = bottom + TIP * (colours.extend in ("min", "both"))
@@ -132,7 +142,8 @@ class Page:
         self.draw.line((*over, *under, over[0]), LIGHT_GREY)
         names = [(value, number(value)) for value in ticks(low, high, height // 32)]
         for value, name in names:
-            place = top + round((high - value) / (high - low) * (height - 1))
+            share = ((value - low) / (high - low)) ** colours.gamma
+            place = top + round((1 - share) * (height - 1))
             self.draw.line(((right + 1, place), (right + 5, place)), GREY)
             self.write((right + 9, place), name, TICK_SIZE, anchor="lm")
         widest = max(font(TICK_SIZE).getlength(name) for _, name in names)

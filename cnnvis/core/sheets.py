@@ -15,7 +15,7 @@ LARGEST_SHEET = 2600
 LARGEST_TILE = 150
 
 
-def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None):
+def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None, crossed=()):
     """Draw many small pictures as one numbered sheet.
 
     Parameters
@@ -31,16 +31,22 @@ def draw_sheet(path, tiles, numbers, *, title, caption, label=None, colours=None
         Of the colour bar; without it there is none.
     colours : Colours, optional
         Of values; not for RGB.
+    crossed : sequence of int
+        The places of tiles that have nothing to show: they are crossed out.
     """
     step, scale, columns = _fit(*tiles.shape[:3])
     tiles = shrink(tiles, step) if step > 1 else tiles
     pixels = colours.pixels(tiles) if colours else np.rint(tiles * 255).astype(np.uint8)
     sheet, corners = montage(enlarge(pixels, scale), columns)
     height, width = sheet.shape[:2]
+    tile_height, tile_width = pixels.shape[1] * scale, pixels.shape[2] * scale
     room = BAR_ROOM if label else 0
     page = Page(max(width + 2 * MARGIN + room, 560), height + TITLE_ROOM, title, colours)
     page.paste(sheet, MARGIN, TITLE_ROOM)
     page.write_numbers(corners, numbers, MARGIN, TITLE_ROOM)
+    for place in crossed:
+        top, left = corners[place]
+        page.cross_out(MARGIN + left, TITLE_ROOM + top, tile_width, tile_height)
     if label:
         place = (2 * MARGIN + width, TITLE_ROOM + LABEL_ROOM, min(height - LABEL_ROOM, 420))
         page.colour_bar(*place, label)

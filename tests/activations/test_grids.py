@@ -30,8 +30,15 @@ def test_limits_of_a_layer_with_one_active_value():
     assert grids.grey_limits(values) == (0, 7, "neither")
 
 
+@pytest.mark.parametrize(("low", "grey"), [(0, 180), (-1, 191)])
+def test_the_scale_is_a_square_root_where_nothing_is_negative(low, grey):
+    colours = grids.grey_scale(np.array([low, 0.5, 1.0, 1.0]))
+    greys = colours.pixels(np.array([low, 0.5, 1.0]))[:, 0].tolist()
+    assert greys == pytest.approx([0, grey, 255], abs=1)
+
+
 def test_a_grid_shows_the_filters_in_order(tmp_path):
-    maps = np.array([[[0.0]], [[1.0]], [[0.5]]], np.float32)
+    maps = np.array([[[0.0]], [[1.0]], [[0.25]]], np.float32)
     grids.draw_grid(tmp_path / "g.png", maps, [1, 0, 2], layer="conv1", method="pca", title="title")
     picture, description = open_picture(tmp_path / "g.png")
     row = picture[TITLE_ROOM + LABEL_ROOM + 75, :, 0]
@@ -39,3 +46,20 @@ def test_a_grid_shows_the_filters_in_order(tmp_path):
     assert centres[:2] == [255, 0]
     assert centres[2] == pytest.approx(127, abs=2)
     assert "the 3 filters of layer conv1 (1 x 1 values each), in the order 'pca'" in description
+    assert "square root of the share between (gamma 0.5)" in description
+    assert "Crossed out" not in description
+
+
+def test_dead_filters_are_crossed_out_and_named(tmp_path):
+    maps = np.zeros((20, 2, 2), np.float32)
+    maps[3:6, 0, 0] = 1
+    order, dead = [4, *range(4), *range(5, 20)], [0, 1, 2, *range(6, 20)]
+    texts = {"layer": "conv1", "method": "pca", "title": "title", "dead": dead}
+    grids.draw_grid(tmp_path / "g.png", maps, order, **texts)
+    picture, description = open_picture(tmp_path / "g.png")
+    top, step = TITLE_ROOM + LABEL_ROOM, 154
+    corners = [picture[top + 100, MARGIN + step * place + 40, 0] for place in range(5)]
+    assert corners == [0, 240, 240, 240, 0]
+    middle = picture[top + 74, MARGIN + step + 74, 0]
+    assert middle == 179
+    assert "(filters 0, 1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 5 more)" in description

@@ -1,9 +1,10 @@
-"""Order, draw and write the feature maps of each layer, and make its 3D page."""
+"""Order, draw and write the feature maps of each layer, for its sheet and its 3D page, too."""
 
 from cnnvis.activations.layers import make_layer
 from cnnvis.activations.shared_orderings import orders_of_maps
 from cnnvis.core.jobs import job
 from cnnvis.core.places import Places
+from cnnvis.pages.maps import write_maps
 from cnnvis.pages.viewers import volume_viewer
 
 with job(snakemake):
@@ -21,6 +22,7 @@ with job(snakemake):
             title=f"{facts['name']} of {network} on {image}",
             orders=orders,
         )
+        write_maps(files, layer)
         if facts["volumes"]:
             responses = facts["name"] in snakemake.params.responses
             volume_viewer(files, layer, network=network, image=image, responses=responses)

@@ -25,6 +25,7 @@ from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.comparisons import comparison_page
 from cnnvis.pages.images import image_page
 from cnnvis.pages.index import index_page, methods_page
+from cnnvis.pages.maps import write_maps
 from cnnvis.pages.networks import network_page
 from cnnvis.pages.orderings import orderings_page
 from cnnvis.pages.tuning import tuning_page
@@ -183,6 +184,7 @@ def _make_layers(tree, image):
             },
             title=name,
         )
+        write_maps(files, layer)
         volume_viewer(files, layer, network=tree.network, image=image)
 
 

@@ -2,7 +2,7 @@
 
 Input: the image; the network's prototxt, weights, labels and mean.
 Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
-orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png, volumes/{ordering}/{layer}.vox and
+orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png and grids/{layer}.js, volumes/{ordering}/{layer}.vox and
 {layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
 viewer/{layer}.html;
 results/{network}/filters/{layer}.png, and {ordering}/{layer}.png in shared orderings;
@@ -88,6 +88,11 @@ for network in running:
                     order=orders,
                 ),
                 "Feature maps",
+            ),
+            collect(
+                "results/{network}/{{image}}/grids/{layer}.js",
+                network=network,
+                layer=convolutions,
             ),
             collect(
                 "results/{network}/{{image}}/volumes/{order[0]}/{order[1]}.{suffix}",

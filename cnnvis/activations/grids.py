@@ -14,8 +14,8 @@ GAMMA = 0.5
 NAMED = 12
 
 
-def draw_grid(picture, feature_maps, permutation, *, layer, method, title, dead=(), note=""):
-    """Draw all feature maps of one layer, numbered, in one grey scale.
+def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=""):
+    """Draw all feature maps of one layer, numbered, in one grey scale; constant ones crossed out.
 
     Parameters
     ----------
@@ -27,14 +27,13 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title, dead=
         Which filter is at each position.
     layer, method, title : str
         The method of the ordering is named in the caption.
-    dead : sequence of int
-        The filters of constant maps, which are crossed out.
     note : str, optional
         What else the caption says of the ordering.
     """
     colours = grey_scale(feature_maps)
     low, high = colours.low, colours.high
     count, height, width = feature_maps.shape
+    dead = np.flatnonzero(np.ptp(feature_maps, axis=(1, 2)) == 0)
     share = f", which {100 - WHITE:.1f} % of the values exceed" if colours.extend == "max" else ""
     curve = " Grey is the square root of the share between (gamma 0.5)." * (colours.gamma != 1)
     draw_sheet(

@@ -90,7 +90,6 @@ def make_layer(files, *, layer, blob, orderings, volumes, slices, title, orders=
             layer=layer,
             method=order["method"],
             title=f"{title}, {ordering} order",
-            dead=np.flatnonzero(sums.dead),
             note=" ".join(filter(None, [provenance(order), certificate(order)])),
         )
         if volumes:

@@ -15,7 +15,7 @@ from cnnvis.core.places import HEADERS_FIRST, Places
 # are there, and knows nothing of the params of a job that has a file it did not have before.
 MADE = {
     *("filters", "ordered filters", "tuning page", "grid", "saliency map", "gradient check"),
-    *("viewer", "slice clusters", "slice stability", "attribution picture"),
+    *("maps", "viewer", "slice clusters", "slice stability", "attribution picture"),
     *("gradient channels viewer", "gradient ordering", "gradient ordered volume"),
     *("page", "comparison channels viewer", "class page"),
     *("network page", "orderings page", "response page", "maximisation sheet", "lesion page"),
@@ -65,7 +65,7 @@ def _paths(files, kinds):
 
 
 def _layer_kinds(layer, facts):
-    kinds = []
+    kinds = [("maps", {"layer": layer})]
     for ordering in facts["orderings"]:
         where = {"layer": layer, "ordering": ordering}
         if ordering in facts["shared"]:

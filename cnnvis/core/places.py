@@ -76,6 +76,7 @@ PLACES = {
     "blobs": "{network}/{image}/blobs.npz",
     "ordering": "{network}/{image}/orderings/{ordering}/{layer}.json",
     "grid": "{network}/{image}/grids/{ordering}/{layer}.png",
+    "maps": "{network}/{image}/grids/{layer}.js",
     "binary volume": "{network}/{image}/volumes/{ordering}/{layer}.binary.{volume}",
     "volume": "{network}/{image}/volumes/{ordering}/{layer}.{volume}",
     "slice clusters": "{network}/{image}/slices/{layer}/row-{row}/kmeans-{k}.png",

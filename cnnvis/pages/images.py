@@ -3,8 +3,10 @@
 import csv
 import itertools
 
+from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import read_json, safe_name
 from cnnvis.core.places import HEADERS_FIRST
+from cnnvis.engines.receptive_fields import receptive_fields
 from cnnvis.gradients.attributions import KINDS
 from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts
@@ -47,6 +49,7 @@ def image_page(files, model, *, network, image, shown, labels=None):
         describe_layer(layer, info, artefacts, names)
         for layer in layers_with_files(info, artefacts)
     ]
+    place_maps(layers, model)
     neurons = [_neuron(cls, artefacts, names) for cls in artefacts.values("cls")]
     write_page(
         page,
@@ -57,6 +60,8 @@ def image_page(files, model, *, network, image, shown, labels=None):
         picture=figure(files("picture"), page),
         ranking=ranking,
         input_shape=info.input_shape,
+        colours=encoded_tables()["inferno"],
+        styles=["templates/dialog.css", "templates/maps.css"],
         neurons=[neuron for neuron in neurons if neuron],
         layers=layers,
         open_layers=1 if len(layers) > 8 else 2,
@@ -89,6 +94,7 @@ def describe_layer(layer, info, files, labels):
         ],
         "tuning": files.link("tuning page", layer=name),
         "viewer": files.link("viewer", layer=name),
+        "maps": files.link("maps", layer=name),
         "responses": files.link("response page", layer=name),
         "orders": [_order(files, ordering=ordering, layer=name) for ordering in orderings],
         "slices": [_slice(files, row=row, layer=name) for row in rows],
@@ -96,6 +102,32 @@ def describe_layer(layer, info, files, labels):
         "compared": _numbers(files, "slice stability", layer=name),
         "gradients": [_gradient(files, labels, cls=cls, layer=name) for cls in classes],
     }
+
+
+def place_maps(layers, model):
+    """Add to layers with ``maps`` their ``place``: where the maps lie over the image.
+
+    Each value covers a stride, around the middle of its receptive field. Of a layer whose receptive
+    fields have no one stride it is None.
+    """
+    shown = [layer for layer in layers if layer["maps"]]
+    fields = receptive_fields(model.graph) if shown else []
+    for layer in shown:
+        field = fields[model.graph.value(model.info.convolutions[layer["name"]].blob)]
+        layer["place"] = _place(field, model.info.input_shape[1:])
+
+
+def _place(field, image):
+    """Return where a feature map lies, in shares of the image's height and width."""
+    if field is None or field.refusal:
+        return None
+    sides = zip(field.size, field.stride, field.offset, field.positions, image, strict=True)
+    spans = [
+        (float(offset + (size - stride) / 2) / length, float(stride * count) / length)
+        for size, stride, offset, count, length in sides
+    ]
+    (top, height), (left, width) = spans
+    return {"top": top, "left": left, "height": height, "width": width}
 
 
 def _neuron(cls, files, labels):

@@ -75,7 +75,7 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
         },
         rows=ROWS,
         coloured=has_colours(model.info.layers_with_weights[layer]),
-        styles=["templates/cards.css"],
+        styles=["templates/cards.css", "templates/dialog.css"],
     )
 
 

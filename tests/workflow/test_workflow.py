@@ -332,7 +332,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
         ("gradients/layers", {"gradient_layers@thin", *SHOWN}),
         ("gradients/animation", {"comparison_pets@thin", "index"}),
         ("pages/index", {"index"}),
-        ("engines/field_boxes", {"network_page", "index"}),
+        ("engines/field_boxes", {"image_page", "network_page", "index"}),
         (
             "pages/templates/index.html",
             {

@@ -12,5 +12,6 @@ with job(snakemake):
         network=snakemake.wildcards.network,
         image=snakemake.wildcards.image,
         shown=snakemake.params.shown,
+        what_if=snakemake.params.what_if,
         labels=next(iter(snakemake.input.labels), None),
     )

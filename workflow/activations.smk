@@ -5,6 +5,7 @@ Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction
 orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png and grids/{layer}.js, volumes/{ordering}/{layer}.vox and
 {layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
 viewer/{layer}.html;
+results/{network}/what-if.js and {image}/what-if.html of small networks;
 results/{network}/filters/{layer}.png, and {ordering}/{layer}.png in shared orderings;
 results/{network}/tuning/{layer}.{html,png,csv,json} of the first convolution.
 """
@@ -163,6 +164,7 @@ for network in running:
                 network=network,
                 order=shared,
             ),
+            [] if tables["what_if"][network] else f"results/{network}/what-if.js",
         log:
             f"logs/{network}/filters.log",
         conda:
@@ -173,11 +175,43 @@ for network in running:
             place={"network": network},
             layers={facts["name"]: facts["shared"] for facts in convolutions.values()},
             channel_order=tables["networks"][network]["preprocessing"]["channel_order"],
+            what_if=not tables["what_if"][network],
             code=code("make_filters.py"),
         message:
             f"Draw the filters of {network}."
         script:
             "../scripts/make_filters.py"
+
+    if tables["what_if"][network]:
+        continue
+
+    rule:
+        """Make the page on which filters of a small network are switched off for an image."""
+        name:
+            f"what_if@{network}"
+        input:
+            f"results/{network}/{{image}}/input.npy",
+            f"results/{network}/{{image}}/input.png",
+            f"results/{network}/{{image}}/blobs.npz",
+            prototxt=tables["networks"][network]["prototxt"],
+            weights=tables["networks"][network]["weights"],
+            labels=tables["networks"][network]["labels"],
+        output:
+            f"results/{network}/{{image}}/what-if.html",
+        log:
+            f"logs/{network}/{{image}}/what_if.log",
+        benchmark:
+            f"logs/{network}/{{image}}/what_if.tsv"
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            place={"network": network},
+            model=tables["networks"][network]["model"],
+            code=code("make_what_if.py"),
+        message:
+            f"Remove filters of {network} for {{wildcards.image}}."
+        script:
+            "../scripts/make_what_if.py"
 
 
 # Of first convolutions over three colours: what they are tuned to shows in the weights alone.

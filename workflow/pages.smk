@@ -35,6 +35,7 @@ rule image_page:
     params:
         model=entry("networks", "{network}", "model"),
         shown=entry("pages", "{network}", "{image}", "shown"),
+        what_if=entry("what_if", "{network}"),
         code=code("make_image_page.py"),
     message:
         "Make the page of {wildcards.image} in {wildcards.network}."

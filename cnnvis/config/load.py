@@ -24,6 +24,7 @@ from cnnvis.config.published_gradients import (
 from cnnvis.config.reproduction import check_verify, resolve_verify
 from cnnvis.config.responses import resolve_responses
 from cnnvis.config.tables import resolve, resolve_pages
+from cnnvis.config.what_if import resolve_what_if
 from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
 from cnnvis.core.schema_errors import schema_errors
@@ -87,6 +88,7 @@ def load_config(config, files=()):
     tables = {**resolve(completed, infos), **resolve_collections(completed, runnable)}
     for key, arrange in (("responses", resolve_responses), ("lesions", resolve_lesions)):
         tables[key] = arrange(completed, runnable, tables["collections"])
+    tables["what_if"] = resolve_what_if(completed, models)
     verify = resolve_verify(completed, infos, tables["orderings"])
     return {
         **tables,

@@ -18,6 +18,7 @@ MADE = {
     *("maps", "viewer", "slice clusters", "slice stability", "attribution picture"),
     *("gradient channels viewer", "gradient ordering", "gradient ordered volume"),
     *("page", "comparison channels viewer", "class page"),
+    *("what-if page", "what-if network"),
     *("network page", "orderings page", "response page", "maximisation sheet", "lesion page"),
 }
 REQUESTED = ("parity page", "verification page", "recovery page")
@@ -42,6 +43,8 @@ def image_files(tables, network, image):
     kinds = _of_layers(tables, network)
     for layer, facts in _convolutions(tables, network).items():
         kinds += _layer_kinds(layer, facts)
+    if not tables["what_if"][network]:
+        kinds += [("what-if page", {}), ("what-if network", {})]
     for cls in tables["images"][image]["classes"]:
         kinds += _neuron_kinds(cls, tables, network)
     return _paths(Places("results", network=network, image=image), kinds)

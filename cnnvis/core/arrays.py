@@ -4,6 +4,8 @@ An ``.npz`` of this project is uncompressed (activations hardly compress, and on
 read at memory speed), written whole or not at all, and the same bytes for the same arrays.
 """
 
+import base64
+import gzip
 import math
 import os
 import zipfile
@@ -112,6 +114,12 @@ def check_finite(array, what):
 def first_line(error):
     """Return what an exception says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def packed(array):
+    """Return base64 of gzip of an array's bytes, in C order: what scripts of pages ``unpack``."""
+    content = np.ascontiguousarray(array).tobytes()
+    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
 
 
 def factor(count):

@@ -4,10 +4,13 @@
 it lacks is refused here with a reason.
 """
 
+import json
 import math
 
 import numpy as np
 
+from cnnvis.core.arrays import packed
+from cnnvis.core.files import atomic
 from cnnvis.engines.numpy.layers.pooling import MAX
 
 # A page has to load the weights whole.
@@ -87,6 +90,24 @@ def weights_of(engine, program):
     """Return the weights of a program's steps, one behind the other: ndarray of float32."""
     params = [a for step in program["steps"] for a in engine.params.get(step["layer"], [])]
     return np.concatenate([array.ravel() for array in params]).astype("<f4")
+
+
+def write_program(path, model):
+    """Write a network as a script that pages load: from a disk, they may read no other files.
+
+    Parameters
+    ----------
+    path : str or Path
+        The script: a call of ``cnnvisNetwork`` with what `make_program` returns, and all
+        ``weights``, `packed`.
+    model : Model
+    """
+    program = make_program(model.graph, model.score)
+    with model.open(1, engine="numpy") as engine:
+        program["weights"] = packed(weights_of(engine, program))
+    with atomic(path) as temporary:
+        text = json.dumps(program, separators=(",", ":"))
+        temporary.write_text(f"cnnvisNetwork({text});\n", encoding="ascii")
 
 
 def _require(layer, condition, option):

@@ -16,7 +16,7 @@ from cnnvis.pages.render import figure, write_page
 NAMED = 5
 
 
-def image_page(files, model, *, network, image, shown, labels=None):
+def image_page(files, model, *, network, image, shown, labels=None, what_if=""):
     """Write the page of one image in one network.
 
     Parameters
@@ -33,6 +33,8 @@ def image_page(files, model, *, network, image, shown, labels=None):
         shown in the order in which they first appear.
     labels : path, optional
         Class names, one per line.
+    what_if : str
+        Why filters cannot be switched off on a page, if they cannot.
 
     Raises
     ------
@@ -60,6 +62,8 @@ def image_page(files, model, *, network, image, shown, labels=None):
         picture=figure(files("picture"), page),
         ranking=ranking,
         input_shape=info.input_shape,
+        what_if_page=artefacts.link("what-if page"),
+        what_if=what_if,
         colours=encoded_tables()["inferno"],
         styles=["templates/dialog.css", "templates/maps.css"],
         neurons=[neuron for neuron in neurons if neuron],

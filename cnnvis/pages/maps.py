@@ -1,13 +1,11 @@
 """The feature maps of a layer as a script, from which the page of an image draws its sheet."""
 
-import base64
-import gzip
 import json
 
 import numpy as np
 
 from cnnvis.activations.grids import grey_scale
-from cnnvis.core.arrays import significant
+from cnnvis.core.arrays import packed, significant
 from cnnvis.core.files import atomic, safe_name
 
 
@@ -38,7 +36,7 @@ def write_maps(files, layer):
         "low": list(map(significant, low)),
         "high": list(map(significant, high)),
         "orders": {name: order["permutation"] for name, order in layer.orders.items()},
-        "voxels": base64.b64encode(gzip.compress(voxels.tobytes(), 6, mtime=0)).decode(),
+        "voxels": packed(voxels),
     }
     with atomic(files("maps", layer=safe_name(layer.name))) as temporary:
         text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))

@@ -22,6 +22,7 @@ from cnnvis.core.volume_files import tile_channels, to_bytes
 from cnnvis.gradients.layers import GradientLayer
 from cnnvis.pages import render
 from cnnvis.pages.artefacts import Artefacts, recognise
+from cnnvis.pages.images import image_page
 from cnnvis.pages.index import index_page
 from cnnvis.pages.provenance import SOURCES
 from cnnvis.pages.render import closer, link, number, percent
@@ -225,6 +226,19 @@ def test_image_page_shows_only_what_it_is_given(copy):
     hrefs = Page(page_tree.make_image_page(copy, "cat", shown)).values("href")
     others = ("viewer/", "slices/", "gradients/", "attributions/")
     assert not [href for href in hrefs if href.startswith(others)]
+
+
+@pytest.mark.parametrize("reason", ["", "Its weights are <large>."])
+def test_image_page_says_why_filters_cannot_be_switched_off(copy, reason):
+    files = copy.files(image="cat")
+    names = {"network": copy.network, "image": "cat", "labels": copy.labels}
+    image_page(files, copy.model, **names, shown=[], what_if=reason)
+    page = Page(files("page"))
+    assert ("no page on which filters can be switched off. " + reason in page.prose) == bool(reason)
+    assert "what-if.html" not in page.values("href")
+    (files("page").parent / "what-if.html").touch()
+    image_page(files, copy.model, **names, shown=[files("what-if page")], what_if=reason)
+    assert "what-if.html" in Page(files("page")).values("href")
 
 
 def test_an_image_without_artefacts_says_so(tree):

@@ -100,10 +100,25 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     write(complete, images(dog={"path": "skimage:rocket"}))
     plan = complete.plan()
     assert pop_index(plan)
-    assert set(plan.values()) == {"activations", "image_page", *LAYERS, *JUDGED}
+    assert set(plan.values()) == {
+        *("activations", "image_page", "what_if@thin"),
+        *(*LAYERS, *JUDGED),
+    }
     assert all(
         output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan
     )
+
+
+def test_filters_are_switched_off_only_where_it_is_wanted(study):
+    write(study, changed(what_if=False))
+    plan = study.plan()
+    assert not [output for output in plan if "what-if" in output]
+    write(study, CONFIG)
+    added = {output: rule for output, rule in study.plan().items() if output not in plan}
+    assert added == {
+        "results/thin/what-if.js": "filters@thin",
+        "results/thin/cat/what-if.html": "what_if@thin",
+    }
 
 
 def test_another_crop_runs_its_image_from_the_start(complete):
@@ -337,7 +352,7 @@ def test_another_network_entry_leaves_the_first_as_it_is(complete):
             "pages/templates/index.html",
             {
                 *(*LAYERS, *JUDGED, "gradient_layers@thin", "comparison_pets@thin"),
-                *("network_page", "tuning@thin", *SHOWN),
+                *("network_page", "tuning@thin", "what_if@thin", *SHOWN),
             },
         ),
         ("engines/pycaffe", set()),
@@ -399,6 +414,7 @@ def test_a_config_of_ones_own_stands_alone(study):
         "index.html",
         "orderings",
         "tuning",
+        "what-if.js",
     }
 
 

@@ -33,7 +33,8 @@ def draw_grid(picture, feature_maps, permutation, *, layer, method, title, note=
     colours = grey_scale(feature_maps)
     low, high = colours.low, colours.high
     count, height, width = feature_maps.shape
-    dead = np.flatnonzero(np.ptp(feature_maps, axis=(1, 2)) == 0)
+    # A map of one value is no more constant than any other.
+    dead = np.flatnonzero((np.ptp(feature_maps, axis=(1, 2)) == 0) & (height * width > 1))
     share = f", which {100 - WHITE:.1f} % of the values exceed" if colours.extend == "max" else ""
     curve = " Grey is the square root of the share between (gamma 0.5)." * (colours.gamma != 1)
     draw_sheet(

@@ -57,11 +57,12 @@ def documented(volumes, slices, orderings):
         "tuned": {},
         "layers": {"net": {"part-conv1": facts}},
         "responses": {},
+        "what_if": {"net": "There is none."},
         "differentiated": {"net": []},
         "images": {"cat": {"classes": []}},
     }
     shown = set(image_files(tables, "net", "cat")["shown"])
-    others = {"results/net/filters/part-conv1.png"}
+    others = {"results/net/filters/part-conv1.png", "results/net/cat/grids/part-conv1.js"}
     if volumes:
         others.add("results/net/cat/viewer/part-conv1.html")
     assert others <= shown

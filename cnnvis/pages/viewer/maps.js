@@ -31,7 +31,8 @@ function draw(canvas, maps, filter, paint) {
   canvas.getContext('2d').putImageData(pixels, 0, 0);
 }
 
-const isDead = (maps, filter) => maps.low[filter] === maps.high[filter];
+/** Whether a filter's map is constant, though it has several values. */
+const isDead = ({ shape: [, height, width], low, high }, filter) => height * width > 1 && low[filter] === high[filter];
 
 function arrange({ maps, section, form, tiles }) {
   const [order, scale] = [form.order.value, form.scale.value];
@@ -42,14 +43,14 @@ function arrange({ maps, section, form, tiles }) {
   }
   section.querySelector('.tiles').append(...maps.orders[order].map((filter) => tiles[filter]));
   const body = section.parentElement;
-  const about = body.querySelector(`[data-order="${CSS.escape(order)}"]`).textContent.trim();
+  const about = body.querySelector(`[data-order="${CSS.escape(order)}"]`).cloneNode(true);
   const ends = scale === 'layer'
     ? `Black is ${short(maps.black)}, white ${short(maps.white)} and more, for all maps alike.`
     : 'Black is the least and white the largest value of each map: how strong filters are cannot be compared.';
   const curve = maps.gamma === 1 ? '' : ' Grey is the square root of the share between (gamma 0.5), so that weak responses show.';
   const dead = tiles.filter((_, filter) => isDead(maps, filter)).length;
   const crossed = dead ? ` Crossed out: constant (${dead} of ${tiles.length} maps), so no response to this image.` : '';
-  section.querySelector('.says').textContent = `${about} ${ends}${curve}${crossed} Choose a map to see it over the image.`;
+  section.querySelector('.says').replaceChildren(about, ` ${ends}${curve}${crossed} Choose a map to see it over the image.`);
 }
 
 function makeTile(maps, filter) {

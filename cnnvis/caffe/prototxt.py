@@ -1,12 +1,11 @@
 """Read the text description of a network (`.prototxt`)."""
 
-from pathlib import Path
-
 from google.protobuf import text_format
 
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.upgrades import upgrade
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import open_regular
 
 _TEXT_CONTROLS = b"\t\n\v\f\r\x1b"
 _LONGEST = 300  # characters of a message: protobuf quotes whole lines
@@ -38,7 +37,7 @@ def read_prototxt(path, phase="TEST", level=0, stages=()):
         If the file cannot be read or is not a network, naming the line that is wrong.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(4096)
             _check_text(content, path)
             content += file.read()

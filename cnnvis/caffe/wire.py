@@ -7,10 +7,10 @@ protobuf decodes only the few bytes around them.
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import open_regular
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -132,7 +132,7 @@ def open_reader(path, what):
     Reader
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             _check_opening(file.read(256), path, what)
             yield Reader(file, path, what)
     except OSError as error:

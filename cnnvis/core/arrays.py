@@ -9,13 +9,15 @@ import gzip
 import math
 import os
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic
+from cnnvis.core.files import atomic, open_regular
+
+UNPACKED = 1 << 30
+"""Bytes that a compressed array may have: a few MB of zeros can be compressed from many GB."""
 
 
 def write_arrays(path, arrays):
@@ -92,16 +94,33 @@ def read_array(path, name, kind="blob"):
         If the file cannot be read, has no such array, or the array is not finite.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
             if name not in archive.files:
                 held = ", ".join(archive.files) or "nothing"
                 raise UserError(f"{path}: no {kind} '{name}'; it holds {held}")
+            _check_unpacked(archive.zip, name)
             array = archive[name]
-    # A single array, of .npy, is no context manager: TypeError.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    # Of a damaged file the parsers of NumPy, zipfile and Python raise whatever they meet.
+    except Exception as error:
         raise UserError(f"{path}: cannot be read as .npz ({first_line(error)})") from error
-    check_finite(array, f"{path}: {kind} '{name}'")
+    what = f"{path}: {kind} '{name}'"
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise UserError(f"{what}: expected an array of numbers")
+    check_finite(array, what)
     return array
+
+
+def _check_unpacked(archive, name):
+    """Raise a ValueError for an array that is compressed from more than `UNPACKED` bytes."""
+    held = {entry.filename: entry for entry in archive.infolist()}
+    entry = held.get(f"{name}.npy") or held[name]
+    if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > UNPACKED:
+        raise ValueError(
+            f"'{name}' has {entry.file_size} bytes, expected at most {UNPACKED} of a compressed "
+            "array; write it with numpy.savez"
+        )
 
 
 def check_finite(array, what):
@@ -179,8 +198,9 @@ def read_npy(path, shape=None, ndim=None):
         If it cannot be read, does not hold numbers, is empty, or has another shape.
     """
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+        with open_regular(path) as file:
+            values = np.load(file, allow_pickle=False)
+    except Exception as error:  # as in `read_array`
         raise UserError(f"{path}: cannot be read as .npy ({first_line(error)})") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or not values.size:
         raise UserError(f"{path}: expected a .npy file with one array of numbers")

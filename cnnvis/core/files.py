@@ -2,8 +2,11 @@
 
 import contextlib
 import csv
+import errno
 import json
+import os
 import secrets
+import stat
 from pathlib import Path
 
 from cnnvis.core.errors import UserError
@@ -40,6 +43,25 @@ def atomic(path):
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def open_regular(path):
+    """Open a regular file for reading bytes; a FIFO or device, which may never end, is an OSError.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    BufferedReader
+    """
+    # Opened so, a FIFO does not wait for somebody to write to it.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return file
 
 
 def safe_name(layer):

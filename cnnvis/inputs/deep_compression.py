@@ -14,13 +14,12 @@ A gap of g means that there are g zeros between a weight and the one before it, 
 (filter, channel, row, column). Longer gaps are interrupted by a code whose value is 0.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from cnnvis.caffe.caffemodel import write_caffemodel
 from cnnvis.caffe.deploy import read_deploy
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import open_regular
 
 CODEBOOK = 256
 
@@ -45,7 +44,8 @@ def decode_network(compressed, prototxt, info, caffemodel):
         If the file cannot be read, or is of another network.
     """
     try:
-        content = Path(compressed).read_bytes()
+        with open_regular(compressed) as file:
+            content = file.read()
     except OSError as error:
         raise UserError(f"{compressed}: cannot be read ({error.strerror})") from error
     shapes = {name: layer.weight_shape for name, layer in info.convolutions.items()}

@@ -9,10 +9,12 @@ What of a file is used: the first frame of an animation or stack, the pixels as 
 orientation is not applied), colour under transparency (alpha is dropped, not blended), grey
 copied to three channels, 8 bits or (grey) 16 bits: all as ``caffe.io.load_image`` did. Of 16-bit
 colours pillow keeps the upper 8 bits.
+
+Only the formats of `FORMATS` are read: pillow knows others that start programs. Images have at most
+`MAX_PIXELS`; of a large one few rows at a time are more than bytes, so that the largest takes 1 GB.
 """
 
 import importlib.util
-import struct
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +24,17 @@ import numpy as np
 
 from cnnvis.core.arrays import check_finite, first_line, read_npy
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import open_regular
 
 # Photographs by the name of their function in skimage.data, where the file is called otherwise.
 SKIMAGE_FILES = {"cat": "chelsea", "immunohistochemistry": "ihc", "motorcycle": "motorcycle_left"}
 SKLEARN_FILES = {"temple": "china"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".gif")
+FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "PPM")
+MAX_PIXELS = 89_000_000
+"""Pillow's own limit, above which it suspects a decompression bomb."""
+# Rows are converted to floating point in strips of about so many pixels.
+STRIP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,11 @@ class Preprocessing:
         UserError
             If the image, the crop, the mean or the shape is not usable.
         """
-        image = read_image(source, self.shape[0])
+        check_channels(source, self.shape[0])
+        pixels = _decode(find_image(source), source)
         if crop is not None:
-            image = crop_image(image, crop, source)
-        values = self.apply(image)
+            pixels = crop_image(pixels, crop, source)
+        values = self.apply(_UnitRange(pixels, self.shape[0], source))
         check_finite(values, f"{source}: preprocessed input")
         return values
 
@@ -149,12 +158,32 @@ def resize(image, size):
     """
     from skimage.transform import resize as interpolate
 
-    low, high = image.min(), image.max()
+    extremes = [(part.min(), part.max()) for part in map(image.__getitem__, _strips(image.shape))]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     if low == high:
         return np.full((*size, image.shape[2]), low, np.float32)
-    scaled = (image - low) / (high - low)
-    scaled = interpolate(scaled, size, order=1, mode="constant", anti_aliasing=False)
-    return (scaled * (high - low) + low).astype(np.float32)
+    # Zeros that are never written or read take no memory: rows that no sample needs.
+    scaled = np.zeros(image.shape, np.float32)
+    rows = _rows_read(image.shape[0], size[0])
+    for place in range(0, len(rows), size[0]):
+        part = rows[place : place + size[0]]
+        scaled[part] = (image[part] - low) / (high - low)
+    # What skimage would clip to, which are the extremes of all rows.
+    scaled = interpolate(scaled, size, order=1, mode="constant", anti_aliasing=False, clip=False)
+    return (scaled.clip(0, 1) * (high - low) + low).astype(np.float32)
+
+
+def _strips(shape):
+    """Yield slices of consecutive rows, of about `STRIP` pixels each."""
+    step = max(1, STRIP // shape[1])
+    return [slice(first, first + step) for first in range(0, shape[0], step)]
+
+
+def _rows_read(rows, size):
+    """Return the rows that are read where `rows` are resized to `size`: two a sample, or all."""
+    above = np.floor((np.arange(size) + 0.5) * (rows / size) - 0.5).astype(int)
+    # One more on either side, so that it does not matter how the place of a sample is rounded.
+    return np.unique(np.clip(above[:, np.newaxis] + np.arange(-1, 3), 0, rows - 1))
 
 
 def crop_image(image, crop, source):
@@ -195,25 +224,48 @@ def read_image(source, channels=3):
     UserError
         If there is no such image, it cannot be decoded, or it is too large to be a photograph.
     """
+    check_channels(source, channels)
+    converted = _UnitRange(_decode(find_image(source), source), channels, source)
+    image = np.empty(converted.shape, np.float32)
+    for strip in _strips(image.shape):
+        image[strip] = converted[strip]
+    return image
+
+
+def check_channels(source, channels):
+    """Raise a `UserError` for a network that takes neither colours nor grey."""
     if channels not in (1, 3):
         raise UserError(f"{source}: a network with {channels} input channels cannot take an image")
-    pixels = _decode(find_image(source), source)
-    # Through float64, as img_as_float does: its rounding is part of the published arrays.
-    largest = {"uint8": 255.0, "uint16": 65535.0}.get(pixels.dtype.name)
-    image = pixels / largest if largest else _unit_range(pixels, source)
-    if image.ndim == 2:
-        image = image[:, :, np.newaxis].repeat(channels, axis=2)
-    elif channels == 1:
-        image = image @ np.array([[0.2125], [0.7154], [0.0721]])
-    return image.astype(np.float32)
 
 
-def _unit_range(pixels, source):
+class _UnitRange:
+    """Decoded pixels as an array of float32 in [0, 1], converted where it is indexed."""
+
+    def __init__(self, pixels, channels, source):
+        self.pixels, self.channels = pixels, channels
+        self.shape = (*pixels.shape[:2], channels)
+        self.largest = _largest(pixels, source)
+
+    def __getitem__(self, rows):
+        # Through float64, as img_as_float does: its rounding is part of the published arrays.
+        image = self.pixels[rows] / self.largest
+        if image.ndim == 2:
+            image = image[:, :, np.newaxis].repeat(self.channels, axis=2)
+        elif self.channels == 1:
+            image = image @ np.array([[0.2125], [0.7154], [0.0721]])
+        return image.astype(np.float32)
+
+
+def _largest(pixels, source):
+    """Return the value of white, float64."""
+    known = {"uint8": 255.0, "uint16": 65535.0}.get(pixels.dtype.name)
+    if known:
+        return np.float64(known)
     low, high = float(pixels.min()), float(pixels.max())
     if pixels.dtype == np.int32 and 0 <= low <= high <= 65535:
-        return pixels / 65535.0  # 16-bit grey, which some decoders of pillow give as 32-bit.
+        return np.float64(65535)  # 16-bit grey, which some decoders of pillow give as 32-bit.
     if 0 <= low <= high <= 1:
-        return pixels.astype(np.float64)
+        return np.float64(1)
     raise UserError(
         f"{source}: {pixels.dtype} pixels from {low:g} to {high:g}; expected 8 or 16 bits per "
         "channel, or numbers between 0 and 1"
@@ -226,16 +278,21 @@ def _decode(path, source):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                return np.asarray(_colours(file))
+            with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+                # Other threads change the same filters: the warning alone is not certain.
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                return np.asarray(_colours(image))
     except FileNotFoundError as error:
         raise UserError(f"{source}: there is no such image") from error
+    except Image.UnidentifiedImageError as error:
+        expected = f"expected {', '.join(FORMATS)}"
+        raise UserError(f"{source}: cannot be read as an image ({expected})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(
-            f"{source}: larger than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, "
-            "which is no photograph; shrink it first"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError) as error:
+        limit = f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        raise UserError(f"{source}: larger than {limit}; shrink it first") from error
+    # Of damaged files pillow's parsers raise whatever they meet.
+    except Exception as error:
         raise UserError(f"{source}: cannot be read as an image ({first_line(error)})") from error
 
 

@@ -1,16 +1,18 @@
 """Class names."""
 
 import re
-from pathlib import Path
 
 from cnnvis.core.arrays import first_line
 from cnnvis.core.errors import UserError
+from cnnvis.core.files import open_regular
 
+# Also those that change the direction of writing: they would turn the rest of a page around.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 SYNSET = re.compile(r"(n\d{8})\s+")
 
 
 def read_labels(path, classes):
-    """Read class names, one per line; a WordNet id before the name is left out.
+    """Read class names, one per line, without WordNet ids before them and control characters.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def read_labels(path, classes):
     """
     if path is None:
         return [f"class {index}" for index in range(classes)]
-    names = [SYNSET.sub("", line, count=1).strip() for line in _lines(path)]
+    names = [CONTROLS.sub(" ", SYNSET.sub("", line, count=1)).strip() for line in _lines(path)]
     if len(names) != classes:
         raise UserError(f"{path}: {len(names)} labels, but the score blob has {classes} classes")
     return names
@@ -51,6 +53,7 @@ def read_synset(path, cls):
 
 def _lines(path):
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip().split("\n")
+        with open_regular(path) as file:
+            return file.read().decode("utf-8").replace("\r\n", "\n").rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as labels ({first_line(error)})") from error

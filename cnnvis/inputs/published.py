@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnvis.core.arrays import check_finite, first_line, read_npy
 from cnnvis.core.errors import UserError
+from cnnvis.inputs.images import FORMATS
 
 IMAGE = "cat"
 """The image whose feature maps were published."""
@@ -276,7 +277,8 @@ def read_picture(folder, picture):
 
     path = find(folder, REPORT if isinstance(picture, tuple) else picture)
     try:
-        image = Image.open(path) if isinstance(picture, str) else _of_report(path, *picture)
+        named = isinstance(picture, str)
+        image = Image.open(path, formats=FORMATS) if named else _of_report(path, *picture)
         image = image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: cannot be read as a picture ({first_line(error)})") from error

@@ -1,10 +1,13 @@
 import io
+import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.linalg
 from PIL import Image
+from skimage.transform import resize as interpolate
 from threadpoolctl import threadpool_limits
 
 from cnnvis.core.errors import UserError
@@ -213,12 +216,77 @@ def test_a_missing_file_and_a_folder(tmp_path):
         images.read_image(tmp_path)
 
 
-def test_a_decompression_bomb_is_one_line(photo, monkeypatch):
+@pytest.mark.parametrize("module, name", [(Image, "MAX_IMAGE_PIXELS"), (images, "MAX_PIXELS")])
+def test_a_decompression_bomb_is_one_line(photo, monkeypatch, module, name):
     path = photo(np.zeros((50, 50), np.uint8))
     for limit in (2000, 1000):  # pillow warns above the limit, and refuses above twice the limit
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        monkeypatch.setattr(module, name, limit)
         with pytest.raises(UserError, match="larger than .* million pixels"):
             images.read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif", "a.png", "a.gif", "a.bmp", "a.webp", "a.ppm"])
+def test_every_format_that_is_named_is_read(photo, name):
+    assert images.read_image(photo(noise(4, 5, 3), name)).shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("form", ["EPS", "PCX", "ICO", "PDF"])
+def test_other_formats_of_pillow_are_refused_whatever_the_name(tmp_path, form):
+    """For some of them pillow starts another program: Ghostscript for EPS."""
+    path = tmp_path / "cat.jpg"
+    Image.fromarray(noise(16, 16, 3)).save(path, form)
+    with pytest.raises(UserError, match="cat.jpg: cannot be read as an image .expected JPEG, PNG"):
+        images.read_image(path)
+
+
+def test_a_fifo_does_not_wait(tmp_path):
+    os.mkfifo(tmp_path / "cat.png")
+    with pytest.raises(UserError, match="cat.png: cannot be read as an image .*no regular file"):
+        images.read_image(tmp_path / "cat.png")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_pillow_trips_over_is_one_line(photo):
+    """A TIFF whose number of rows is damaged: pillow raises a TypeError."""
+    content = bytearray(photo(noise(4, 4), "whole.tif").read_bytes())
+    for place in range(len(content)):
+        damaged = photo(noise(1, 1), "cat.tif")
+        damaged.write_bytes(content[:place] + b"\x02" + content[place + 1 :])
+        try:
+            images.read_image(damaged)
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("rows, columns", [(3, 900), (300, 7), (229, 228), (1000, 800), (50, 60)])
+def test_strips_and_rows_left_out_change_no_bit(photo, monkeypatch, dtype, rows, columns):
+    """Of a large image few rows are converted; the result is that of the whole."""
+    monkeypatch.setattr(images, "STRIP", 1000)
+    pixels = noise(rows, columns, seed=rows)
+    values = pixels.astype(dtype) * {np.uint8: 1, np.uint16: 200, np.float32: 1 / 255}[dtype]
+    path = photo(values.astype(dtype), "a.tif")
+    whole = images.read_image(path)
+    low, high = whole.min(), whole.max()
+    scaled = (whole - low) / (high - low)
+    scaled = interpolate(scaled, (37, 41), order=1, mode="constant", anti_aliasing=False)
+    expected = (scaled * (high - low) + low).astype(np.float32)
+    assert np.array_equal(images.resize(whole, (37, 41)), expected)
+    made = make(path, (3, 37, 41))
+    assert np.array_equal(made[0], (expected[..., 0] * np.float32(255)).astype(np.float32))
+
+
+def test_a_large_photograph_takes_the_memory_of_its_bytes(photo):
+    image = Image.new("RGB", (4000, 3000), "red")
+    image.putpixel((0, 0), (0, 0, 9))
+    path = photo(image, "large.png")
+    tracemalloc.start()
+    make(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Bytes, and zeros of which hardly any are written, which are counted nevertheless; the
+    # float64 of all pixels alone would be 8 bytes a number.
+    assert peak < 4000 * 3000 * 3 * 8
 
 
 def test_crop_by_hand(photo):

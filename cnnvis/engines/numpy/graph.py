@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cnnvis.caffe.deploy import read_deploy
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.numpy.layers import LAYERS, Layer
+from cnnvis.engines.numpy.layers.base import check_size
 from cnnvis.engines.numpy.splits import insert_splits
 
 
@@ -61,6 +62,8 @@ class Graph:
                     f"{self.source}: layer {param.name}: {len(shapes)} shapes for its "
                     f"{len(param.top)} tops, expected one, or one for each"
                 )
+            for shape in shapes:
+                check_size(shape, f"{self.source}: layer {param.name}")
             for number, blob in enumerate(param.top):
                 self.inputs[blob] = shapes[min(number, len(shapes) - 1)]
                 self._new_value(blob, None, param.name)
@@ -133,6 +136,8 @@ class Graph:
             try:
                 tops = node.layer.shapes(bottoms)
                 of_weights = node.layer.weight_shapes(bottoms)
+                for shape in (*tops, *((1, *shape) for shape in of_weights)):
+                    check_size(shape, f"layer {node.layer.name}")
             except UserError as error:
                 raise UserError(f"{self.source}: {error}") from None
             for value, shape in zip(node.tops, tops, strict=True):

@@ -1,7 +1,14 @@
 """The interface of all layer types."""
 
+from math import inf, prod
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
 from cnnvis.core.errors import UserError
 
+LARGEST = 2**31 - 1
+"""Caffe's sizes are ``int``, and so is the number of numbers of a blob."""
 LAYERS = {}
 """Every layer type's class, by its name in a prototxt."""
 
@@ -32,6 +39,8 @@ class Layer:
         that is in place in the prototxt gets memory of its own, so that its gradient is correct.
     needs_top : bool
         ``backward`` reads the tops, so that nothing may overwrite them.
+    bottoms, tops : tuple
+        The least and the largest number of each that Caffe accepts.
     """
 
     scope = "image"
@@ -39,6 +48,7 @@ class Layer:
     shares_memory = False
     overwrites = False
     needs_top = True
+    bottoms = tops = (1, 1)
 
     def __init_subclass__(cls):
         # A class whose name begins with an underscore is a base of layer types.
@@ -48,6 +58,16 @@ class Layer:
     def __init__(self, param):
         self.param = param
         self.name = param.name
+        self._check_counts("bottoms", len(param.bottom), *self.bottoms)
+        self._check_counts("tops", len(param.top), *self.tops)
+        for name, value in _large(param):
+            self.fail(f"{name} {value}: expected at most {LARGEST}, the largest int of Caffe")
+
+    def _check_counts(self, what, count, least, most):
+        if not least <= count <= most:
+            expected = least if least == most else f"at least {least}"
+            expected = expected if least == most or most == inf else f"{least} to {most}"
+            self.fail(f"{count} {what}, expected {expected}")
 
     def shapes(self, bottoms):
         """Return the shapes of the tops for the shapes of the bottoms (leading axis: images)."""
@@ -83,6 +103,34 @@ class Layer:
         if not -len(shape) <= value < len(shape):
             self.fail(f"axis {value} is outside a blob of shape {shape}")
         return value % len(shape)
+
+
+def _large(message):
+    """Yield name and value of the unsigned numbers of a layer that Caffe's ``int`` cannot hold."""
+    for field, value in message.ListFields():
+        values = [value] if isinstance(value, int | Message) else value
+        if field.cpp_type == FieldDescriptor.CPPTYPE_UINT32:
+            yield from ((field.name, each) for each in values if each > LARGEST)
+        elif field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE and field.name != "blobs":
+            for each in values:
+                yield from _large(each)
+
+
+def check_size(shape, what):
+    """Raise a `UserError` for the shape of a blob that Caffe refuses, whatever its images.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Leading axis: images.
+    what : str
+        Begins the message.
+    """
+    if min(shape, default=0) < 0 or max(*shape, prod(shape[1:]), 0) > LARGEST:
+        raise UserError(
+            f"{what}: shape {tuple(shape)}, expected no negative size and at most {LARGEST} "
+            "numbers, as in Caffe"
+        )
 
 
 def column(vector, axes=4):

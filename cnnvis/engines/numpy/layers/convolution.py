@@ -3,6 +3,8 @@
 What is computed how, is chosen among the methods of `cnnvis.engines.numpy.convolutions`.
 """
 
+from math import inf
+
 import numpy as np
 
 from cnnvis.engines.numpy.convolutions import METHODS
@@ -15,6 +17,7 @@ class _Convolutional(Layer):
 
     needs_top = False
     transposed = False
+    bottoms = tops = (1, inf)
 
     def __init__(self, param):
         super().__init__(param)
@@ -25,6 +28,11 @@ class _Convolutional(Layer):
         self.outputs, self.group = convolution.num_output, convolution.group
         self.bias = convolution.bias_term
         self.methods = [method(self.name, self.window) for method in METHODS]
+        if self.group < 1 or len(param.top) != len(param.bottom):
+            self.fail(
+                f"group {self.group}, {len(param.bottom)} bottoms and {len(param.top)} tops: "
+                "expected a group of at least 1, and as many tops as bottoms"
+            )
 
     def shapes(self, bottoms):
         if len({tuple(shape) for shape in bottoms}) != 1 or len(bottoms[0]) != 4:

@@ -12,6 +12,8 @@ PROD, SUM, MAX = 0, 1, 2
 class Eltwise(Layer):
     """The product, the weighted sum or the maximum of blobs of one shape."""
 
+    bottoms = (2, math.inf)
+
     def __init__(self, param):
         super().__init__(param)
         eltwise = param.eltwise_param
@@ -21,8 +23,6 @@ class Eltwise(Layer):
             self.fail(f"{len(self.coefficients)} coefficients for {len(param.bottom)} bottoms")
         if self.operation == PROD and eltwise.coeff:
             self.fail("coefficients go with SUM only")
-        if len(param.bottom) < 2:
-            self.fail("expected at least two bottoms")
 
     def shapes(self, bottoms):
         if len({tuple(shape) for shape in bottoms}) != 1:
@@ -67,6 +67,8 @@ class Eltwise(Layer):
 
 class _Broadcast(Layer):
     """A factor or term, learned or a second bottom, broadcast along some axes of the first."""
+
+    bottoms = (1, 2)
 
     def __init__(self, param):
         super().__init__(param)

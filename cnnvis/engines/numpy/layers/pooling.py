@@ -18,6 +18,7 @@ class Pooling(Layer):
     """
 
     def __init__(self, param):
+        self.tops = (1, 2 if param.pooling_param.pool == MAX else 1)
         super().__init__(param)
         pooling = self.pooling = param.pooling_param
         if pooling.pool not in (MAX, AVE):
@@ -61,7 +62,7 @@ class Pooling(Layer):
             count = (room // stride if self.floor else -(-room // stride)) + 1
             if pad and (count - 1) * stride >= length + pad:
                 count -= 1
-            axes.append((np.arange(count) * stride, k))
+            axes.append((range(0, count * stride, stride), k))
         return axes
 
     def _framed(self, work, image, value):
@@ -87,7 +88,7 @@ class Pooling(Layer):
     def _areas(self, size):
         """Return how many pixels of the padded image each window has (the divisor of AVE)."""
         lengths = [
-            np.minimum(starts + k, length + 2 * pad) - starts
+            np.minimum(np.array(starts) + k, length + 2 * pad) - np.array(starts)
             for length, (starts, k), pad in zip(size, self._windows(size), self.pad, strict=True)
         ]
         return lengths[0][:, None] * lengths[1][None, :]

@@ -17,6 +17,8 @@ class _View(Layer):
 class Split(_View):
     """The same blob under several names."""
 
+    tops = (1, math.inf)
+
     def shapes(self, bottoms):
         return [bottoms[0]] * len(self.param.top)
 
@@ -69,6 +71,7 @@ class Concat(Layer):
     """Blobs one after the other along one axis."""
 
     needs_top = False
+    bottoms = (1, math.inf)
 
     def along(self, shape):
         concat = self.param.concat_param
@@ -78,7 +81,7 @@ class Concat(Layer):
         axis = self.along(bottoms[0])
         self.scope = "mixed" if axis == 0 and len(bottoms) > 1 else "image"
         rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in bottoms}
-        if len(rests) != 1:
+        if len(rests) != 1 or len({len(shape) for shape in bottoms}) != 1:
             self.fail(f"bottoms of shapes {bottoms}: expected the same but for axis {axis}")
         length = sum(shape[axis] for shape in bottoms)
         return [(*bottoms[0][:axis], length, *bottoms[0][axis + 1 :])]
@@ -96,6 +99,7 @@ class Slice(Layer):
     """One blob cut into several along one axis, evenly or at `slice_point`."""
 
     needs_top = False
+    tops = (1, math.inf)
 
     def along(self, shape):
         cut = self.param.slice_param
@@ -134,6 +138,7 @@ class Crop(Layer):
     """The first blob cut to the size of the second, from `axis` on, at `offset`."""
 
     needs_top = False
+    bottoms = (2, 2)
 
     def place(self, shape, like):
         crop = self.param.crop_param
@@ -150,8 +155,8 @@ class Crop(Layer):
         return tuple(place), start
 
     def shapes(self, bottoms):
-        if len(bottoms) != 2 or len(bottoms[0]) != len(bottoms[1]):
-            self.fail(f"bottoms of shapes {bottoms}: expected two with as many axes")
+        if len(bottoms[0]) != len(bottoms[1]):
+            self.fail(f"bottoms of shapes {bottoms}: expected as many axes")
         _, start = self.place(*bottoms)
         self.scope = "mixed" if start == 0 else "image"
         return [(*bottoms[0][:start], *bottoms[1][start:])]
@@ -169,6 +174,8 @@ class Crop(Layer):
 
 class Silence(Layer):
     """Reads blobs, so that Caffe does not list them as outputs; writes none."""
+
+    bottoms, tops = (1, math.inf), (0, 0)
 
     def shapes(self, bottoms):
         return []

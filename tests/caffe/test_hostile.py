@@ -1,5 +1,6 @@
 """Bytes that are no Caffe file, or no longer one: always one line, never a traceback."""
 
+import os
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from cnnvis.caffe.binaryproto import read_binaryproto
 from cnnvis.caffe.caffemodel import read_caffemodel
-from cnnvis.caffe.prototxt import parse_prototxt
+from cnnvis.caffe.prototxt import parse_prototxt, read_prototxt
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import varint
 from cnnvis.core.errors import UserError
@@ -199,3 +200,9 @@ def test_deep_nesting():
         parse_prototxt("layer {" * 5000)
     with pytest.raises(UserError):
         parse_prototxt("layer { unknown {" + "a {" * 5000)
+
+
+@pytest.mark.parametrize("read", [read_caffemodel, read_binaryproto, read_prototxt])
+def test_a_fifo_does_not_wait(tmp_path, read):
+    os.mkfifo(tmp_path / "net")
+    assert "is no regular file" in refusal(read, tmp_path / "net")

@@ -1,5 +1,7 @@
 import doctest
 import errno
+import os
+import struct
 import zipfile
 
 import numpy as np
@@ -149,3 +151,74 @@ def test_an_array_on_a_full_disk_is_one_line_and_no_file(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"a.npy: cannot be written, 4.0 MB .* \(No space left"):
         arrays.array_in_file(tmp_path / "a.npy", np.float32, (1000, 1000))
     assert not any(tmp_path.iterdir())
+
+
+def npy(header, body=b""):
+    header = header.encode("latin-1")
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body
+
+
+def described(descr="'<f4'", shape="(3,)"):
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3"),  # TokenError
+        npy(described("','")),  # SyntaxError
+        npy(described("'<f4'", "(True,)"), bytes(4)),  # TypeError
+        npy(described("'<f4'", "(1000000000000000000000000,)")),  # OverflowError
+        npy(described("'<f4'", "(8000000000,)")),
+        npy(described("[('a', '<f4')]", "(1,)"), bytes(4)),
+        npy(described("'<c8'", "(1,)"), bytes(8)),
+        npy(described("'<M8[s]'", "(1,)"), bytes(8)),
+        npy("(" * 9000),
+    ],
+)
+def test_damaged_headers_and_other_arrays_are_one_line(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(UserError, match="a.npy: ") as error:
+        arrays.read_npy(tmp_path / "a.npy")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("array", [["a"], [1j], np.zeros(1, "M8[s]"), np.zeros(1, [("a", "f4")])])
+def test_an_archive_of_other_arrays_than_numbers(tmp_path, array):
+    np.savez(tmp_path / "a.npz", conv1=array)
+    with pytest.raises(UserError, match="a.npz: blob 'conv1': expected an array of numbers"):
+        arrays.read_array(tmp_path / "a.npz", "conv1")
+
+
+def test_a_foreign_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.txt", "hello")
+    with pytest.raises(UserError, match="a.npz: blob 'a.txt': expected an array of numbers"):
+        arrays.read_array(tmp_path / "a.npz", "a.txt")
+
+
+@pytest.mark.parametrize(("place", "value"), [(6, 1), (8, 99)])
+def test_an_encrypted_archive_and_an_unknown_compression(tmp_path, place, value):
+    path = tmp_path / "a.npz"
+    arrays.write_arrays(path, {"conv1": np.zeros(1)})
+    content = bytearray(path.read_bytes())
+    content[place] = content[content.index(b"PK\x01\x02") + place + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="a.npz: cannot be read as .npz") as error:
+        arrays.read_array(path, "conv1")
+    assert "\n" not in str(error.value)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "UNPACKED", 1000)
+    np.savez_compressed(tmp_path / "a.npz", conv1=np.zeros(1000), small=np.zeros(3))
+    with pytest.raises(UserError, match="'conv1' has 8128 bytes, expected at most 1000"):
+        arrays.read_array(tmp_path / "a.npz", "conv1")
+    assert not arrays.read_array(tmp_path / "a.npz", "small").any()
+
+
+@pytest.mark.parametrize("read", [arrays.read_npy, lambda path: arrays.read_array(path, "a")])
+def test_a_fifo_does_not_wait(tmp_path, read):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(UserError, match="a.npy: cannot be read .*is no regular file"):
+        read(tmp_path / "a.npy")

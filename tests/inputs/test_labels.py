@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from cnnvis.core.errors import UserError
@@ -35,3 +37,15 @@ def test_mistakes_are_one_line(tmp_path, content, message):
     with pytest.raises(UserError, match=message) as error:
         read_labels(path, 3)
     assert "\n" not in str(error.value)
+
+
+def test_what_would_turn_a_page_around_is_left_out(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("\ufeffcat\r\n\u202edog\x1b[31m\nb\tc\n", encoding="utf-8", newline="")
+    assert read_labels(path, 3) == ["cat", "dog [31m", "b c"]
+
+
+def test_a_fifo_does_not_wait(tmp_path):
+    os.mkfifo(tmp_path / "labels.txt")
+    with pytest.raises(UserError, match="labels.txt: cannot be read as labels .*no regular file"):
+        read_labels(tmp_path / "labels.txt", 2)

@@ -102,7 +102,7 @@ class BatchNorm(Layer):
         self.eps = batch_norm.eps
 
     def weight_shapes(self, bottoms):
-        channels = 1 if len(bottoms[0]) == 1 else bottoms[0][1]
+        channels = 1 if len(bottoms[0]) == 1 else bottoms[0][self.axis(1, bottoms[0])]
         return [(channels,), (channels,), (1,)]
 
     def _statistics(self, weights, axes):

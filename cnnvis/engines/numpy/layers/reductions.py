@@ -52,7 +52,7 @@ class ArgMax(Layer):
         shape, top_k = list(bottoms[0]), self.argmax.top_k
         axis = self.axis(self.argmax.axis, shape) if self.along else None
         self.scope = "mixed" if axis == 0 else "image"
-        longest = shape[axis] if self.along else math.prod(shape[1:])
+        longest = shape[axis] if self.along else math.prod(shape[self.axis(0, shape) + 1 :])
         if not 1 <= top_k <= longest:
             self.fail(f"top_k {top_k}: expected 1 to {longest}")
         if self.along:

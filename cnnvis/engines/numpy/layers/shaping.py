@@ -52,7 +52,7 @@ class Reshape(_View):
             top[top.index(-1)] = math.prod(shape) // others
         if math.prod(top) != math.prod(shape):
             self.fail(f"a blob of shape {shape} cannot become {tuple(top)}")
-        self.scope = "image" if top and top[0] == shape[0] else "mixed"
+        self.scope = "image" if top and top[:1] == list(shape[:1]) else "mixed"
         return [tuple(top)]
 
     def _dimensions(self, shape, start):

@@ -12,7 +12,8 @@ from cnnvis.inputs.images import find_image
 GROUPS = ("reference", "similar", "dissimilar")
 FOLDERS = (
     *("classes", "comparisons", "filters", "index.html"),
-    *("lesions", "maximisation", "orderings", "responses", "tuning", "what-if.js"),
+    *("lesions", "maximisation", "orderings", "parity.json", "responses", "tuning"),
+    "what-if.js",
 )
 """What is in a network's results beside the folders of the images."""
 LAYERS = {

@@ -14,6 +14,7 @@ from cnnvis.config.checks import (
     gradient_layers,
     mistakes,
     networks_of,
+    reserved,
     unknown,
     unknown_networks,
 )
@@ -45,6 +46,7 @@ def check_collections(config, names, models):
     models : dict of str to Model
         Of the networks that can be run: others see no image set.
     """
+    yield from reserved("collections", config["collections"], ["index.html"])
     for name, collection in config["collections"].items():
         yield from _collection(("collections", name), collection, names, models)
     yield from _pruning(config, models)

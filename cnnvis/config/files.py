@@ -4,6 +4,7 @@ Addresses become paths in ``results/downloads``; a missing file that the ``sourc
 describes is downloaded, too (see `cnnvis.inputs.sources`).
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def place_files(config, arrays=()):
 
 def missing(place, path, planned, expected=None):
     """Yield a line if a file is neither there nor will be made by a rule."""
-    if not Path(path).is_file() and not any(str(path) in table for table in planned.values()):
+    if not os.path.isfile(path) and not any(str(path) in table for table in planned.values()):
         yield f"{place}file not found: {path}" + (f"; expected {expected}" if expected else "")
 
 

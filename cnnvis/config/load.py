@@ -27,7 +27,7 @@ from cnnvis.config.tables import resolve, resolve_pages
 from cnnvis.config.what_if import resolve_what_if
 from cnnvis.core.checkout import ROOT
 from cnnvis.core.errors import ConfigError, UserError
-from cnnvis.core.schema_errors import schema_errors
+from cnnvis.core.schema_errors import check_extent, schema_errors
 
 SCHEMA = ROOT / "config" / "schema.yaml"
 
@@ -53,6 +53,7 @@ def load_config(config, files=()):
     ConfigError
         With one line per mistake.
     """
+    check_extent(config, "config")
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     errors = list(schema_errors(config, schema))
     lines = [line for file in files for line in _duplicates(file)]
@@ -106,16 +107,20 @@ def _duplicates(path):
     """Return a line for each duplicate key of a YAML file, of which YAML takes the later one."""
     try:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"config: {path}: cannot be read as YAML ({reason})") from error
-    return [f"{path}: {line}" for line in _repeated_keys(root, "")]
+    return [f"{path}: {line}" for line in _repeated_keys(root, "", set())]
 
 
-def _repeated_keys(node, place):
+def _repeated_keys(node, place, visited):
+    """Yield a line for each duplicate key; what anchors repeat is looked at once."""
+    if id(node) in visited:
+        return
+    visited.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _repeated_keys(item, place)
+            yield from _repeated_keys(item, place, visited)
     elif isinstance(node, yaml.MappingNode):
         seen = {}
         for key, value in node.value:
@@ -123,7 +128,7 @@ def _repeated_keys(node, place):
             if name in seen:
                 yield f"duplicate key {place}{name} (lines {seen[name]} and {line}); keep one"
             seen[name] = line
-            yield from _repeated_keys(value, f"{place}{name}.")
+            yield from _repeated_keys(value, f"{place}{name}.", visited)
 
 
 def _without(config, wrong):

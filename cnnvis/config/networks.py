@@ -1,5 +1,6 @@
 """The networks of a configuration: their files are checked, and their prototxts read."""
 
+import os
 from pathlib import Path
 
 from cnnvis.config.checks import mistakes, reserved
@@ -8,8 +9,11 @@ from cnnvis.config.tables import model_of
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 
-FOLDERS = ("collections", "downloads", "recovered", "verify")
-"""Folders of ``results/`` beside those of the networks."""
+FOLDERS = (
+    *("classes", "collections", "downloads", "recovered", "verify"),
+    *("index.html", "parity.html", "parity.json", "recovery.html", "verify.html", "verify.json"),
+)
+"""What is in ``results/`` beside the folders of the networks, or would be mistaken for it."""
 
 
 def read_networks(config, planned):
@@ -33,7 +37,7 @@ def read_networks(config, planned):
     models, lines = {}, list(reserved("networks", networks, FOLDERS))
     for name, network in networks.items():
         lines += _files(name, network, planned)
-        if Path(network["prototxt"]).is_file():
+        if os.path.isfile(network["prototxt"]):
             model, place = model_of(config, name), ("networks", name)
             wrong = list(mistakes(dotted(*place, "prototxt"), lambda model=model: model.info))
             if not wrong:

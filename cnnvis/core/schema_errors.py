@@ -1,12 +1,17 @@
 """Violations of a JSON schema in one line each: the key, the value and what was expected."""
 
+import datetime
 import math
 
 from jsonschema import Draft202012Validator, validators
 
-from cnnvis.core.errors import suggest
+from cnnvis.core.errors import UserError, suggest
 
 _KINDS = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean"}
+_KINDS |= {datetime.date: "a date", datetime.datetime: "a date", set: "a set", bytes: "binary data"}
+DEEPEST, MOST = 20, 500_000
+"""How deep values may be nested, and how many there may be: anchors of YAML make any number."""
+LARGEST = 2**63 - 1
 _REASONS = {
     "minItems": "is too short",
     "maxItems": "is too long",
@@ -16,6 +21,33 @@ _REASONS = {
     "minLength": "is empty",
     "minProperties": "is empty",
 }
+
+
+def check_extent(config, name):
+    """Raise a `UserError` if values are nested too deep, contain themselves, are too many or large.
+
+    Parameters
+    ----------
+    config : object
+        Whatever the configuration files held.
+    name : str or Path
+        Begins the message.
+    """
+    left, count = [((), config)], 0
+    while left:
+        path, value = left.pop()
+        items = value.items() if isinstance(value, dict) else ()
+        items = enumerate(value) if isinstance(value, list) else items
+        items = list(items)
+        count += len(items)
+        if type(value) is int and abs(value) > LARGEST:
+            raise UserError(f"{name}: {dotted(*path)}a whole number of more than 19 digits")
+        if len(path) > DEEPEST:
+            place = dotted(*path[:4])
+            raise UserError(f"{name}: {place}nested more than {DEEPEST} deep, or contains itself")
+        if count > MOST:
+            raise UserError(f"{name}: has more than {MOST} values; expected fewer")
+        left += [((*path, key), item) for key, item in items]
 
 
 def schema_errors(config, schema):

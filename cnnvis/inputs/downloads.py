@@ -75,6 +75,8 @@ def fetch(entry, path, *, timeout=TIMEOUT, attempts=ATTEMPTS, wait=1.0):
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     part, failures = path.with_name(f"{path.name}.part"), []
+    if part.is_symlink():  # Nothing of ours: what it leads to would be written.
+        part.unlink()
     for url in entry["urls"]:
         reason = _try(url, part, entry, timeout, attempts, wait)
         if reason is None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import logging
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -13,6 +14,10 @@ from cnnvis.core.progress import Progress
 CHUNK = 1 << 18
 TIMEOUT = 30.0
 """Seconds of silence after which a connection is closed."""
+SLOWEST = 1000
+"""Bytes a second: a server that sends fewer over such a time is given up."""
+UNANNOUNCED = 1 << 32
+"""Bytes that a server may send without saying how many there are."""
 _TEMPORARY = {408, 416, 425, 429, 500, 502, 503, 504}
 """HTTP status codes after which a retry may help."""
 
@@ -53,7 +58,8 @@ def append(url, path, *, size=None, timeout=TIMEOUT):
     try:
         request = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            _copy(answer, path, done if answer.status == 206 else 0, size)
+            _check(answer, done)
+            _copy(answer, path, done if answer.status == 206 else 0, size, timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
@@ -64,7 +70,19 @@ def append(url, path, *, size=None, timeout=TIMEOUT):
         raise _explained(error) from error
 
 
-def _copy(answer, path, done, size):
+def _check(answer, done):
+    """Refuse answers that are no file: none, another part of it, or an encoded one."""
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    part = answer.headers.get("Content-Range", f"bytes {done}-")
+    if answer.status not in (200, 206):
+        raise PermanentError(f"HTTP {answer.status}, which is no file")
+    if answer.status == 206 and not (done and part.startswith(f"bytes {done}-")):
+        raise PermanentError("the server sends a part that was not asked for")
+    if encoding != "identity":
+        raise PermanentError(f"the server sends the file encoded as {encoding[:20]}")
+
+
+def _copy(answer, path, done, size, timeout):
     length = answer.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else None
     if None not in (size, total) and total != size:
@@ -74,10 +92,18 @@ def _copy(answer, path, done, size):
     with writing(path):
         file = path.open("ab" if done else "wb", buffering=0)
     with file, Progress(path.stem, total or size, unit="bytes", done=done) as progress:
-        while chunk := answer.read(CHUNK):
+        since, start = time.monotonic(), done
+        # Not read, which would wait for a whole chunk, however slowly it comes.
+        while chunk := answer.read1(CHUNK):
             progress.add(len(chunk))
             if size is not None and progress.done > size:
                 raise PermanentError(f"the server sends more than the expected {size} bytes")
+            if size is None and total is None and progress.done > UNANNOUNCED:
+                raise PermanentError(f"the server sends more than {UNANNOUNCED} bytes, without end")
+            if time.monotonic() - since > timeout:
+                if progress.done - start < SLOWEST * timeout:
+                    raise TemporaryError(f"less than {SLOWEST} bytes a second")
+                since, start = time.monotonic(), progress.done
             with writing(path):
                 while chunk:  # A file without a buffer may take a part only.
                     chunk = chunk[file.write(chunk) :]

@@ -182,6 +182,12 @@ def _images_of(entry, cls):
 
 
 def _image_files(entry):
+    # The folder that is searched with all that is in it: before the first sign of a pattern.
+    start = os.path.dirname(re.split(r"[*?[]", entry)[0]) if "**" in entry else entry
+    if os.path.isabs(start) and os.path.realpath(start) == os.sep:
+        raise UserError(
+            f"collection {entry}: would search the whole file system; expected a folder in it"
+        )
     if os.path.isdir(entry):
         return _walk(entry)
     if os.path.isfile(entry):

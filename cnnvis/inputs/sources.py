@@ -16,6 +16,8 @@ from cnnvis.core.errors import UserError
 SCHEMA = ROOT / "models" / "schema.yaml"
 NAME = "source.yaml"
 DOWNLOADS = "results/downloads"
+# Bytes of a name that are kept: with what is put before and behind it, 255 are allowed.
+LONGEST = 200
 
 
 def read_source(path):
@@ -37,14 +39,16 @@ def read_source(path):
     """
     import yaml
 
-    from cnnvis.core.schema_errors import schema_errors
+    from cnnvis.core.schema_errors import check_extent, schema_errors
 
     try:
         source = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    # A date that does not exist is a ValueError.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
             f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
         ) from error
+    check_extent(source, path)
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     lines = [line for _, line in schema_errors(source, schema)]
     if lines:
@@ -78,7 +82,7 @@ def described(path):
     """
     path = Path(path)
     source = path.with_name(NAME)
-    return read_source(source)["files"].get(path.name) if source.is_file() else None
+    return read_source(source)["files"].get(path.name) if os.path.isfile(source) else None
 
 
 def as_file(value):
@@ -104,11 +108,16 @@ def as_file(value):
     """
     entry = value if isinstance(value, dict) else {"url": str(value)}
     address, checksum = entry["url"], {key: entry[key] for key in entry if key == "sha256"}
-    if urlsplit(address).scheme not in ("http", "https"):
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address, such as https://[; nor is there a file of that name
+        return address, None
+    if parts.scheme not in ("http", "https"):
         return address, None
     digest = hashlib.sha256(" ".join([address, *checksum.values()]).encode()).hexdigest()[:8]
-    name = PurePosixPath(unquote(urlsplit(address).path)).name or "file"
+    name = PurePosixPath(unquote(parts.path)).name or "file"
     name = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
+    name = name.encode()[-LONGEST:].decode(errors="ignore")
     return f"{DOWNLOADS}/{digest}-{name}", {"urls": [address], **checksum}
 
 

@@ -456,3 +456,74 @@ def test_defaults_suit_a_small_network(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         load_config(config | asked)
     assert len(error.value.lines) == 2
+
+
+def anchored(depth):
+    """Return lists in lists that are ten times the same, as anchors of YAML make them."""
+    value = ["x"] * 10
+    for _ in range(depth):
+        value = [value] * 10
+    return value
+
+
+def in_itself():
+    value = {}
+    value["a"] = [value]
+    return value
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (anchored(9), "has more than 500000 values"),
+        (in_itself(), "images.cat.a.* nested more than 20 deep, or contains itself"),
+        (nested(5000), "images.cat.* nested more than 20 deep"),
+        ({"path": "a.jpg", "classes": [16**5000]}, "images.cat.classes.0.: a whole number of more"),
+    ],
+)
+def test_values_without_end_are_one_line(value, reason):
+    with pytest.raises(UserError, match=f"^config: {reason}") as caught:
+        load_config(config(images__cat=value))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_anchor_bomb_is_searched_for_duplicates_once(tmp_path):
+    bomb = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
+    (tmp_path / "bomb.yaml").write_text("\n".join([*bomb, "loop: &loop {loop: *loop}"]))
+    load_config(config(), [tmp_path / "bomb.yaml"])
+
+
+@pytest.mark.parametrize("name", ["index.html", "parity.html", "classes", "verify.json"])
+def test_names_of_the_results_are_not_those_of_networks(name):
+    changed = config()
+    changed["networks"][name] = changed["networks"].pop("thin")
+    assert f"config: networks: {name!r} is reserved for the results; choose another name" in lines(
+        changed
+    )
+
+
+@pytest.mark.parametrize("name", ["a" * 101, "cat\n", "parity.json"])
+def test_names_that_are_no_folders(name):
+    assert any(
+        repr(name)[:40] in line
+        for line in lines(config(**{f"images__{name}": {"path": "skimage:cat"}}))
+    )
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "https://[", "a\0b"])
+@pytest.mark.parametrize("key", ["images__cat__path", "networks__thin__labels"])
+def test_paths_that_cannot_be(path, key):
+    assert any("file not found" in line for line in lines(config(**{key: path})))
+
+
+@pytest.mark.parametrize("path", ["/", "/**/*.xyz", "/*/**/a.jpg", "/etc/../**/*.png"])
+def test_the_whole_file_system_is_not_searched(path):
+    wrong = lines(config(collections={"all": {"path": path, "cls": 1}}))
+    assert any("would search the whole file system" in line for line in wrong)

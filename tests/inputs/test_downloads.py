@@ -5,6 +5,7 @@ import http.server
 import logging
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -27,6 +28,9 @@ ANSWERS = {
     "/page": (200, b"<html>please log in</html>", {}),
     "/moved": (302, b"", {"Location": "/file"}),
     "/circle": (302, b"", {"Location": "/circle"}),
+    "/nothing": (204, b"", {}),
+    "/part": (206, CONTENT, {}),
+    "/gzip": (200, CONTENT, {"Content-Encoding": "gzip"}),
     "/local": (302, b"", {"Location": "file:///etc/hostname"}),
 }
 
@@ -71,6 +75,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def give_endless(self):
         self.send(200, CONTENT * 64, None)
+
+    def give_wrong_part(self):
+        if self.headers["Range"]:
+            self.send(206, CONTENT[5:], HALF, **{"Content-Range": "bytes 5-9/9"})
+        else:
+            self.send(200, CONTENT[:HALF], len(CONTENT))
+
+    def give_drops(self):
+        """Send a byte now and then, without end."""
+        self.send(200, b"", None)
+        while not self.server.released.wait(0.02):
+            self.wfile.write(b"x")
 
     def give_busy(self):
         if self.server.busy:
@@ -135,6 +151,33 @@ def test_the_whole_file_is_there_and_nothing_else(server, place, name, known):
     get(server.url(name), place, **known)
     assert place.read_bytes() == CONTENT
     assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nothing", "HTTP 204, which is no file"),
+        ("part", "a part that was not asked for"),
+        ("gzip", "encoded as gzip"),
+        ("drops", "less than 1000 bytes a second"),
+        ("endless", "more than 1000 bytes, without end"),
+    ],
+)
+def test_answers_that_are_no_file(server, place, monkeypatch, name, reason):
+    monkeypatch.setattr("cnnvis.inputs.http.UNANNOUNCED", 1000)
+    assert reason in refusal(server.url(name), place, timeout=0.2, attempts=2)
+
+
+def test_another_part_than_was_asked_for(server, place):
+    assert "not asked for" in refusal(server.url("wrong_part"), place, sha256=SHA256)
+
+
+def test_a_part_that_is_a_link_is_not_followed(server, place, part, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    part.symlink_to(tmp_path / "mine")
+    get(server.url(), place, sha256=SHA256)
+    assert place.read_bytes() == CONTENT and not place.is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_file_in_place_is_only_verified(server, place):
@@ -260,12 +303,15 @@ def test_redirects_lead_nowhere_else(server, place):
     assert "file:" in refusal(server.url("local"), place)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
-def test_full_disk(server, place, part):
-    part.symlink_to("/dev/full")
-    with pytest.raises(UserError, match="cannot be written .No space left on device"):
-        get([server.url(), server.url("whole")], place, sha1=SHA1, size=len(CONTENT))
-    assert len(server.requests) == 1  # no other address would help
+def test_a_write_that_the_system_refuses(server, place):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot be written .File too large"):
+            get(server.url(), place)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not place.exists()
 
 
 def test_folder_that_cannot_be_made(server, place):

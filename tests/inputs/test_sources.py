@@ -223,3 +223,22 @@ def test_rules_say_in_one_line_what_failed(model, served, tmp_path):
     assert lines[0].endswith(
         f"download {served[1]}/net.caffemodel and save it as models/small/net.caffemodel"
     )
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9", "\U0001f600"])
+def test_a_long_name_is_cut(letter):
+    path, _ = as_file(f"https://example.org/{letter * 400}.jpg")
+    assert path.endswith(".jpg") and len(Path(path).name.encode()) < 220
+
+
+@pytest.mark.parametrize("address", ["https://[", "https://ex\u2100mple.org/a.jpg"])
+def test_no_address_is_a_path(address):
+    assert as_file(address) == (address, None)
+
+
+@pytest.mark.parametrize("content", ["a: 2020-13-45", "[" * 3000, "a: &a [*a]", "a: " + "9" * 5000])
+def test_yaml_that_is_no_description_is_one_line(tmp_path, content):
+    (tmp_path / "source.yaml").write_text(content)
+    with pytest.raises(UserError, match="source.yaml: ") as error:
+        read_source(tmp_path / "source.yaml")
+    assert "\n" not in str(error.value)

@@ -20,8 +20,11 @@ from cnnvis.activations.criteria import judge
 from cnnvis.activations.distances import MapSums
 from cnnvis.activations.rank_correlations import correlate, places
 from cnnvis.core.arrays import check_finite, significant
+from cnnvis.core.errors import UserError
 
 STARTS = 10
+LARGEST = 1e150
+"""Far beyond float32, in which networks compute."""
 # A caption names at most so many images.
 LISTED = 6
 
@@ -139,9 +142,15 @@ def order(matrix, method, sums=None, **parameters):
     Raises
     ------
     UserError
-        If the matrix has NaN or infinity.
+        If the matrix has NaN, infinity or numbers above `LARGEST`.
     """
     check_finite(matrix, "the feature maps to order")
+    largest = np.abs(matrix).max(initial=0)
+    if largest > LARGEST:
+        raise UserError(
+            f"the feature maps to order: values up to {largest:g}, expected at most {LARGEST:g}: "
+            "the squares of larger ones are infinite"
+        )
     from threadpoolctl import threadpool_limits
 
     # One thread: the order of a parallel sum varies, and with it the last digits; and a job of

@@ -33,9 +33,21 @@ def threshold(outputs, rule, percentile):
     if rule == "positive":
         return 0
     if rule == "otsu":
-        from skimage.filters import threshold_otsu
-
-        return threshold_otsu(outputs)
+        return _otsu(outputs)
     if rule == "percentile":
-        return np.percentile(outputs, percentile)
+        with np.errstate(over="ignore"):
+            value = np.percentile(outputs, percentile)
+        # Differences of float32 may be infinite, those of the same numbers in float64 are not.
+        return value if np.isfinite(value) else np.percentile(outputs.astype(float), percentile)
     return rule
+
+
+def _otsu(outputs):
+    from skimage.filters import threshold_otsu
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return threshold_otsu(outputs)
+    except ValueError:
+        # float32 has no 256 numbers between values that are nearly equal or far apart.
+        return threshold_otsu(outputs.astype(float))

@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 
 from cnnvis.activations import arrangements, orderings
 from cnnvis.activations.distances import MapSums
+from cnnvis.core.errors import UserError
 from tests.conftest import ROOT
 
 STUDY = ROOT.parent / "shared" / "study"
@@ -238,3 +239,9 @@ def test_leaf_by_hand():
     assert orderings.order(matrix, "leaf")[0].tolist() == [3, 1, 4, 2, 0]
     assert orderings.order(matrix[:1], "leaf")[0].tolist() == [0]
     assert orderings.order(np.ones((2, 3)), "leaf")[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("method", [*orderings.METHODS, *arrangements.METHODS])
+def test_numbers_whose_squares_are_infinite_are_one_line(method):
+    with pytest.raises(UserError, match=r"values up to .*e\+300, expected at most 1e\+150"):
+        orderings.order(outputs(3) * 1e300, method)

@@ -15,6 +15,7 @@ from cnnvis.caffe.prototxt import parse_prototxt, read_prototxt
 from cnnvis.caffe.schema import messages
 from cnnvis.caffe.wire import varint
 from cnnvis.core.errors import UserError
+from tests.fuzz.mutations import mutations
 
 fuzz = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -122,27 +123,6 @@ def test_cut_off_anywhere(save, kind):
         else:
             messages.NetParameter.FromString(content[:length])
             assert list(part) == list(whole)[: len(part)]
-
-
-def mutations(content):
-    """Return a strategy for changed copies: bytes replaced, inserted, removed, parts repeated."""
-    position = st.integers(0, len(content) - 1)
-    change = st.tuples(st.sampled_from("=+-*"), position, position, st.binary(max_size=12))
-
-    def apply(changes):
-        result = bytearray(content)
-        for kind, start, length, new in changes:
-            if kind == "=":
-                result[start : start + len(new)] = new
-            elif kind == "+":
-                result[start:start] = new
-            elif kind == "-":
-                del result[start : start + length % 9]
-            else:
-                result[start:start] = result[start : start + length]
-        return bytes(result)
-
-    return st.lists(change, min_size=1, max_size=3).map(apply)
 
 
 def agrees_with_protobuf(weights, content):

@@ -9,7 +9,6 @@ import resource
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -308,10 +307,11 @@ def test_a_write_that_the_system_refuses(server, place):
     resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
     try:
         with pytest.raises(UserError, match="cannot be written .File too large"):
-            get(server.url(), place)
+            get([server.url(), server.url("whole")], place)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not place.exists()
+    assert len(server.requests) == 1  # no other address would help
 
 
 def test_folder_that_cannot_be_made(server, place):

@@ -12,6 +12,7 @@ from pathlib import Path
 from cnnvis.config.load import load_config
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
+from cnnvis.core.locks import abandoned_lock, note_run
 from cnnvis.pages.artefacts import recognise
 
 
@@ -32,6 +33,15 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(home), *others]), CNNVIS_HOME=
 limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
 if limit and (limit.max_jobs, limit.timespan) == (100, 1):
     workflow.scheduling_settings.max_jobs_per_timespan = None
+
+abandoned = abandoned_lock(".snakemake")
+if abandoned:
+    print(abandoned, file=sys.stderr)
+
+
+onstart:
+    note_run(".snakemake")
+
 
 try:
     tables = load_config(config, workflow.configfiles)

@@ -5,11 +5,16 @@ import csv
 import errno
 import json
 import os
+import re
 import secrets
 import stat
+import zlib
 from pathlib import Path
 
 from cnnvis.core.errors import UserError
+
+HOST = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+"""This machine, in the names of temporary files: other machines may share a folder."""
 
 
 @contextlib.contextmanager
@@ -25,7 +30,8 @@ def atomic(path):
     ------
     Path
         A free name in the same folder, with the same suffix (writers choose formats by it). Its
-        file is removed when the block raises, so that nothing half-written ever has the name.
+        file is removed when the block raises, so that nothing half-written ever has the name. If
+        the process is killed, the next that writes the same file on this machine removes it.
 
     Raises
     ------
@@ -33,9 +39,12 @@ def atomic(path):
         If the system refuses to write (disk full, no permission).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    start = f".{path.stem}-{HOST}-"
+    unique = f"{os.getpid()}-{secrets.token_hex(2)}"
+    temporary = path.with_name(f"{start}{unique}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent, start, path.suffix)
         try:
             yield temporary
             temporary.replace(path)
@@ -43,6 +52,26 @@ def atomic(path):
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _remove_abandoned(folder, start, suffix):
+    """Remove temporary files of a name whose processes, on this machine, are gone."""
+    pattern = re.compile(re.escape(start) + r"(\d+)-[0-9a-f]{4}" + re.escape(suffix))
+    for name in os.listdir(folder):
+        match = pattern.fullmatch(name)
+        if match and not is_running(int(match[1])):
+            (folder / name).unlink(missing_ok=True)
+
+
+def is_running(process):
+    """Return whether a process of this machine exists."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def open_regular(path):

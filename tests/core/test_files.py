@@ -1,10 +1,14 @@
 import doctest
+import os
+import subprocess
+import sys
 
 import pytest
 
 import cnnvis.core.files
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import atomic, read_json, write_csv, write_json
+from cnnvis.core.files import HOST, atomic, read_json, write_csv, write_json
+from cnnvis.core.locks import abandoned_lock, note_run
 
 
 def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
@@ -63,3 +67,36 @@ def test_tables_leave_none_empty_and_numbers_as_they_are(tmp_path):
 
 def test_examples():
     assert doctest.testmod(cnnvis.core.files) == (0, 1)
+
+
+def test_what_killed_processes_left_is_removed_and_what_live_ones_write_is_not(tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", "pass"])
+    killed.wait()
+    path = tmp_path / "conv2.png"
+    left = tmp_path / f".conv2-{HOST}-{killed.pid}-0123.png"
+    kept = [
+        f".conv2-{HOST}-{os.getppid()}-0123.png",  # of a process that is there
+        f".conv2-00000000-{killed.pid}-0123.png",  # of another machine
+        f".conv1-{HOST}-{killed.pid}-0123.png",  # of another file
+        ".conv2-mine.png",
+    ]
+    for each in (left, *(tmp_path / name for name in kept)):
+        each.touch()
+    with atomic(path) as temporary:
+        temporary.touch()
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*kept, "conv2.png"])
+
+
+def test_an_abandoned_lock_is_told_from_that_of_a_run(tmp_path):
+    assert abandoned_lock(tmp_path) is None
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "0.input.lock").touch()
+    assert abandoned_lock(tmp_path) is None  # nobody knows whose
+    note_run(tmp_path)
+    assert abandoned_lock(tmp_path) is None  # this process is there
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    write_json(tmp_path / "cnnvis-run.json", {"host": HOST, "process": gone.pid})
+    assert f"process {gone.pid}) is gone: run snakemake --unlock once" in abandoned_lock(tmp_path)
+    write_json(tmp_path / "cnnvis-run.json", {"host": "another", "process": gone.pid})
+    assert abandoned_lock(tmp_path) is None

@@ -89,7 +89,9 @@ class Graph:
                 f"embedded engine, which has {', '.join(sorted(LAYERS))}; use engine: pycaffe"
             )
         try:
-            return LAYERS[param.type](param)
+            layer = LAYERS[param.type](param)
+            layer.check()
+            return layer
         except UserError as error:
             raise UserError(f"{self.source}: {error}") from None
 

@@ -58,9 +58,12 @@ class Layer:
     def __init__(self, param):
         self.param = param
         self.name = param.name
-        self._check_counts("bottoms", len(param.bottom), *self.bottoms)
-        self._check_counts("tops", len(param.top), *self.tops)
-        for name, value in _large(param):
+
+    def check(self):
+        """Raise a `UserError` for numbers of bottoms and tops, and sizes, that Caffe refuses."""
+        self._check_counts("bottoms", len(self.param.bottom), *self.bottoms)
+        self._check_counts("tops", len(self.param.top), *self.tops)
+        for name, value in _large(self.param):
             self.fail(f"{name} {value}: expected at most {LARGEST}, the largest int of Caffe")
 
     def _check_counts(self, what, count, least, most):

@@ -4,7 +4,17 @@ import difflib
 
 
 class UserError(Exception):
-    """A mistake in a file, key or value, which the message names with what was expected."""
+    """A mistake in a file, key or value, which the message names with what was expected.
+
+    Parameters
+    ----------
+    message : str
+        One line: a name in a damaged file may have line breaks, or codes that a terminal obeys,
+        and these become spaces.
+    """
+
+    def __init__(self, message=""):
+        super().__init__(_one_line(message))
 
 
 class ConfigError(UserError):
@@ -17,8 +27,12 @@ class ConfigError(UserError):
     """
 
     def __init__(self, lines):
-        super().__init__("\n".join(lines))
-        self.lines = list(lines)
+        self.lines = [_one_line(line) for line in lines]
+        Exception.__init__(self, "\n".join(self.lines))
+
+
+def _one_line(message):
+    return "".join(char if char.isprintable() else " " for char in str(message))
 
 
 def suggest(name, options):

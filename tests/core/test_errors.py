@@ -1,7 +1,7 @@
 import doctest
 
 from cnnvis.core import errors
-from cnnvis.core.errors import ConfigError, suggest
+from cnnvis.core.errors import ConfigError, UserError, suggest
 
 
 def test_a_config_error_is_its_lines():
@@ -20,3 +20,10 @@ def test_the_nearest_name_is_suggested_or_all_of_them_or_twelve():
 
 def test_examples():
     assert doctest.testmod(errors) == (0, 1)
+
+
+def test_a_name_with_line_breaks_stays_one_line():
+    assert str(UserError("a.npz: no blob 'b\n\x1b[2J\u202e'")) == "a.npz: no blob 'b  [2J '"
+    error = ConfigError(["config: a\nb", "config: c"])
+    assert str(error) == "config: a b\nconfig: c"
+    assert error.lines == ["config: a b", "config: c"]

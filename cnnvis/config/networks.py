@@ -11,7 +11,8 @@ from cnnvis.core.schema_errors import dotted
 
 FOLDERS = (
     *("classes", "collections", "downloads", "recovered", "verify"),
-    *("index.html", "parity.html", "parity.json", "recovery.html", "verify.html", "verify.json"),
+    *("index.html", "methods.html", "parity.html", "parity.json", "recovery.html"),
+    *("verify.html", "verify.json"),
 )
 """What is in ``results/`` beside the folders of the networks, or would be mistaken for it."""
 

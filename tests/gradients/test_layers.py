@@ -89,7 +89,7 @@ def test_exactly_the_files_of_the_pages_are_written(files, tmp_path, kinds, orde
         "layers": {"tiny": {"part-1": {"blob": None, "gradient_orderings": list(orderings)}}},
         "orderings": {name: {"by": "shown"} for name in orderings},
         "responses": {},
-        "what_if": {},
+        "what_if": {"tiny": "too large"},
         "tuned": {},
         "differentiated": {"tiny": ["part/1"]},
         "images": {"cat": {"classes": [0]}},

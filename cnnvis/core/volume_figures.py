@@ -127,5 +127,5 @@ def _draw_bar(axes, colours, label):
     axes.set_xticks([])
     axes.tick_params(labelsize=7, color=GREY, labelcolor=GREY)
     axes.spines[:].set_color(LIGHT_GREY)
-    ends = {"both": "; colours end there", "max": "; its colour ends there"}
+    ends = {"both": "; beyond, the last colours", "max": "; beyond, the last colour"}
     axes.set_ylabel(label + ends.get(colours.extend, ""), fontsize=8, color=GREY)

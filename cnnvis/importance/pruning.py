@@ -202,10 +202,13 @@ def read_selectivity(responses_npz, cls):
 def order_by(criteria, settings, image_set):
     """Return the order of the criterion that is followed, and its values.
 
+    Filters that are equally important, as all are for a neuron that is dead on its images, stand in
+    the order of the network.
+
     Raises
     ------
     UserError
-        If there is no such criterion, or all filters are equally important by it.
+        If there is no such criterion.
     """
     if settings.criterion not in criteria:
         raise UserError(
@@ -213,11 +216,6 @@ def order_by(criteria, settings, image_set):
             f"{image_set}; there are {', '.join(criteria)}"
         )
     means = criteria[settings.criterion][0]
-    if len(means) > 1 and means.min() == means.max():
-        raise UserError(
-            f"{image_set}: all filters of layer '{settings.layer}' have the {settings.criterion} "
-            f"{means[0]:g}: there is no order to prune them in"
-        )
     return np.argsort(means, kind="stable"), means
 
 

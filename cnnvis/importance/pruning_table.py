@@ -111,7 +111,14 @@ class Pruning:
     def _sentence(self, table):
         """Say in words what pruning does to the class."""
         percent = {case: f"{100 * row['error_top1']:.1f} %" for case, row in table.items()}
+        alike = len(self.means) > 1 and self.means.min() == self.means.max()
         text = (
+            f"All filters of {self.layer} are equally important to {self.image_set}, so that they "
+            "are removed in the order of the network. "
+            if alike
+            else ""
+        )
+        text += (
             f"Of {self.own[0]['images']} images of {self.image_set}, {percent['before']} are "
             f"classified wrongly; {percent['least']} without the least important filter of "
             f"{self.layer} ({table['least']['filter']}), {percent['most']} without the most "

@@ -315,12 +315,19 @@ def test_the_order_of_another_criterion(importance, image_sets, tmp_path):
     assert found["table"]["most"]["filter"] == norms.argmax()
 
 
-def test_filters_that_are_all_equally_important_have_no_order(importance, image_sets, tmp_path):
+@pytest.mark.parametrize("value", [0, 7])
+def test_filters_that_are_all_equally_important_are_said_to_be(
+    importance, image_sets, tmp_path, value
+):
+    """A neuron that is dead on its images does not stop a run."""
     sums = dict(np.load(importance.importance))
-    sums["conv1/criteria"][:, MEASURED.index("gradient_norm")] = 7
+    sums["conv1/criteria"][:, MEASURED.index("gradient_norm")] = value
     np.savez(tmp_path / "equal.npz", **sums)
-    with pytest.raises(UserError, match="cats: all filters of layer 'conv1' have the grad"):
-        prune(importance._replace(importance=tmp_path / "equal.npz"), image_sets, tmp_path)
+    files = prune(importance._replace(importance=tmp_path / "equal.npz"), image_sets, tmp_path)
+    found = read_json(files.summary)
+    assert found["sentence"].startswith("All filters of conv1 are equally important to cats, so")
+    assert found["table"]["least"]["filter"] == 0 and found["table"]["most"]["filter"] == 15
+    assert "no value" in read_json(files.trial)["sentence"]
 
 
 def test_single_filters_are_those_of_the_effects(importance, image_sets, tmp_path):

@@ -11,7 +11,6 @@ from cnnvis.engines import open_network
 from cnnvis.engines.model import Model
 from cnnvis.engines.programs import KINDS, LARGEST, make_program, refusal, weights_of
 from cnnvis.pages.render import source
-from tests.browser import NAMES, Browser, find_browser
 from tests.conftest import ROOT
 from tests.engines.goldens import GOLDENS, difference
 
@@ -19,14 +18,6 @@ DECODE = """
 const decode = (text) => new Float32Array(
   Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 def encode(array):

@@ -13,7 +13,6 @@ from cnnvis.core.places import Places
 from cnnvis.importance.filter_effects import EFFECTS
 from cnnvis.importance.lesions import losses_of, summarise
 from cnnvis.pages.lesions import lesion_page
-from tests.browser import NAMES, Browser, find_browser
 from tests.pages.test_pages import Page
 
 FILTERS, CLASSES, PRESENT = 96, 20, [3, 4, 11, 17]
@@ -74,14 +73,6 @@ def test_one_class_and_one_filter_and_no_class_have_pages(tmp_path):
         assert path.with_suffix(".png").exists()
         spec = re.search(r'id="spec" type="application/json">(.*?)<', path.read_text())[1]
         assert len(json.loads(spec)["measures"]) == (4 if present else 1)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.fixture

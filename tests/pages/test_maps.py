@@ -17,7 +17,6 @@ from cnnvis.engines.receptive_fields import receptive_fields
 from cnnvis.pages.images import _place
 from cnnvis.pages.maps import write_maps
 from tests import page_tree
-from tests.browser import NAMES, Browser, find_browser
 
 ORDER = [2, 0, 1]
 
@@ -64,14 +63,6 @@ def test_a_map_lies_where_its_receptive_fields_are(tmp_path):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     return page_tree.build(tmp_path_factory.mktemp("maps"))
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.fixture

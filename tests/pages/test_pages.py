@@ -28,7 +28,6 @@ from cnnvis.pages.provenance import SOURCES
 from cnnvis.pages.render import closer, link, number, percent
 from cnnvis.pages.viewers import gradient_viewer, volume_viewer
 from tests import page_tree
-from tests.browser import NAMES, Browser, find_browser
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 PAGES = [
@@ -132,14 +131,6 @@ def test_ids_are_unique_and_labels_refer_to_them(tree, name):
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     assert set(page.values("aria-labelledby")) <= set(ids)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("width", [390, 1600])

@@ -16,7 +16,6 @@ from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
 from cnnvis.pages.responses import response_page
-from tests.browser import NAMES, Browser, find_browser
 
 THIN = "tests/goldens/caffenet_thin"
 LAYERS = ["conv1", "conv5"]
@@ -108,14 +107,6 @@ def test_what_drives_a_filter_is_the_best_of_all_seeds(folder):
         with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
             shades.append((index, score, image.getpixel((5, 5))[0]))
     assert shades == [("4", "3.5", 20), ("7", "1.5", 30)]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.fixture

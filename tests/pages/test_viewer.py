@@ -49,12 +49,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
-
-
 def look(browser, page, body, hash="", **options):
     """Open a page, run `body` in it once it is ready, and return what it found."""
     session = browser.open(f"{page.as_uri()}{hash}", **options)

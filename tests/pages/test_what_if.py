@@ -11,7 +11,6 @@ from cnnvis.engines.model import Model
 from cnnvis.engines.programs import write_program
 from cnnvis.pages.maps import write_maps
 from cnnvis.pages.what_if import is_cheap, removable, what_if_page
-from tests.browser import NAMES, Browser, find_browser
 from tests.conftest import ROOT
 from tests.engines.goldens import difference
 from tests.pages.test_pages import Page
@@ -37,14 +36,6 @@ def folder(tmp_path_factory):
     labels.write_text("\n".join([NASTY, *map(str, range(16))]))
     what_if_page(files, MODEL, network="photonet", image="noise", labels=labels)
     return files("what-if network").parent
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip(f"no browser found, looked for {', '.join(NAMES)}")
-    with Browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.fixture

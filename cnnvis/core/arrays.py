@@ -135,10 +135,13 @@ def first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def packed(array):
-    """Return base64 of gzip of an array's bytes, in C order: what scripts of pages ``unpack``."""
+def packed(array, level=6):
+    """Return base64 of gzip of an array's bytes, in C order: what scripts of pages ``unpack``.
+
+    Level 9 is the smallest and takes the longest.
+    """
     content = np.ascontiguousarray(array).tobytes()
-    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(content, level, mtime=0)).decode()
 
 
 def factor(count):

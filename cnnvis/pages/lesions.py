@@ -1,11 +1,10 @@
 """``results/{network}/lesions/{layer}.html``: which classes need which filters of a layer."""
 
-import base64
-import gzip
 from pathlib import Path
 
 import numpy as np
 
+from cnnvis.core.arrays import packed
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import read_json
 from cnnvis.importance.lesions import OWN, PERCENTILE, SCORE, read_losses
@@ -133,6 +132,6 @@ def _largest(losses):
 
 
 def _packed(losses):
-    """Return the losses as shares of the largest, in half precision: base64 of gzip."""
-    halves = [(each.values / _largest(each)).astype("<f2").tobytes() for each in losses.values()]
-    return base64.b64encode(gzip.compress(b"".join(halves), 9, mtime=0)).decode()
+    """Return the losses as shares of the largest, in half precision, `packed`."""
+    shares = [(each.values / _largest(each)).ravel() for each in losses.values()]
+    return packed(np.concatenate(shares).astype("<f2"), 9)

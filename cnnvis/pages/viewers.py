@@ -1,13 +1,11 @@
 """The 3D pages: volumes embedded in a page, with the description that its viewer reads."""
 
-import base64
-import gzip
-
 import numpy as np
 
-from cnnvis.core.arrays import factor
+from cnnvis.core.arrays import factor, packed
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import safe_name
+from cnnvis.core.projections import spacing_of
 from cnnvis.core.volume_files import largest_magnitude
 from cnnvis.gradients.volumes import LAYOUTS, SUMMED
 from cnnvis.pages.render import json_in_script, link, write_page
@@ -19,9 +17,6 @@ SCRIPTS = (
 # A page opens with the first.
 COLOURS = ("inferno", "viridis", "gray", "cividis", "turbo")
 DIVERGING_COLOURS = ("ice and fire", "RdBu_r", "PuOr", "coolwarm")
-# With cubic voxels, 13 x 13 x 384 of them would be too thin to read: a box is at most this many
-# times longer than it is wide. The reader can change it.
-LONGEST = 2.2
 # What a page starts from, by whether its values are signed.
 STARTS = {
     False: {"threshold": 0.04, "opacity": 1.6},
@@ -222,12 +217,9 @@ def viewer_spec(panels, values, shape, signed=False):
         "values": values,
         "axes": [{"name": name, "unit": unit} for name, unit in units.items()],
         "frames": None,
-        "state": STARTS[signed] | {"stretch": _stretch(shape)},
+        # The reader can change it.
+        "state": STARTS[signed] | {"stretch": round(spacing_of(shape)[0], 3)},
     }
-
-
-def _stretch(shape):
-    return round(min(1.0, LONGEST * max(shape[1:]) / shape[0]), 3)
 
 
 def _panels(orders):
@@ -290,10 +282,9 @@ def viewer_values(volume, spec, name, *, views=(), responses=None, sheets=(), **
         "colours": {name: tables[name] for name in dict.fromkeys([*first, *names])},
         "responses": responses,
     }
-    packed = gzip.compress(volume.tobytes(), 9, mtime=0)
     return {
         "spec": json_in_script(spec),
-        "voxels": base64.b64encode(packed).decode(),
+        "voxels": packed(volume, 9),
         "scripts": [f"viewer/{name}.js" for name in SCRIPTS],
         "frames": spec["frames"],
         "signed": spec["signed"],

@@ -132,6 +132,11 @@ class Model:
                 f"which has 0 to {self.classes - 1}"
             )
 
+    def check_classes(self, image_sets):
+        """Raise a `UserError` unless the score blob has an element for each image's class."""
+        for cls in {cls for each in image_sets for cls in each.classes.values()} - {None}:
+            self.check_neuron(cls)
+
     def check_layers(self, layers):
         """Raise a `UserError` unless every layer has weights."""
         for layer in layers:

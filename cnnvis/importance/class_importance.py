@@ -79,8 +79,10 @@ def make_class_sums(
     UserError
         If the neuron, a layer, the image set or a file is not usable.
     """
-    for each in set(image_set.classes.values()) if neuron is None else [neuron]:
-        model.check_neuron(each)
+    if neuron is None:
+        model.check_classes([image_set])
+    else:
+        model.check_neuron(neuron)
     model.check_layers(layers)
     values = [neuron, list(layers), list(criteria), chunk, code]
     checkpoint = Checkpoint.of(output, model, preprocessing, image_set, *values)

@@ -51,8 +51,7 @@ def make_filter_effects(
         If a class, the layer, the image set or a file is not usable.
     """
     model.check_filters(layer)
-    for cls in set(image_set.classes.values()):
-        model.check_neuron(cls)
+    model.check_classes([image_set])
     checkpoint = Checkpoint.of(output, model, preprocessing, image_set, layer, zero, chunk, code)
     with model.open(threads) as network:
         where = (layer, model.score, zero == "weights")

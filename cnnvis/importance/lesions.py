@@ -93,10 +93,9 @@ def make_lesions(
     """
     classes = sorted({cls for each in image_sets for cls in each.classes.values()} - {None})
     names, checkpoints = read_labels(labels, model.classes), []
+    model.check_classes(image_sets)
     for layer in layers:
         model.check_filters(layer)
-    for cls in classes:
-        model.check_neuron(cls)
     with model.open(threads) as network:
         for layer in layers:
             arrays_file = files("lesion arrays", layer=safe_name(layer))

@@ -103,8 +103,7 @@ def make_pruned_networks(
         If a class, the layer, an image set or a file is not usable.
     """
     model.check_filters(settings.layer)
-    for cls in {cls for image_set in image_sets for cls in image_set.classes.values()}:
-        model.check_neuron(cls)
+    model.check_classes(image_sets)
     own, weights = image_sets[0], weights_of(model)
     areas = read_selectivity(responses_npz, own.cls)
     criteria = read_criteria(importance_npz, settings.layer, weights[settings.layer], areas)

@@ -151,8 +151,7 @@ def make_pruning(
     from cnnvis.importance.pruning_figure import draw_pruning
 
     model.check_filters(settings.layer)
-    for cls in {cls for image_set in image_sets for cls in image_set.classes.values()}:
-        model.check_neuron(cls)
+    model.check_classes(image_sets)
     own, rows, skipped, checkpoints = image_sets[0], [], {}, []
     effects = Effects.read(inputs.effects)
     with model.open(threads) as network:

@@ -22,9 +22,8 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.files import atomic, write_json
 from cnnvis.engines.inspection import layer_costs
 from cnnvis.importance.ablations import Ablation
-from cnnvis.importance.criteria_trial import read_criteria
 from cnnvis.importance.filter_criteria import STUDY
-from cnnvis.importance.pruning import ErrorCounts, PruningSettings, order_by, read_selectivity
+from cnnvis.importance.pruning import ErrorCounts, PruningSettings, rank_filters
 from cnnvis.importance.surgery import remove_filters
 from cnnvis.importance.timings import layer_milliseconds, milliseconds
 from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
@@ -105,9 +104,8 @@ def make_pruned_networks(
     model.check_filters(settings.layer)
     model.check_classes(image_sets)
     own, weights = image_sets[0], weights_of(model)
-    areas = read_selectivity(responses_npz, own.cls)
-    criteria = read_criteria(importance_npz, settings.layer, weights[settings.layer], areas)
-    order, _ = order_by(criteria, settings, own.name)
+    params = weights[settings.layer]
+    _, order = rank_filters(importance_npz, responses_npz, params, settings, own)
     measures = Measures(preprocessing, image_sets, settings, code, threads, chunk)
     before = measures.errors(model, files[0].network)
     for share, paths in zip(settings.shares, files, strict=True):

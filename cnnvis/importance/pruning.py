@@ -155,11 +155,9 @@ def make_pruning(
     own, rows, skipped, checkpoints = image_sets[0], [], {}, []
     effects = Effects.read(inputs.effects)
     with model.open(threads) as network:
-        params = network.params[settings.layer]
-        areas = read_selectivity(inputs.responses, own.cls)
-        criteria = read_criteria(inputs.importance, settings.layer, params, areas)
-        losses = losses_of(effects.effects)
-        order, means = order_by(criteria, settings, own.name)
+        params, read = network.params[settings.layer], (inputs.importance, inputs.responses)
+        criteria, order = rank_filters(*read, params, settings, own)
+        means, losses = criteria[settings.criterion][0], losses_of(effects.effects)
         ablations = plan(order, means, orders_of(criteria, losses), settings)
         for image_set in image_sets:
             chosen = [a for a in ablations if image_set is own or is_for_others(a, order)]
@@ -198,24 +196,42 @@ def read_selectivity(responses_npz, cls):
     return read_array(responses_npz, "area", "array")[:, places[0]]
 
 
-def order_by(criteria, settings, image_set):
-    """Return the order of the criterion that is followed, and its values.
+def rank_filters(importance_npz, responses_npz, params, settings, image_set):
+    """Return all criteria of a layer, and the filters' order by the one that is followed.
 
     Filters that are equally important, as all are for a neuron that is dead on its images, stand in
     the order of the network.
 
+    Parameters
+    ----------
+    importance_npz, responses_npz : str or Path
+        As in `PruningInputs`; the latter may be None.
+    params : list of ndarray
+        The layer's weights, and bias if there is one.
+    settings : object
+        With ``layer`` and ``criterion``.
+    image_set : cnnvis.inputs.image_sets.ImageSet
+
+    Returns
+    -------
+    criteria : dict
+        See `cnnvis.importance.criteria_trial.read_criteria`.
+    order : ndarray of int, (filters,)
+        The least important first.
+
     Raises
     ------
     UserError
-        If there is no such criterion.
+        If there is no such criterion, or a file cannot be read.
     """
+    areas = read_selectivity(responses_npz, image_set.cls)
+    criteria = read_criteria(importance_npz, settings.layer, params, areas)
     if settings.criterion not in criteria:
         raise UserError(
             f"pruning.criterion: there is no {settings.criterion} of {settings.layer} for "
-            f"{image_set}; there are {', '.join(criteria)}"
+            f"{image_set.name}; there are {', '.join(criteria)}"
         )
-    means = criteria[settings.criterion][0]
-    return np.argsort(means, kind="stable"), means
+    return criteria, np.argsort(criteria[settings.criterion][0], kind="stable")
 
 
 def plan(order, means, orders, settings):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import functools
 import json
 import os
 import re
@@ -57,10 +58,17 @@ def atomic(path):
 def _remove_abandoned(folder, start, suffix):
     """Remove temporary files of a name whose processes, on this machine, are gone."""
     pattern = re.compile(re.escape(start) + r"(\d+)-[0-9a-f]{4}" + re.escape(suffix))
-    for name in os.listdir(folder):
-        match = pattern.fullmatch(name)
-        if match and not is_running(int(match[1])):
+    for name in _abandoned(folder):
+        if pattern.fullmatch(name):
             (folder / name).unlink(missing_ok=True)
+
+
+@functools.cache  # Listed for every file, a folder of thousands would take seconds.
+def _abandoned(folder):
+    """Return the names of all temporary files in a folder whose processes are gone."""
+    pattern = re.compile(rf"\..*-{HOST}-(\d+)-[0-9a-f]{{4}}.*")
+    matches = map(pattern.fullmatch, os.listdir(folder))
+    return [match[0] for match in matches if match and not is_running(int(match[1]))]
 
 
 def is_running(process):

@@ -9,8 +9,12 @@ import numpy as np
 from cnnvis.engines.numpy.convolutions.base import Method, parts
 
 
+# Patches are copied and multiplied so many bytes at a time, which stay in the cache in between.
+COLUMN_BYTES = 600_000
+
+
 class Direct(Method):
-    """One product of the weights with all patches, group by group."""
+    """Products of the weights with the patches, group by group."""
 
     def suits(self, weights, bottom, top):
         return True
@@ -29,15 +33,27 @@ class Direct(Method):
             work.each(one, groups)
 
     def _product(self, work, matrix, bias, image, out):
-        columns = self._columns(work, image, out.shape[1:])
-        out = out.reshape(len(out), -1)
+        framed, flat = self._framed(work, image), out.reshape(len(out), -1)
+        rows = self._rows(matrix, out)
 
-        def product(first, last):
-            np.matmul(matrix[first:last], columns, out=out[first:last])
-            if bias is not None:
-                out[first:last] += bias[first:last]
+        def some(work, number):
+            first, last = number * rows, min((number + 1) * rows, out.shape[1])
+            part = slice(first * out.shape[2], last * out.shape[2])
+            size = last - first, out.shape[2]
+            columns = self._columns(work, framed[:, first * self.window.stride[0] :], size)
 
-        work.split(product, len(out))
+            def product(a, b):
+                np.matmul(matrix[a:b], columns, out=flat[a:b, part])
+                if bias is not None:
+                    flat[a:b, part] += bias[a:b]
+
+            work.split(product, len(flat))
+
+        work.each(some, -(-out.shape[1] // rows))
+
+    def _rows(self, matrix, out):
+        """Return of how many rows of the output the patches are copied at a time."""
+        return max(1, COLUMN_BYTES // (matrix.shape[1] * out.shape[2] * out.itemsize))
 
     def backward(self, work, weights, top, bottom):
         for products, image in zip(top, bottom, strict=True):
@@ -50,7 +66,7 @@ class Direct(Method):
             self._sum_columns(work, columns, image)
 
     def weight_gradient(self, work, gradient, bottom, top):
-        columns = self._columns(work, bottom, top.shape[1:])
+        columns = self._columns(work, self._framed(work, bottom), top.shape[1:])
         arrays = (gradient.reshape(len(top), -1), columns, top.reshape(len(top), -1))
         for rows, patches, part in self._by_group(gradient, bottom, *arrays):
             _multiply(work, part, patches.T, rows)
@@ -61,8 +77,11 @@ class Direct(Method):
         groups = len(image) // weights.shape[1]
         yield from zip(*(parts(array, groups) for array in arrays), strict=True)
 
-    def _columns(self, work, image, size):
-        return self.window.columns(work, self.name, image, size)
+    def _framed(self, work, image):
+        return self.window.framed(work, self.name, image)
+
+    def _columns(self, work, framed, size):
+        return self.window.columns(work, framed, size)
 
     def _place_of_columns(self, work, image, shape):
         return work.buffer("columns", shape, image.dtype)
@@ -77,8 +96,11 @@ class Pointwise(Direct):
     def suits(self, weights, bottom, top):
         return self.window.is_pointwise
 
-    def _columns(self, work, image, size):
-        return image.reshape(len(image), -1)
+    def _rows(self, matrix, out):
+        return out.shape[1]
+
+    def _columns(self, work, framed, size):
+        return framed.reshape(len(framed), -1)
 
     def _place_of_columns(self, work, image, shape):
         return image

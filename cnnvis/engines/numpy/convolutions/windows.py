@@ -40,10 +40,10 @@ class Window:
         ph, pw = self.pad
         return work.framed(key, image, (ph, ph, pw, pw))
 
-    def columns(self, work, key, image, size):
-        """Return the patches of `image` (C, H, W) as a matrix (C * kh * kw, oh * ow)."""
-        patches = self.patches(self.framed(work, key, image), size)
-        matrix = work.buffer("columns", patches.shape, image.dtype)
+    def columns(self, work, framed, size):
+        """Return the patches of a padded image as a matrix (C * kh * kw, oh * ow)."""
+        patches = self.patches(framed, size)
+        matrix = work.buffer("columns", patches.shape, framed.dtype)
         work.split(lambda a, b: np.copyto(matrix[a:b], patches[a:b]), len(matrix))
         return matrix.reshape(-1, size[0] * size[1])
 

@@ -14,9 +14,11 @@ the image, and so that the products of one image are large enough.
 """
 
 import itertools
+import math
 
 import numpy as np
 
+from cnnvis.engines.numpy.blas import small_product
 from cnnvis.engines.numpy.convolutions.base import Method, parts
 
 # About so many numbers of each channel are in the tiles of a block: more would leave the cache.
@@ -30,6 +32,10 @@ NUMBERS = 16 * 294
 #     13 x 13                0.41 | 0.90   0.75 | 1.24   1.12 | 1.67   1.39 | 1.74
 #     7 x 7                  0.39 | 0.88   0.51 | 1.11   0.85 | 1.51   1.27 | 1.57
 LEAST_CHANNELS, LEAST_WEIGHTS, LEAST_TILES = 32, 64 * 64, 16
+
+# Filters to a product where all at once are too many for BLAS to multiply without copying, and of
+# how many tiles such a product is at least: thinner ones are slower.
+FEWER, LEAST_ROWS = (64, 32), 42
 
 THREE = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 TWO = np.array([[1, 0], [1, 1], [0, 1]])
@@ -54,15 +60,44 @@ class Winograd(Method):
 
     def forward(self, work, weights, bias, bottom, top):
         groups = bottom.shape[1] // weights.shape[1]
-        kernels = work.derived((self.name, "forward"), weights, lambda w: transform(w, groups))
-        _convolve(work, kernels, bias, self.window.kernel, self.window.pad, bottom, top)
+        self._convolve(work, "forward", weights, groups, bias, self.window.pad, bottom, top)
 
     def backward(self, work, weights, top, bottom):
         groups = bottom.shape[1] // weights.shape[1]
-        kernels = work.derived((self.name, "backward"), weights, lambda w: turned(w, groups))
-        kernel = self.window.kernel
-        pad = [size - 1 - pad for size, pad in zip(kernel, self.window.pad, strict=True)]
-        _convolve(work, kernels, None, kernel, pad, top, bottom)
+        axes = zip(self.window.kernel, self.window.pad, strict=True)
+        pad = [size - 1 - pad for size, pad in axes]
+        self._convolve(work, "backward", weights, groups, None, pad, top, bottom)
+
+    def _convolve(self, work, direction, weights, groups, bias, pad, images, outs):
+        """Write to `outs` what kernels, or (backward) the turned ones, make of `images`."""
+        size = self.window.kernel
+        channels, filters = images.shape[1] // groups, outs.shape[1] // groups
+        tiles = [-(-pixels // 2) for pixels in outs.shape[2:]]
+        rows, together = block(size, channels, filters, tiles)
+
+        def make(weights):
+            if direction == "backward":
+                weights = turned(weights, groups)
+            return transform(weights, groups, together)
+
+        kernels = work.derived((self.name, direction, together), weights, make)
+        biases = [None] * groups if bias is None else parts(bias, groups)
+        pairs = [
+            list(zip(kernels, biases, parts(image, groups), parts(out, groups), strict=True))
+            for image, out in zip(images, outs, strict=True)
+        ]
+        blocks = list(itertools.product(itertools.chain(*pairs), range(0, tiles[0], rows)))
+
+        def one(work, number):
+            (kernel, bias, image, out), first = blocks[number]
+            area = min(rows, tiles[0] - first), tiles[1]
+            transformed = _tiles(work, image, size, pad, first, area)
+            for k, some in enumerate(kernel):
+                part = slice(k * together, (k + 1) * together)
+                of_part = None if bias is None else bias[part]
+                _outputs(work, transformed, some, of_part, out[part, 2 * first :])
+
+        work.each(one, len(blocks))
 
     def weight_gradient(self, work, gradient, bottom, top):
         groups = len(bottom) // gradient.shape[1]
@@ -124,18 +159,31 @@ def _lift(even, odd, out):
         np.copyto(out[6], odd)
 
 
-def transform(weights, groups):
-    """Return ``G w G'`` of kernels (O, C / groups, kh, kw).
+def block(kernel, channels, filters, tiles):
+    """Return how many rows of tiles and how many filters are computed together.
+
+    All filters, unless products of fewer are small enough for BLAS to multiply without copying.
+    """
+    height, width = tiles
+    rows = min(height, max(1, round(NUMBERS / math.prod(len(G[size]) for size in kernel) / width)))
+    for some in (filters, *(some for some in FEWER if filters % some == 0)):
+        small = min(rows, small_product() // (channels * some * width))
+        if small * width >= min(LEAST_ROWS, rows * width):
+            return small, some
+    return rows, filters
+
+
+def transform(weights, groups, together):
+    """Return ``G w G'`` of kernels (O, C / groups, kh, kw), `together` filters side by side.
 
     Returns
     -------
-    ndarray, (groups, 16 to 49, C / groups, O / groups)
+    ndarray, (groups, O / groups / together, 16 to 49, C / groups, together)
     """
     channels, *kernel = weights.shape[1:]
     matrix = _matrix(kernel, weights.dtype)
-    by_group = weights.reshape(groups, -1, channels, matrix.shape[1])
-    transformed = (by_group @ matrix.T).transpose(0, 3, 2, 1)
-    return np.ascontiguousarray(transformed)
+    by_block = weights.reshape(groups, -1, together, channels, matrix.shape[1])
+    return np.ascontiguousarray((by_block @ matrix.T).transpose(0, 1, 4, 3, 2))
 
 
 def _matrix(kernel, dtype):
@@ -144,31 +192,10 @@ def _matrix(kernel, dtype):
 
 
 def turned(weights, groups):
-    """Return what `transform` does, of the kernels that a gradient is convolved with."""
+    """Return the kernels that a gradient is convolved with, (C, O / groups, kh, kw)."""
     by_group = weights[:, :, ::-1, ::-1].reshape(groups, -1, *weights.shape[1:])
     swapped = by_group.swapaxes(1, 2)
-    return transform(swapped.reshape(-1, *swapped.shape[2:]), groups)
-
-
-def _convolve(work, kernels, bias, size, pad, images, outs):
-    """Write to `outs` what transformed kernels, of some size before, make of `images`."""
-    groups = len(kernels)
-    biases = [None] * groups if bias is None else parts(bias, groups)
-    pairs = [
-        list(zip(kernels, biases, parts(image, groups), parts(out, groups), strict=True))
-        for image, out in zip(images, outs, strict=True)
-    ]
-    height, width = (-(-size // 2) for size in outs.shape[2:])
-    together = max(1, round(NUMBERS / kernels.shape[1] / width))
-    blocks = list(itertools.product(itertools.chain(*pairs), range(0, height, together)))
-
-    def block(work, number):
-        (kernel, bias, image, out), first = blocks[number]
-        area = min(together, height - first), width
-        tiles = _tiles(work, image, size, pad, first, area)
-        _outputs(work, tiles, kernel, bias, out[:, 2 * first :])
-
-    work.each(block, len(blocks))
+    return swapped.reshape(-1, *swapped.shape[2:])
 
 
 def _tiles(work, image, kernel, pad, first, area):

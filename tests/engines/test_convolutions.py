@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnvis.caffe.schema import messages
+from cnnvis.engines.numpy.convolutions import winograd
 from cnnvis.engines.numpy.convolutions.depthwise import Depthwise
 from cnnvis.engines.numpy.convolutions.direct import Direct
 from cnnvis.engines.numpy.convolutions.winograd import Winograd
@@ -95,3 +96,36 @@ def test_winograd(window, groups, depth, rows, images, dtype, threads):
 def test_winograd_of_several_blocks(size):
     layer, arrays = arrays_of({"kernel_size": [3], "pad": [1]}, size, 2, 64, 96, 11, "f4")
     assert agree(Winograd, layer, arrays, 2)
+
+
+@pytest.mark.parametrize("small", [0, 100**3])
+@pytest.mark.parametrize("filters", [128, 96, 72])
+def test_winograd_of_blocks_of_filters(monkeypatch, small, filters):
+    """Whatever products BLAS multiplies without copying, of some of the filters or of all."""
+    monkeypatch.setattr("cnnvis.engines.numpy.convolutions.winograd.small_product", lambda: small)
+    layer, arrays = arrays_of({"kernel_size": [3], "pad": [1]}, (14, 13), 2, 256, filters, 1, "f4")
+    assert agree(Winograd, layer, arrays, 2)
+
+
+def test_blocks_are_of_products_that_are_small_enough(monkeypatch):
+    """CaffeNet's conv3 and conv2, VGG's; and where BLAS always copies."""
+    monkeypatch.setattr(winograd, "small_product", lambda: 100**3)
+    assert winograd.block((3, 3), 256, 384, (7, 7)) == (7, 64)
+    assert winograd.block((5, 5), 48, 128, (14, 14)) == (7, 128)
+    assert winograd.block((3, 3), 512, 512, (7, 7)) == (7, 32)
+    assert winograd.block((3, 3), 64, 64, (56, 56)) == (4, 64)
+    monkeypatch.setattr(winograd, "small_product", lambda: 0)
+    assert winograd.block((3, 3), 256, 384, (7, 7)) == (7, 384)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_patches_of_several_bands(threads):
+    """The direct method, a band of the output at a time, is the sum that it stands for."""
+    param = {"kernel_size": [7], "stride": [2], "pad": [3]}
+    layer, arrays = arrays_of(param, (101, 90), 1, 3, 4, 2, "f8")
+    weights, bias, bottom, _ = arrays
+    top = three_passes(Direct, layer, arrays, threads)[0]
+    framed = np.pad(bottom, ((0, 0), (0, 0), (3, 3), (3, 3)))
+    patches = np.lib.stride_tricks.sliding_window_view(framed, (7, 7), (2, 3))[:, :, ::2, ::2]
+    expected = np.einsum("ncyxij,ocij->noyx", patches, weights) + bias[:, None, None]
+    np.testing.assert_allclose(top, expected, rtol=1e-12, atol=1e-12)

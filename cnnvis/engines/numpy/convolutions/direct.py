@@ -8,7 +8,6 @@ import numpy as np
 
 from cnnvis.engines.numpy.convolutions.base import Method, parts
 
-
 # Patches are copied and multiplied so many bytes at a time, which stay in the cache in between.
 COLUMN_BYTES = 600_000
 

@@ -32,7 +32,6 @@ NUMBERS = 16 * 294
 #     13 x 13                0.41 | 0.90   0.75 | 1.24   1.12 | 1.67   1.39 | 1.74
 #     7 x 7                  0.39 | 0.88   0.51 | 1.11   0.85 | 1.51   1.27 | 1.57
 LEAST_CHANNELS, LEAST_WEIGHTS, LEAST_TILES = 32, 64 * 64, 16
-
 # Filters to a product where all at once are too many for BLAS to multiply without copying, and of
 # how many tiles such a product is at least: thinner ones are slower.
 FEWER, LEAST_ROWS = (64, 32), 42

@@ -59,6 +59,16 @@ def test_average_pooling_divides_by_the_window_in_the_padded_image(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("pad", "windows"), [(0, 3), (1, 2)])
+def test_padding_of_one_axis_drops_empty_windows_of_the_other(tmp_path, pad, windows):
+    """Caffe asks whether there is padding at all, not whether this axis has some."""
+    text = f"""layer {{ name: "p" type: "Pooling" bottom: "data" top: "p"
+        pooling_param {{ kernel_h: 2 kernel_w: 1 stride_h: 1 stride_w: 3 pad_h: {pad} pad_w: 0 }}
+        }}"""
+    found = network_of(tmp_path, text, size=(1, 1, 5, 5)).forward(np.ones((1, 1, 5, 5)))["p"]
+    assert found.shape[3] == windows
+
+
 def test_blob_in_place_is_what_the_last_layer_left(thin, batch):
     blobs = thin.forward(batch, ["conv1", "fc6"])
     assert set(blobs) == {"conv1", "fc6"}

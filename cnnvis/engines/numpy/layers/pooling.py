@@ -12,9 +12,10 @@ class Pooling(Layer):
     """The maximum or the average of each window.
 
     An axis of length n gives ceil((n + 2 pad - kernel) / stride) + 1 windows; where there is
-    padding, a last window that would start in it is dropped. Windows are clipped to the image
-    (MAX) or to the padded image (AVE, which divides by that many pixels). A window left with no
-    pixel, possible where kernel < stride, stays: its maximum is the lowest float.
+    padding, on either axis, a last window that would start behind the image is dropped. Windows
+    are clipped to the image (MAX) or to the padded image (AVE, which divides by that many pixels).
+    A window left with no pixel, possible where kernel < stride, stays: its maximum is the lowest
+    float.
     """
 
     def __init__(self, param):
@@ -60,7 +61,7 @@ class Pooling(Layer):
         for length, k, stride, pad in zip(size, kernel, self.stride, self.pad, strict=True):
             room = length + 2 * pad - k
             count = (room // stride if self.floor else -(-room // stride)) + 1
-            if pad and (count - 1) * stride >= length + pad:
+            if any(self.pad) and (count - 1) * stride >= length + pad:
                 count -= 1
             axes.append((range(0, count * stride, stride), k))
         return axes

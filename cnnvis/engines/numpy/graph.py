@@ -86,7 +86,9 @@ class Graph:
         if param.type not in LAYERS:
             raise UserError(
                 f"{self.source}: layer {param.name}: type {param.type!r} is unknown to the "
-                f"embedded engine, which has {', '.join(sorted(LAYERS))}; use engine: pycaffe"
+                f"embedded engine, which has {', '.join(sorted(LAYERS))}; a run takes the "
+                "shapes of layers from it with engine: pycaffe, too (to add a type: "
+                "docs/extending.md)"
             )
         try:
             layer = LAYERS[param.type](param)

@@ -22,11 +22,6 @@ import numpy as np
 from cnnvis.core.errors import UserError, suggest
 from cnnvis.engines.field_boxes import NOTHING, Endless, Inside, NoStrideError
 
-# Layers whose element (channel, y, x) is computed from the same element of each bottom.
-ELEMENTWISE = {
-    *("AbsVal", "BNLL", "BatchNorm", "Bias", "Dropout", "ELU", "Eltwise", "Exp", "Log", "PReLU"),
-    *("Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
-}
 # Layers whose elements are taken to be computed from all of their bottom.
 COMPLETE = {"Flatten", "InnerProduct", "Reduction", "Reshape", "Silence"}
 
@@ -244,7 +239,7 @@ class _Network:
 def _tops(kind, layer, bottoms, before, after):
     """Return the boxes of a layer's tops from those of its bottoms, and the shapes of both."""
     name = layer.param.type
-    if name in ELEMENTWISE:
+    if layer.elementwise:
         return [kind.join(bottoms, _size(before[0]))] * len(after)
     if name in COMPLETE or any(len(shape) != 4 for shape in (*before, *after)):
         every = [_all(*each) for each in zip(bottoms, before, strict=True)]

@@ -16,12 +16,6 @@ import numpy as np
 from cnnvis.engines.numpy.layers.base import column
 from cnnvis.engines.numpy.passes import BLOCK_BYTES
 
-# Layers whose channel c depends on channel c of their only bottom, and on nothing else. Weights,
-# if any, have one entry per channel (or one for all).
-CHANNELWISE = {
-    *("AbsVal", "BNLL", "BatchNorm", "Bias", "Dropout", "ELU", "Exp", "LRN", "Log", "PReLU"),
-    *("Pooling", "Power", "ReLU", "Scale", "Sigmoid", "Split", "TanH", "Threshold"),
-}
 # Where more than this share of a linear layer's channels change, a whole pass is faster.
 WIDEST = 0.5
 
@@ -81,7 +75,7 @@ def is_channelwise(node):
         return False
     if kind in ("Scale", "Bias"):
         return layer.options.axis == 1 and layer.options.num_axes == 1
-    return kind in CHANNELWISE
+    return layer.elementwise or kind in ("LRN", "Pooling")
 
 
 def writes_channels(layer):

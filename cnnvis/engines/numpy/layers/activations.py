@@ -5,7 +5,11 @@ import numpy as np
 from cnnvis.engines.numpy.layers.base import Layer, column
 
 
-class ReLU(Layer):
+class _Activation(Layer):
+    elementwise = True
+
+
+class ReLU(_Activation):
     """y = max(x, 0) + slope min(x, 0)."""
 
     overwrites = True
@@ -32,7 +36,7 @@ class ReLU(Layer):
         return [dtops[0]]
 
 
-class PReLU(Layer):
+class PReLU(_Activation):
     """y = max(x, 0) + a min(x, 0), a learned per channel or for all."""
 
     def weight_shapes(self, bottoms):
@@ -56,7 +60,7 @@ class PReLU(Layer):
         return [products.sum(axis=axes).reshape(weights[0].shape)]
 
 
-class ELU(Layer):
+class ELU(_Activation):
     """y = max(x, 0) + alpha (exp(min(x, 0)) - 1)."""
 
     def forward(self, work, weights, bottoms, tops):
@@ -69,7 +73,7 @@ class ELU(Layer):
         return [dtops[0] * np.where(bottoms[0] > 0, 1, alpha + tops[0])]
 
 
-class Sigmoid(Layer):
+class Sigmoid(_Activation):
     """y = 0.5 tanh(0.5 x) + 0.5."""
 
     overwrites = True
@@ -83,7 +87,7 @@ class Sigmoid(Layer):
         return [dtops[0] * (tops[0] * (1 - tops[0]))]
 
 
-class TanH(Layer):
+class TanH(_Activation):
     """y = tanh(x)."""
 
     overwrites = True
@@ -95,7 +99,7 @@ class TanH(Layer):
         return [dtops[0] * (1 - tops[0] * tops[0])]
 
 
-class AbsVal(Layer):
+class AbsVal(_Activation):
     """y = abs(x)."""
 
     def forward(self, work, weights, bottoms, tops):
@@ -105,7 +109,7 @@ class AbsVal(Layer):
         return [dtops[0] * np.sign(bottoms[0])]
 
 
-class Power(Layer):
+class Power(_Activation):
     """y = (shift + scale x)^power."""
 
     def forward(self, work, weights, bottoms, tops):
@@ -134,7 +138,7 @@ class Power(Layer):
             return [dtops[0] * (factor * (tops[0] / base))]
 
 
-class Exp(Layer):
+class Exp(_Activation):
     """y = base^(shift + scale x), base e where it is -1."""
 
     overwrites = True
@@ -156,7 +160,7 @@ class Exp(Layer):
         return [dtops[0] * tops[0] * tops[0].dtype.type(self.inner)]
 
 
-class Log(Layer):
+class Log(_Activation):
     """y = log_base(shift + scale x), base e where it is -1."""
 
     def __init__(self, param):
@@ -181,7 +185,7 @@ class Log(Layer):
             return [dtops[0] * (factor / self._argument(bottoms[0]))]
 
 
-class BNLL(Layer):
+class BNLL(_Activation):
     """y = log(1 + exp(x)), the binomial normal log likelihood."""
 
     def forward(self, work, weights, bottoms, tops):
@@ -193,14 +197,14 @@ class BNLL(Layer):
         return [dtops[0] * (exponential / (exponential + 1))]
 
 
-class Threshold(Layer):
+class Threshold(_Activation):
     """y = 1 where x > threshold, else 0. It has no gradient in Caffe."""
 
     def forward(self, work, weights, bottoms, tops):
         np.copyto(tops[0], bottoms[0] > self.param.threshold_param.threshold)
 
 
-class Dropout(Layer):
+class Dropout(_Activation):
     """y = x, as in testing (Caffe scales in training instead)."""
 
     is_view = True

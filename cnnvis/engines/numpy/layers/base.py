@@ -39,6 +39,9 @@ class Layer:
         that is in place in the prototxt gets memory of its own, so that its gradient is correct.
     needs_top : bool
         ``backward`` reads the tops, so that nothing may overwrite them.
+    elementwise : bool
+        Each number of a top is computed from the numbers at its place in the bottoms, and from
+        weights that have, if any, one entry for the channel or one for all.
     bottoms, tops : tuple
         The least and the largest number of each that Caffe accepts.
     """
@@ -48,6 +51,7 @@ class Layer:
     shares_memory = False
     overwrites = False
     needs_top = True
+    elementwise = False
     bottoms = tops = (1, 1)
 
     def __init_subclass__(cls):

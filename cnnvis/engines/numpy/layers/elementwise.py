@@ -12,6 +12,7 @@ PROD, SUM, MAX = 0, 1, 2
 class Eltwise(Layer):
     """The product, the weighted sum or the maximum of blobs of one shape."""
 
+    elementwise = True
     bottoms = (2, math.inf)
 
     def __init__(self, param):
@@ -68,6 +69,7 @@ class Eltwise(Layer):
 class _Broadcast(Layer):
     """A factor or term, learned or a second bottom, broadcast along some axes of the first."""
 
+    elementwise = True
     bottoms = (1, 2)
 
     def __init__(self, param):

@@ -90,7 +90,7 @@ class BatchNorm(Layer):
     They are stored as sums: the third blob is what both are to be divided by.
     """
 
-    overwrites, needs_top = True, False
+    overwrites, needs_top, elementwise = True, False, True
 
     def __init__(self, param):
         super().__init__(param)

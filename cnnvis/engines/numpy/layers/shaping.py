@@ -17,6 +17,7 @@ class _View(Layer):
 class Split(_View):
     """The same blob under several names."""
 
+    elementwise = True
     tops = (1, math.inf)
 
     def shapes(self, bottoms):

@@ -102,7 +102,7 @@ class Model:
         cnnvis.engines.base.Engine
         """
         engine = engine or self.engine
-        options = {"graph": self.graph} if engine == "numpy" else {"python": self.python}
+        options = {"numpy": {"graph": self.graph}, "pycaffe": {"python": self.python}}
         return open_network(
             self.prototxt,
             self.weights,
@@ -111,7 +111,7 @@ class Model:
             threads=threads,
             surplus=self.surplus,
             input_shape=self.input_shape,
-            **options,
+            **options.get(engine, {}),
         )
 
     def read_input(self, path):

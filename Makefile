@@ -1,6 +1,7 @@
 # make         set everything up and run the study
 # make test    run the tests          make lint    check style, sizes and the workflow
 # make bench   measure the engine     make setup   make .venv only
+# make docs    build the documentation: build/html/docs/index.html
 # make graph   draw docs/rules.svg, with Graphviz, after a rule came or went
 # make fuzz    damage 100,000 files of each kind; CNNVIS_FUZZ=3000 is minutes
 #
@@ -43,6 +44,16 @@ lint: setup
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
 	@scripts/check_file_sizes.sh
+
+# -E: docstrings and the table of imports come from code, whose changes Sphinx does not see.
+.PHONY: docs
+docs: .venv/.docs
+	@$(BIN)/python -m sphinx -q -E -W --keep-going -c docs . build/html
+	@echo "Look at $(CURDIR)/build/html/docs/index.html in a browser."
+
+.venv/.docs: .venv/.complete
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
 
 bench: setup
 	@$(BIN)/python benchmarks/run.py

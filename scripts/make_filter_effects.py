@@ -4,16 +4,12 @@ from cnnvis.core.jobs import job
 from cnnvis.engines.model import Model
 from cnnvis.importance.filter_effects import make_filter_effects
 from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 
 with job(snakemake):
     make_filter_effects(
-        Model(**snakemake.params.model),
-        Preprocessing(**snakemake.params.preprocessing),
+        Streams.of(Model(**snakemake.params.model), snakemake),
         ImageSet(**snakemake.params.image_set),
-        snakemake.output[0],
         layer=snakemake.params.layer,
         zero=snakemake.params.zero,
-        code=snakemake.params.code,
-        threads=snakemake.threads,
     )

@@ -5,17 +5,14 @@ from cnnvis.core.jobs import job
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 
 with job(snakemake):
     make_ordering_over_collection(
+        Streams.of(Model(**snakemake.params.model), snakemake),
         Places("results", network=snakemake.params.network),
         snakemake.params.name,
         snakemake.params.ordering,
         snakemake.params.layers,
-        Model(**snakemake.params.model),
-        Preprocessing(**snakemake.params.preprocessing),
         ImageSet(**snakemake.params.image_set),
-        code=snakemake.params.code,
-        threads=snakemake.threads,
     )

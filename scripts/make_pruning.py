@@ -4,22 +4,20 @@ from cnnvis.core.jobs import job
 from cnnvis.engines.model import Model
 from cnnvis.importance.pruning import PruningFiles, PruningInputs, PruningSettings, make_pruning
 from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 
 with job(snakemake):
+    outputs = dict(snakemake.output.items())
     make_pruning(
-        Model(**snakemake.params.model),
-        Preprocessing(**snakemake.params.preprocessing),
+        Streams.of(Model(**snakemake.params.model), snakemake),
         [ImageSet(**image_set) for image_set in snakemake.params.image_sets],
         PruningInputs(
             snakemake.input.importance,
             snakemake.input.effects,
             next(iter(snakemake.input.responses), None),
         ),
-        PruningFiles(**dict(snakemake.output.items())),
+        PruningFiles(**outputs) if outputs else None,
         PruningSettings(snakemake.params.layer, **snakemake.params.pruning),
         title=f"Pruning {snakemake.params.layer} of {snakemake.wildcards.network} by its "
         f"importance to {snakemake.wildcards.collection}",
-        code=snakemake.params.code,
-        threads=snakemake.threads,
     )

@@ -5,16 +5,13 @@ from cnnvis.core.jobs import job
 from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 
 with job(snakemake):
     make_responses(
+        Streams.of(Model(**snakemake.params.model), snakemake),
         Places("results", network=snakemake.params.network),
-        Model(**snakemake.params.model),
-        Preprocessing(**snakemake.params.preprocessing),
         [ImageSet(**each) for each in snakemake.params.image_sets],
         snakemake.params.layers,
         snakemake.params.k,
-        code=snakemake.params.code,
-        threads=snakemake.threads,
     )

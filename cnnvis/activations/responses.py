@@ -2,8 +2,8 @@
 
 A filter's *response* to an image is the largest value of its feature map. One pass over the images
 keeps, for each image and filter, the response and its place, and the mean, the mean square and the
-share of zeros of the map: 20 bytes, in files beside the results, so that memory does not grow with
-the number of images and an interrupted pass goes on. Everything else follows from these, with the
+share of zeros of the map: 20 bytes, in a file for each part of the images, so that memory does not
+grow with their number and an interrupted pass goes on. Everything else follows from these, with the
 images in the order of their names: it does not depend on the order in which they were read.
 
 Selectivity for a class is the area under the ROC curve of "this class against the rest": how likely
@@ -19,15 +19,8 @@ import numpy as np
 
 from cnnvis.activations.rank_correlations import rank
 from cnnvis.activations.response_pictures import draw_responses, number_pictures
-from cnnvis.core.arrays import (
-    array_in_file,
-    check_finite,
-    significant,
-    temporary_array,
-    write_arrays,
-)
+from cnnvis.core.arrays import check_finite, significant, temporary_array, write_arrays
 from cnnvis.core.files import safe_name, write_json
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 ROW = np.dtype(
     [("value", "<f4"), ("place", "<i4"), ("mean", "<f4"), ("square", "<f4"), ("zeros", "<f4")]
@@ -37,97 +30,77 @@ QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 BINS = 24
 # How many classes, and filters, a filter's entry names.
 NAMED = 3
-# Filters, or images, that are in memory at once.
-BLOCK = 32
+# Images whose products are in memory at once.
 MANY = 4096
 UNKNOWN = -1
 """The class of images of which no list says one: it is a class of its own."""
 
 
-def make_responses(files, model, preprocessing, image_sets, layers, k, *, code="", threads=None):
+def make_responses(streams, files, image_sets, layers, k):
     """Run the network over image sets once; write and draw what each filter of layers responds to.
 
     Parameters
     ----------
+    streams : cnnvis.inputs.streaming.Streams
     files : Places
         Of the network. Written are, for each layer, ``responses``, see `summarise`, ``response
         arrays``, see `arrays_of`, and what `draw_responses` draws.
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
     image_sets : list of cnnvis.inputs.image_sets.ImageSet
     layers : list of str
         Convolutions.
     k : int
         How many of the strongest and of the weakest images are named for each filter.
-    code : str
-        The digest of the code: responses of other code are not resumed.
-    threads : int, optional
 
     Raises
     ------
     UserError
         If a layer, an image set or a file is not usable.
     """
+    model, parts, skipped, summaries = streams.model, [], [], {}
     convolutions = {layer: model.info.convolutions[layer] for layer in layers}
-    passes, skipped, summaries = [], [], {}
-    with model.open(threads) as network:
+    with model.open(streams.threads) as network:
         for image_set in image_sets:
-            scratch = CollectionResponses(files, network, convolutions, image_set)
-            options = [list(layers), CHUNK, code]
-            checkpoint = Checkpoint.of(scratch.path, model, preprocessing, image_set, *options)
-            scratch.open(checkpoint)
-            skipped += stream(image_set, preprocessing, scratch, checkpoint, threads=threads)
-            passes.append((scratch, checkpoint))
-        tables = [scratch for scratch, _ in passes]
-        entries = _entries(tables, {entry["image"] for entry in skipped})
-        for layer in layers:
-            responses = _gather(layer, tables, entries)
+            table = ResponseTable(network, convolutions, min(streams.part, len(image_set.images)))
+            found, unreadable = streams.parts(table, image_set, list(layers))
+            parts, skipped = parts + found, skipped + unreadable
+        if streams.hand_over():
+            return
+        entries = _entries(image_sets, {entry["image"] for entry in skipped})
+        for layer, convolution in convolutions.items():
+            arrays_file = files("response arrays", layer=safe_name(layer))
+            responses = _gather(layer, convolution, parts, entries, arrays_file.parent)
             arrays = arrays_of(responses)
             summaries[layer] = summarise(responses, arrays, k, skipped)
-            write_arrays(files("response arrays", layer=safe_name(layer)), arrays)
+            write_arrays(arrays_file, arrays)
         images = number_pictures(list(summaries.values()))
-        draw_responses(files, model, network, preprocessing, summaries, images)
+        draw_responses(files, model, network, streams.preprocessing, summaries, images)
     for layer, summary in summaries.items():
         write_json(files("responses", layer=safe_name(layer)), summary)
-    for scratch, checkpoint in passes:
-        scratch.forget()
-        checkpoint.forget()
+    streams.forget()
 
 
-class CollectionResponses:
-    """The responses to one image set, kept in files, see `cnnvis.inputs.streaming.stream`.
+class ResponseTable:
+    """The responses to the images of a part, see `cnnvis.inputs.streaming.stream`.
 
     Parameters
     ----------
-    files : Places
-        Of the network.
     network : cnnvis.engines.base.Engine
     convolutions : dict of str to cnnvis.engines.inspection.Convolution
-    image_set : cnnvis.inputs.image_sets.ImageSet
+    size : int
+        How many images a part has, at most.
+
+    Attributes
+    ----------
+    sums : dict of str to ndarray
+        ``images``, how many there are, and for each layer ``rows/LAYER``, `ROW` of each of them,
+        (size, filters).
     """
 
-    def __init__(self, files, network, convolutions, image_set):
-        self.network, self.convolutions, self.image_set = network, convolutions, image_set
-        self.path = files("responses", layer=safe_name(next(iter(convolutions))))
-        self.sums, self.rows = {"images": np.zeros((), np.int64)}, {}
-
-    def open(self, checkpoint):
-        """Open the files; where they are not there, the checkpoint is void."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for layer, convolution in self.convolutions.items():
-            shape = (len(self.image_set.images), convolution.shape[0])
-            try:
-                rows = np.lib.format.open_memmap(self.file(layer), "r+")
-            except (OSError, ValueError):
-                rows = None
-            if rows is None or (rows.dtype, rows.shape) != (ROW, shape):
-                checkpoint.forget()
-                rows = array_in_file(self.file(layer), ROW, shape)
-            self.rows[layer] = rows
-
-    def file(self, layer):
-        """Return the path of a layer's file."""
-        return self.path.with_name(f".{safe_name(layer)}.{self.image_set.name}.partial.npy")
+    def __init__(self, network, convolutions, size):
+        self.network, self.convolutions = network, convolutions
+        self.sums = {"images": np.zeros((), np.int64)}
+        for layer, convolution in convolutions.items():
+            self.sums[f"rows/{layer}"] = np.zeros((size, convolution.shape[0]), ROW)
 
     def add(self, chunk):
         """Add the responses to a `cnnvis.inputs.image_sets.Chunk` of images.
@@ -139,17 +112,11 @@ class CollectionResponses:
         """
         blobs = [convolution.blob for convolution in self.convolutions.values()]
         maps, first = self.network.forward(chunk.inputs, blobs), int(self.sums["images"])
-        for (layer, rows), blob in zip(self.rows.items(), blobs, strict=True):
+        for layer, blob in zip(self.convolutions, blobs, strict=True):
             check_finite(maps[blob], f"layer '{layer}': blob '{blob}'")
             for place, each in enumerate(maps[blob], first):
-                describe_maps(each, rows[place])
-            rows.flush()
+                describe_maps(each, self.sums[f"rows/{layer}"][place])
         self.sums["images"] += len(chunk.images)
-
-    def forget(self):
-        """Remove the files."""
-        for layer in self.convolutions:
-            self.file(layer).unlink(missing_ok=True)
 
 
 def describe_maps(maps, row):
@@ -185,28 +152,29 @@ class Responses:
     rows: np.ndarray
 
 
-def _entries(passes, skipped):
-    """Return (image, collection, class, number of the pass, row in it) of all images, ordered."""
-    entries = (
-        (image, scratch.image_set.name, scratch.image_set.classes[image], number, row)
-        for number, scratch in enumerate(passes)
-        for row, image in enumerate(i for i in scratch.image_set.images if i not in skipped)
+def _entries(image_sets, skipped):
+    """Return (image, collection, class, place among all that were read) of all images, by name."""
+    read = (
+        (image, image_set.name, cls)
+        for image_set in image_sets
+        for image, cls in image_set.classes.items()
+        if image not in skipped
     )
+    entries = ((*entry, place) for place, entry in enumerate(read))
     return sorted(entries, key=lambda entry: entry[:2])
 
 
-def _gather(layer, passes, entries):
-    """Return the `Responses` of a layer to the images of all passes, in a file without a name."""
-    convolution = passes[0].convolutions[layer]
-    images, collections, classes, numbers, rows = (list(x) for x in zip(*entries, strict=True))
+def _gather(layer, convolution, parts, entries, folder):
+    """Return the `Responses` of a layer in all parts, in a file without a name in a folder."""
+    images, collections, classes, places = (list(x) for x in zip(*entries, strict=True))
     classes = np.array([UNKNOWN if cls is None else cls for cls in classes])
-    numbers, rows = np.array(numbers), np.array(rows)
-    shape = (convolution.shape[0], len(entries))
-    table = temporary_array(ROW, shape, passes[0].path.parent)
-    for first in range(0, len(table), BLOCK):
-        for number, scratch in enumerate(passes):
-            own, block = numbers == number, scratch.rows[layer][:, first : first + BLOCK]
-            table[first : first + BLOCK, own] = block[rows[own]].T
+    columns, first = np.argsort(places), 0
+    table = temporary_array(ROW, (convolution.shape[0], len(entries)), folder)
+    for part in parts:
+        count = int(part.array("images"))
+        own = columns[first : first + count]
+        table[:, own] = part.array(f"rows/{layer}")[:count].T
+        first += count
     width = convolution.shape[2]
     return Responses(layer, convolution.blob, width, images, collections, classes, table)
 

@@ -12,7 +12,6 @@ from cnnvis.activations.distances import MapSums
 from cnnvis.activations.orderings import describe_order
 from cnnvis.core.arrays import check_finite, read_array
 from cnnvis.core.files import read_json, safe_name, write_json
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 
 def make_ordering_over_images(files, name, ordering, layers):
@@ -44,38 +43,33 @@ def make_ordering_over_images(files, name, ordering, layers):
         _write(files, name, ordering, layer, sums[layer], {**subject, "over": images})
 
 
-def make_ordering_over_collection(
-    files, name, ordering, layers, model, preprocessing, image_set, *, code="", threads=None
-):
+def make_ordering_over_collection(streams, files, name, ordering, layers, image_set):
     """Run the network over an image set once; order the filters of layers by the feature maps.
 
     Parameters
     ----------
+    streams : cnnvis.inputs.streaming.Streams
     files, name, ordering, layers
         See `make_ordering_over_images`.
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
     image_set : cnnvis.inputs.image_sets.ImageSet
-    code : str
-        The digest of the code: sums of other code are not resumed.
-    threads : int, optional
 
     Raises
     ------
     UserError
         If a layer, the image set or a file is not usable.
     """
-    first = files("shared ordering", ordering=name, layer=safe_name(next(iter(layers))))
-    checkpoint = Checkpoint.of(first, model, preprocessing, image_set, layers, CHUNK, code)
-    filters = {layer: model.info.convolutions[layer].shape[0] for layer in layers}
-    with model.open(threads) as network:
+    convolutions = streams.model.info.convolutions
+    filters = {layer: convolutions[layer].shape[0] for layer in layers}
+    with streams.model.open(streams.threads) as network:
         maps = CollectionMaps(network, layers, filters)
-        skipped = stream(image_set, preprocessing, maps, checkpoint, threads=threads)
+        skipped = streams.sum(maps, image_set, layers)
+    if streams.hand_over():
+        return
     over = {"over": image_set.name, "images": len(image_set.images) - len(skipped)}
     over |= {"skipped": [entry["image"] for entry in skipped]} if skipped else {}
     for layer, blob in layers.items():
         _write(files, name, ordering, layer, maps.layers[layer], {"blob": blob, **over})
-    checkpoint.forget()
+    streams.forget()
 
 
 class CollectionMaps:

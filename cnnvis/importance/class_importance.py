@@ -24,7 +24,6 @@ from cnnvis.core.arrays import check_finite, read_array, significant, to_unit_ra
 from cnnvis.core.files import write_csv, write_json
 from cnnvis.gradients.norms import filter_norms
 from cnnvis.importance.filter_criteria import CriteriaSums
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 COLUMNS = ("rank", "filter", "mean", "std", "norm_of_mean", "share", "score")
 # Gradients of a batch that are in memory at once: fc6 of CaffeNet alone has 151 MB per image.
@@ -36,64 +35,45 @@ ALIKE = 0.5
 AS_ALIKE = 0.9
 
 
-def make_class_sums(
-    model,
-    preprocessing,
-    image_set,
-    output,
-    *,
-    layers,
-    neuron=None,
-    criteria=(),
-    code="",
-    threads=None,
-    chunk=CHUNK,
-):
+def make_class_sums(streams, image_set, *, layers, neuron=None, criteria=()):
     """Run the network over an image set once; write the averages of all layers.
 
     Parameters
     ----------
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
-    image_set : cnnvis.inputs.image_sets.ImageSet
-    output : str or Path
-        ``.npz``: ``images`` (how many were summed), ``skipped`` (names), and for every layer
-        ``LAYER/mean``, ``/std`` (of the population), ``/norm_of_mean``, ``/direction`` and
-        ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each (filters,)
-        and float64, ``LAYER/directed`` (how many profiles have a direction) and
+    streams : cnnvis.inputs.streaming.Streams
+        Its output is ``.npz``: ``images`` (how many were summed), ``skipped`` (names), and for
+        every layer ``LAYER/mean``, ``/std`` (of the population), ``/norm_of_mean``, ``/direction``
+        and ``/rank_direction`` (the means of unit profiles and of unit rank profiles), each
+        (filters,) and float64, ``LAYER/directed`` (how many profiles have a direction) and
         ``LAYER/variance``: the share of the variance of all norms that the mean profile explains.
         For layers of `criteria` ``LAYER/criteria`` and ``groups``, the ``sums`` of `CriteriaSums`.
+    image_set : cnnvis.inputs.image_sets.ImageSet
     layers : list of str
     neuron : int, optional
         Whose gradients are averaged, by default the one of each image's class.
     criteria : sequence of str
         Layers of which all criteria are computed, some of `layers`.
-    code : str
-        The digest of the code: sums of other code are not resumed.
-    threads : int, optional
-    chunk : int
-        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
     UserError
         If the neuron, a layer, the image set or a file is not usable.
     """
+    model = streams.model
     if neuron is None:
         model.check_classes([image_set])
     else:
         model.check_neuron(neuron)
     model.check_layers(layers)
-    values = [neuron, list(layers), list(criteria), chunk, code]
-    checkpoint = Checkpoint.of(output, model, preprocessing, image_set, *values)
     shapes = {layer: model.info.layers_with_weights[layer] for layer in layers}
-    with model.open(threads) as network:
+    with model.open(streams.threads) as network:
         sums = ClassSums(network, model.score, shapes, image_set, neuron)
         sums.add_criteria({layer: model.blob_of(layer) for layer in criteria})
-        options = {"chunk": chunk, "threads": threads}
-        skipped = stream(image_set, preprocessing, sums, checkpoint, **options)
-    write_arrays(output, sums.averages(skipped))
-    checkpoint.forget()
+        skipped = streams.sum(sums, image_set, neuron, list(layers), list(criteria))
+    if streams.hand_over():
+        return
+    write_arrays(streams.output, sums.averages(skipped))
+    streams.forget()
 
 
 class ClassSums:

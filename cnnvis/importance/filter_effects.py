@@ -13,7 +13,6 @@ import numpy as np
 from cnnvis.activations.forward import log_probabilities, to_probabilities
 from cnnvis.core.arrays import check_finite, read_array, write_arrays
 from cnnvis.importance import bootstrap
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 EFFECTS = ("probability", "log_probability", "error_top1", "error_top5", "change")
 """Of an image's own class: its probability and the natural logarithm, whether at least one class,
@@ -22,43 +21,36 @@ and at least five, score higher, and the size of the change of the logarithm."""
 SCORE_BYTES = 256e6
 
 
-def make_filter_effects(
-    model, preprocessing, image_set, output, *, layer, zero, code="", threads=None, chunk=CHUNK
-):
+def make_filter_effects(streams, image_set, *, layer, zero):
     """Remove each filter of a layer alone, over an image set; write what that does.
 
     Parameters
     ----------
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
+    streams : cnnvis.inputs.streaming.Streams
+        Its output is ``.npz``, the ``sums`` of `FilterEffects`, whose groups are the image set and
+        each replicate of the bootstrap; see `Effects`.
     image_set : cnnvis.inputs.image_sets.ImageSet
         All of its images have a class.
-    output : str or Path
-        ``.npz``, the ``sums`` of `FilterEffects`, whose groups are the image set and each
-        replicate of the bootstrap; see `Effects`.
     layer : str
     zero : {"weights_and_bias", "weights"}
         What is set to zero.
-    code : str
-        The digest of the code: sums of other code are not resumed.
-    threads : int, optional
-    chunk : int
-        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
     UserError
         If a class, the layer, the image set or a file is not usable.
     """
+    model = streams.model
     model.check_filters(layer)
     model.check_classes([image_set])
-    checkpoint = Checkpoint.of(output, model, preprocessing, image_set, layer, zero, chunk, code)
-    with model.open(threads) as network:
+    with model.open(streams.threads) as network:
         where = (layer, model.score, zero == "weights")
         effects = FilterEffects(network, where, image_set, bootstrap.counts, model.classes)
-        stream(image_set, preprocessing, effects, checkpoint, chunk=chunk, threads=threads)
-    write_arrays(output, effects.sums)
-    checkpoint.forget()
+        streams.sum(effects, image_set, layer, zero)
+    if streams.hand_over():
+        return
+    write_arrays(streams.output, effects.sums)
+    streams.forget()
 
 
 class FilterEffects:

@@ -15,7 +15,6 @@ from cnnvis.core.arrays import read_array, significant, write_arrays
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.importance.filter_effects import EFFECTS, FilterEffects
 from cnnvis.inputs.labels import read_labels
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 OWN = {"log_probability": -1, "probability": -1, "error_top1": 1}
 """What is told of a class by its own images, and whether a rise (1) or a fall (-1) is a loss."""
@@ -52,39 +51,21 @@ class Losses(NamedTuple):
         return float(np.percentile(sizes, PERCENTILE) or sizes.max() or 1.0)
 
 
-def make_lesions(
-    files,
-    model,
-    preprocessing,
-    image_sets,
-    layers,
-    *,
-    zero,
-    labels=None,
-    code="",
-    threads=None,
-    chunk=CHUNK,
-):
+def make_lesions(streams, files, image_sets, layers, *, zero, labels=None):
     """Remove each filter of layers alone, over image sets; write what each class loses.
 
     Parameters
     ----------
+    streams : cnnvis.inputs.streaming.Streams
     files : Places
         Of the network. Written are, for each layer, ``lesion arrays``, see `arrays_of`, and
         ``lesions``, see `summarise`.
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
     image_sets : list of cnnvis.inputs.image_sets.ImageSet
     layers : list of str
     zero : {"weights_and_bias", "weights"}
         What is set to zero.
     labels : path, optional
         Class names, one per line.
-    code : str
-        The digest of the code: sums of other code are not resumed.
-    threads : int, optional
-    chunk : int
-        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
@@ -92,31 +73,30 @@ def make_lesions(
         If a class, a layer, an image set or a file is not usable.
     """
     classes = sorted({cls for each in image_sets for cls in each.classes.values()} - {None})
-    names, checkpoints = read_labels(labels, model.classes), []
+    model, found = streams.model, {}
+    names = read_labels(labels, model.classes)
     model.check_classes(image_sets)
     for layer in layers:
         model.check_filters(layer)
-    with model.open(threads) as network:
+    with model.open(streams.threads) as network:
         for layer in layers:
-            arrays_file = files("lesion arrays", layer=safe_name(layer))
-            passes, skipped, where = [], [], (layer, model.score, zero == "weights")
+            sums, skipped, where = {}, [], (layer, model.score, zero == "weights")
             for image_set in image_sets:
                 count = _counter(image_set, classes)
                 effects = FilterEffects(network, where, image_set, count, model.classes)
-                values = [layer, zero, classes, chunk, code]
-                checkpoint = Checkpoint.of(arrays_file, model, preprocessing, image_set, *values)
-                options = {"chunk": chunk, "threads": threads}
-                skipped += stream(image_set, preprocessing, effects, checkpoint, **options)
-                passes.append(effects.sums)
-                checkpoints.append(checkpoint)
-            arrays = arrays_of(passes, classes)
-            images = sum(int(sums["images"]) for sums in passes)
-            facts = {"layer": layer, "zero": zero, "images": images, "skipped": skipped}
-            write_arrays(arrays_file, arrays)
-            summary = facts | summarise(arrays, layer, names)
-            write_json(files("lesions", layer=safe_name(layer)), summary)
-    for checkpoint in checkpoints:
-        checkpoint.forget()
+                values = [layer, zero, classes]
+                skipped += streams.sum(effects, image_set, *values, name=safe_name(layer))
+                sums = {name: sums.get(name, 0) + each for name, each in effects.sums.items()}
+            found[layer] = sums, skipped
+    if streams.hand_over():
+        return
+    for layer, (sums, skipped) in found.items():
+        arrays = arrays_of(sums, classes)
+        facts = {"layer": layer, "zero": zero, "images": int(sums["images"]), "skipped": skipped}
+        write_arrays(files("lesion arrays", layer=safe_name(layer)), arrays)
+        summary = facts | summarise(arrays, layer, names)
+        write_json(files("lesions", layer=safe_name(layer)), summary)
+    streams.forget()
 
 
 def _counter(image_set, classes):
@@ -130,8 +110,8 @@ def _counter(image_set, classes):
     return count
 
 
-def arrays_of(passes, classes):
-    """Return the means of all sums of `FilterEffects` whose groups are classes.
+def arrays_of(sums, classes):
+    """Return the means of the sums of `FilterEffects` whose groups are classes.
 
     Returns
     -------
@@ -140,7 +120,6 @@ def arrays_of(passes, classes):
         ``effects``, (classes, `EFFECTS`, filters + 1), the first column with all filters; and
         ``scores`` over all images, (filters + 1, classes of the network).
     """
-    sums = {name: sum(each[name] for each in passes) for name in passes[0]}
     images = sums["groups"]
     seen = images > 0
     return {

@@ -26,7 +26,6 @@ from cnnvis.importance.filter_criteria import STUDY
 from cnnvis.importance.pruning import ErrorCounts, PruningSettings, rank_filters
 from cnnvis.importance.surgery import remove_filters
 from cnnvis.importance.timings import layer_milliseconds, milliseconds
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 # Images of each set whose scores are compared, and of the larger batch that is timed.
 COMPARED, BATCH = 8, 8
@@ -64,25 +63,13 @@ class PrunedFiles(NamedTuple):
     report: str
 
 
-def make_pruned_networks(
-    model,
-    preprocessing,
-    image_sets,
-    importance_npz,
-    responses_npz,
-    files,
-    settings,
-    *,
-    code="",
-    threads=None,
-    chunk=CHUNK,
-):
+def make_pruned_networks(streams, image_sets, importance_npz, responses_npz, files, settings):
     """Write a network for each share of a layer's filters, and a report on each.
 
     Parameters
     ----------
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
+    streams : cnnvis.inputs.streaming.Streams
+        Of the whole network.
     image_sets : list of cnnvis.inputs.image_sets.ImageSet
         All whose errors are counted; the first is of the class whose importance sets the order.
     importance_npz, responses_npz
@@ -90,28 +77,24 @@ def make_pruned_networks(
     files : list of PrunedFiles
         Of each share.
     settings : PrunedSettings
-    code : str
-        The digest of the code: counts of other code are not resumed.
-    threads : int, optional
-    chunk : int
-        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
     UserError
         If a class, the layer, an image set or a file is not usable.
     """
+    model = streams.model
     model.check_filters(settings.layer)
     model.check_classes(image_sets)
     own, weights = image_sets[0], weights_of(model)
     params = weights[settings.layer]
     _, order = rank_filters(importance_npz, responses_npz, params, settings, own)
-    measures = Measures(preprocessing, image_sets, settings, code, threads, chunk)
-    before = measures.errors(model, files[0].network)
+    measures = Measures(streams, image_sets, settings)
+    before = measures.errors(model, "before")
     for share, paths in zip(settings.shares, files, strict=True):
         least = [int(each) for each in order[: count_removed(share, len(order))]]
         smaller, done = write_pruned(model, weights, paths, settings, least)
-        errors = {"before": before, "after": measures.errors(smaller, paths.report)}
+        errors = {"before": before, "after": measures.errors(smaller, str(share))}
         report = {
             "layer": settings.layer,
             "collection": own.name,
@@ -127,7 +110,7 @@ def make_pruned_networks(
             "skipped": measures.skipped,
         }
         write_json(paths.report, {"sentence": sentence(report), **report})
-    measures.forget()
+    streams.forget()
 
 
 def count_removed(share, filters):
@@ -174,27 +157,22 @@ def write_pruned(model, weights, files, settings, filters):
 class Measures:
     """What two networks are measured by, over the same images."""
 
-    def __init__(self, preprocessing, image_sets, settings, code, threads, chunk):
-        self.preprocessing, self.image_sets, self.settings = preprocessing, image_sets, settings
-        self.code, self.threads, self.chunk = code, threads, chunk
-        self.checkpoints, self.skipped = [], {}
+    def __init__(self, streams, image_sets, settings):
+        self.streams, self.image_sets, self.settings = streams, image_sets, settings
+        self.skipped = {}
 
-    def errors(self, model, output):
+    def errors(self, model, name):
         """Return the errors of a network, ``{image set: images, error_top1, ...}``.
 
-        Checkpoints stand beside `output`.
+        Checkpoints have its `name`.
         """
         found, settings = {}, PruningSettings(self.settings.layer, self.settings.zero)
-        with model.open(self.threads) as network:
+        streams = replace(self.streams, model=model)
+        with model.open(streams.threads) as network:
             for image_set in self.image_sets:
                 whole = [Ablation("none", ())]
                 counts = ErrorCounts(network, model.score, image_set, settings, whole)
-                values = [settings.layer, self.chunk, self.code]
-                checkpoint = Checkpoint.of(output, model, self.preprocessing, image_set, *values)
-                options = {"chunk": self.chunk, "threads": self.threads}
-                skipped = stream(image_set, self.preprocessing, counts, checkpoint, **options)
-                self.skipped[image_set.name] = skipped
-                self.checkpoints.append(checkpoint)
+                self.skipped[image_set.name] = streams.sum(counts, image_set, name=name)
                 (row,) = counts.rows()
                 found[image_set.name] = {
                     key: significant(row[key]) if isinstance(row[key], float) else row[key]
@@ -208,7 +186,8 @@ class Measures:
         They are not timed if nothing is `removed`.
         """
         batches = [self._first_images(image_set) for image_set in self.image_sets]
-        with model.open(self.threads) as whole, smaller.open(self.threads) as pruned:
+        threads = self.streams.threads
+        with model.open(threads) as whole, smaller.open(threads) as pruned:
             differences = [self._difference(whole, pruned, model, x, filters) for x in batches]
             times = _times((whole, pruned), model, smaller, batches[0]) if removed else None
         largest = max(differences)
@@ -222,7 +201,7 @@ class Measures:
         return {"agreement": agreement, "milliseconds": times}
 
     def _first_images(self, image_set):
-        chunks = image_set.chunks(self.preprocessing, COMPARED, self.threads)
+        chunks = image_set.chunks(self.streams.preprocessing, COMPARED, self.streams.threads)
         return next(part.inputs for part in chunks if part.images)
 
     def _difference(self, whole, pruned, model, inputs, filters):
@@ -232,11 +211,6 @@ class Measures:
         expected = whole.scores_without(inputs, *where)[0]
         found = pruned.forward(inputs, [model.score])[model.score].reshape(expected.shape)
         return np.abs(found - expected).max() / (np.abs(expected).max() or 1)
-
-    def forget(self):
-        """Remove the checkpoints, once all reports are written."""
-        for checkpoint in self.checkpoints:
-            checkpoint.forget()
 
 
 def _times(networks, model, smaller, inputs):

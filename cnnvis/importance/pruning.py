@@ -48,7 +48,6 @@ from cnnvis.importance.criteria_trial import (
 from cnnvis.importance.filter_criteria import STUDY
 from cnnvis.importance.filter_effects import EFFECTS, Effects, count_higher
 from cnnvis.importance.pruning_table import Pruning, sweep
-from cnnvis.inputs.streaming import CHUNK, Checkpoint, stream
 
 TOPS = (1, 5)
 
@@ -111,36 +110,19 @@ class PruningFiles(NamedTuple):
     trial_picture: str
 
 
-def make_pruning(
-    model,
-    preprocessing,
-    image_sets,
-    inputs,
-    files,
-    settings,
-    *,
-    title,
-    code="",
-    threads=None,
-    chunk=CHUNK,
-):
+def make_pruning(streams, image_sets, inputs, files, settings, *, title):
     """Prune a layer in the order of its filters' importance to a class; count the errors.
 
     Parameters
     ----------
-    model : cnnvis.engines.model.Model
-    preprocessing : cnnvis.inputs.images.Preprocessing
+    streams : cnnvis.inputs.streaming.Streams
     image_sets : list of cnnvis.inputs.image_sets.ImageSet
         All whose errors are counted; the first is of the class whose importance sets the order.
     inputs : PruningInputs
     files : PruningFiles
+        Not needed in the job of a portion.
     settings : PruningSettings
     title : str
-    code : str
-        The digest of the code: counts of other code are not resumed.
-    threads : int, optional
-    chunk : int
-        Images per batch; an interrupted run resumes after the last one that was finished.
 
     Raises
     ------
@@ -150,11 +132,12 @@ def make_pruning(
     from cnnvis.importance.criteria_trial_figure import draw_trial
     from cnnvis.importance.pruning_figure import draw_pruning
 
+    model = streams.model
     model.check_filters(settings.layer)
     model.check_classes(image_sets)
-    own, rows, skipped, checkpoints = image_sets[0], [], {}, []
+    own, counts, skipped = image_sets[0], [], {}
     effects = Effects.read(inputs.effects)
-    with model.open(threads) as network:
+    with model.open(streams.threads) as network:
         params, read = network.params[settings.layer], (inputs.importance, inputs.responses)
         criteria, order = rank_filters(*read, params, settings, own)
         means, losses = criteria[settings.criterion][0], losses_of(effects.effects)
@@ -163,13 +146,12 @@ def make_pruning(
             chosen = [a for a in ablations if image_set is own or is_for_others(a, order)]
             known = effects if image_set is own else None
             errors = ErrorCounts(network, model.score, image_set, settings, chosen, known)
-            values = [settings.layer, settings.zero, errors.sets, chunk, code]
-            checkpoint = Checkpoint.of(files.table, model, preprocessing, image_set, *values)
-            options = {"chunk": chunk, "threads": threads}
-            name = image_set.name
-            skipped[name] = stream(image_set, preprocessing, errors, checkpoint, **options)
-            checkpoints.append(checkpoint)
-            rows += errors.rows()
+            values = [settings.layer, settings.zero, errors.sets]
+            skipped[image_set.name] = streams.sum(errors, image_set, *values)
+            counts.append(errors)
+    if streams.hand_over():
+        return
+    rows = [row for errors in counts for row in errors.rows()]
     pruning = Pruning(settings, own.name, order, means, rows, skipped)
     pruning.write_table(files.table)
     write_json(files.summary, pruning.summary)
@@ -180,8 +162,7 @@ def make_pruning(
     summary = trial.summary()
     write_json(files.trial, summary)
     draw_trial(trial, summary, files.trial_picture)
-    for checkpoint in checkpoints:
-        checkpoint.forget()
+    streams.forget()
 
 
 def read_selectivity(responses_npz, cls):

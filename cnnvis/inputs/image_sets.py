@@ -20,7 +20,7 @@ import os
 import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -102,6 +102,15 @@ class ImageSet:
                 state = "missing"
             total.update(f"{image}\0{cls}\0{state}\0".encode())
         return total.hexdigest()[:16]
+
+    def parts(self, size):
+        """Return image sets of `size` consecutive images of this one, of the last maybe fewer."""
+        items, parts = list(self.classes.items()), []
+        for start in range(0, len(items), size):
+            parts.append(replace(self))
+            # What a cached property has found: nothing is listed again.
+            vars(parts[-1])["classes"] = dict(items[start : start + size])
+        return parts
 
     def chunks(self, preprocessing, size, threads=None, start=0):
         """Yield the images as inputs, chunk by chunk, while the next chunks are being decoded.

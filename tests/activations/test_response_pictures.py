@@ -13,6 +13,7 @@ from cnnvis.engines.model import Model
 from cnnvis.engines.receptive_fields import Box
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 
 THIN = "tests/goldens/caffenet_thin"
 
@@ -66,7 +67,8 @@ def made(tmp_path_factory):
     model = Model(f"{THIN}.prototxt", f"{THIN}.caffemodel", score="fc8")
     preprocessing = Preprocessing(model.info.input_shape, [104.0, 117.0, 123.0])
     images = ImageSet("s", str(folder / "images"), 0)
-    make_responses(files, model, preprocessing, [images], ["conv1", "conv5"], 3, threads=1)
+    streams = Streams(model, preprocessing, files("responses", layer="conv1"), threads=1)
+    make_responses(streams, files, [images], ["conv1", "conv5"], 3)
     return files, model, preprocessing
 
 

@@ -15,7 +15,7 @@ from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import Chunk, ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.inputs.streaming import CHUNK, Checkpoint
+from cnnvis.inputs.streaming import CHUNK, Streams
 
 THIN = "tests/goldens/caffenet_thin"
 LAYERS = ["conv1", "conv5"]
@@ -136,7 +136,8 @@ def run(folder, *sets, **options):
     )
     preprocessing = Preprocessing(model.info.input_shape, [104.0, 117.0, 123.0])
     options = {"threads": 1, **options}
-    responses.make_responses(files, model, preprocessing, list(sets), LAYERS, 4, **options)
+    streams = Streams(model, preprocessing, files("responses", layer="conv1"), **options)
+    responses.make_responses(streams, files, list(sets), LAYERS, 4)
     paths = sorted((folder / "thin/responses").rglob("*"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
 
@@ -151,7 +152,7 @@ def test_results_do_not_depend_on_the_order_of_images(pictures, tmp_path):
 def test_an_interrupted_pass_goes_on_and_ends_the_same(pictures, tmp_path, monkeypatch):
     sets = [ImageSet("s", str(pictures / "all.txt"), None), ImageSet("t", str(pictures), 1, 2)]
     whole = run(tmp_path / "whole", *sets)
-    batches, original = [], responses.CollectionResponses.add
+    batches, original = [], responses.ResponseTable.add
 
     def add(table, inputs):
         batches.append(len(inputs.images))
@@ -159,29 +160,11 @@ def test_an_interrupted_pass_goes_on_and_ends_the_same(pictures, tmp_path, monke
             raise KeyboardInterrupt
         original(table, inputs)
 
-    monkeypatch.setattr(responses.CollectionResponses, "add", add)
+    monkeypatch.setattr(responses.ResponseTable, "add", add)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again", *sets)
     assert run(tmp_path / "again", *sets) == whole
     assert batches == [CHUNK - 1, 3, 3, 2]
-
-
-def test_a_lost_file_begins_anew(pictures, tmp_path, monkeypatch):
-    images = ImageSet("s", str(pictures / "all.txt"), None)
-    whole = run(tmp_path / "whole", images)
-    original = responses.CollectionResponses.add
-
-    def add(table, inputs):
-        if int(table.sums["images"]):
-            raise KeyboardInterrupt
-        original(table, inputs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(responses.CollectionResponses, "add", add)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "again", images)
-    (tmp_path / "again/thin/responses/.conv5.s.partial.npy").write_bytes(b"")
-    assert run(tmp_path / "again", images) == whole
 
 
 def test_values_and_places_are_those_of_a_forward_pass(pictures, tmp_path):
@@ -202,7 +185,7 @@ def test_values_and_places_are_those_of_a_forward_pass(pictures, tmp_path):
     assert [entry["image"] for entry in summary["skipped"]] == [str(pictures / "05.png")]
 
 
-def test_maps_that_are_not_finite(pictures, tmp_path):
+def test_maps_that_are_not_finite():
     model = Model(f"{THIN}.prototxt", f"{THIN}.caffemodel", score="fc8")
     broken = {"conv5": np.full((1, *model.info.convolutions["conv5"].shape), np.inf)}
 
@@ -211,9 +194,6 @@ def test_maps_that_are_not_finite(pictures, tmp_path):
             return {blob: broken["conv5"] for blob in blobs}
 
     convolutions = {"conv5": model.info.convolutions["conv5"]}
-    images = ImageSet("s", str(pictures), 0)
-    files = Places(tmp_path, network="thin")
-    table = responses.CollectionResponses(files, Broken(), convolutions, images)
-    table.open(Checkpoint(tmp_path / "c.npz", ""))
+    table = responses.ResponseTable(Broken(), convolutions, 1)
     with pytest.raises(UserError, match="layer 'conv5': blob .* NaN or infinite"):
         table.add(Chunk(["a.png"], np.zeros((1, 3, 4, 4)), []))

@@ -15,7 +15,7 @@ from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import Chunk, ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.inputs.streaming import CHUNK
+from cnnvis.inputs.streaming import CHUNK, Streams
 
 TABLE = {"how": {"method": "shortest"}, "by": "feature_maps", "neuron": None, "shared": True}
 LAYERS = {"conv1": "conv1", "conv2": "conv2"}
@@ -99,9 +99,9 @@ def order_moons(files, moons):
     model = Model(f"{THIN}.prototxt", f"{THIN}.caffemodel", score="fc8")
     preprocessing = Preprocessing(model.info.input_shape, [104.0, 117.0, 123.0])
     table = {**TABLE, "images": [], "collection": "moons"}
-    shared_orderings.make_ordering_over_collection(
-        files, "all", table, LAYERS, model, preprocessing, moons, threads=1
-    )
+    output = files("shared ordering", ordering="all", layer="conv1")
+    streams = Streams(model, preprocessing, output, threads=1)
+    shared_orderings.make_ordering_over_collection(streams, files, "all", table, LAYERS, moons)
     return model, preprocessing
 
 

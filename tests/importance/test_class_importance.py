@@ -24,6 +24,7 @@ from cnnvis.importance.class_importance import (
 )
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 from tests.engines.goldens import GOLDENS
 from tests.tiny_network import write_network
 
@@ -43,9 +44,18 @@ def write_images(folder, count, seed, size=(40, 50)):
     return folder
 
 
-def make(folder, output, cls=1, layers=LAYERS, model=MODEL, preprocessing=PREPROCESSING, **options):
-    image_set = ImageSet("cats", folder, cls)
-    make_class_sums(model, preprocessing, image_set, output, layers=layers, **options)
+def make(
+    folder,
+    output,
+    cls=1,
+    layers=LAYERS,
+    neuron=None,
+    model=MODEL,
+    preprocessing=PREPROCESSING,
+    **of,
+):
+    streams = Streams(model, preprocessing, output, **of)
+    make_class_sums(streams, ImageSet("cats", folder, cls), layers=layers, neuron=neuron)
     return output
 
 
@@ -157,7 +167,7 @@ def test_an_interrupted_run_is_resumed_with_other_threads_and_ends_the_same(
     monkeypatch.setattr(kind, "weight_gradient", gradients)
     with pytest.raises(KeyboardInterrupt):
         make(folders[0], tmp_path / "sums.npz", chunk=2, threads=1)
-    checkpoint = tmp_path / ".sums.npz.cats.partial.npz"
+    checkpoint = tmp_path / ".sums.npz.partial.cats.0000.npz"
     assert checkpoint.exists() and not (tmp_path / "sums.npz").exists()
     again = make(folders[0], tmp_path / "sums.npz", chunk=2, threads=2)
     # One chunk of the two and a half is left.
@@ -176,11 +186,12 @@ def test_sums_of_other_code_are_not_resumed(folders, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("cnnvis.importance.class_importance.ClassSums.averages", interrupt)
         make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="old")
-    with np.load(tmp_path / ".sums.npz.cats.partial.npz") as archive:
+    checkpoint = tmp_path / ".sums.npz.partial.cats.0000.npz"
+    with np.load(checkpoint) as archive:
         changed = {
             name: array * 2 if array.dtype.kind == "f" else array for name, array in archive.items()
         }
-    np.savez(tmp_path / ".sums.npz.cats.partial.npz", **changed)
+    np.savez(checkpoint, **changed)
     old = make(folders[0], tmp_path / "sums.npz", layers=["conv1"], code="new")
     fresh = make(folders[0], tmp_path / "fresh.npz", layers=["conv1"])
     assert old.read_bytes() == fresh.read_bytes()

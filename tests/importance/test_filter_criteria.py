@@ -15,6 +15,7 @@ from cnnvis.importance.filter_criteria import (
     weight_norms,
 )
 from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.streaming import Streams
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, THIN, write_images
 
 PLAIN = """
@@ -112,8 +113,9 @@ def image_set(tmp_path_factory):
 
 
 def test_criteria_of_images_of_several_classes(image_set, tmp_path):
-    options = {"layers": ["conv1", "conv2", "fc6"], "criteria": ["conv2", "fc6"], "chunk": 2}
-    make_class_sums(MODEL, PREPROCESSING, image_set, tmp_path / "s.npz", **options)
+    streams = Streams(MODEL, PREPROCESSING, tmp_path / "s.npz", chunk=2)
+    layers, criteria = ["conv1", "conv2", "fc6"], ["conv2", "fc6"]
+    make_class_sums(streams, image_set, layers=layers, criteria=criteria)
     params = read_caffemodel(THIN.with_suffix(".caffemodel"))
     with np.load(tmp_path / "s.npz") as sums, MODEL.open() as network:
         assert "conv1/criteria" not in sums.files

@@ -11,6 +11,7 @@ from cnnvis.engines.base import Engine
 from cnnvis.importance import bootstrap, filter_effects
 from cnnvis.importance.filter_effects import EFFECTS, Effects, make_filter_effects
 from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.streaming import CHUNK, Streams
 from tests.engines.test_pycaffe import caffe_python  # noqa: F401
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 
@@ -25,9 +26,9 @@ def image_set(tmp_path_factory):
     return ImageSet("cats", str(listing), None)
 
 
-def make(image_set, output, zero="weights_and_bias", **options):
-    options = {"layer": LAYER, "zero": zero} | options
-    make_filter_effects(MODEL, PREPROCESSING, image_set, output, **options)
+def make(image_set, output, zero="weights_and_bias", model=MODEL, layer=LAYER, chunk=CHUNK):
+    streams = Streams(model, PREPROCESSING, output, chunk=chunk)
+    make_filter_effects(streams, image_set, layer=layer, zero=zero)
     return Effects.read(output)
 
 
@@ -111,8 +112,6 @@ def test_mistakes(image_set, tmp_path):
 def test_real_caffe_has_the_same_effects(image_set, tmp_path, caffe_python):  # noqa: F811
     own = make(image_set, tmp_path / "n.npz")
     caffe = replace(MODEL, engine="pycaffe", python=str(caffe_python))
-    options = {"layer": LAYER, "zero": "weights_and_bias"}
-    make_filter_effects(caffe, PREPROCESSING, image_set, tmp_path / "c.npz", **options)
-    found = Effects.read(tmp_path / "c.npz")
+    found = make(image_set, tmp_path / "c.npz", model=caffe)
     np.testing.assert_allclose(found.effects, own.effects, rtol=1e-4, atol=3e-4)
     np.testing.assert_allclose(found.scores, own.scores, rtol=1e-5, atol=1e-5)

@@ -17,6 +17,7 @@ from cnnvis.importance import lesions
 from cnnvis.importance.filter_effects import EFFECTS, FilterEffects, count_higher
 from cnnvis.importance.lesions import Losses, make_lesions, read_losses, sentence, summarise
 from cnnvis.inputs.image_sets import ImageSet
+from cnnvis.inputs.streaming import Streams
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 
 LAYER = "conv2"
@@ -34,12 +35,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def make(root, folder, *paths, layers=(LAYER,), model=MODEL, **options):
+def make(root, folder, *paths, layers=(LAYER,), model=MODEL, zero="weights_and_bias", **options):
     """Make lesions; return the arrays of the first layer, the summary, and the places."""
     files = Places(root, network="thin")
     sets = [ImageSet(f"set{n}", str(folder / each), None) for n, each in enumerate(paths)]
-    options = {"zero": "weights_and_bias"} | options
-    make_lesions(files, model, PREPROCESSING, sets, list(layers), **options)
+    streams = Streams(model, PREPROCESSING, files("lesions", layer=layers[0]), **options)
+    make_lesions(streams, files, sets, list(layers), zero=zero)
     with np.load(files("lesion arrays", layer=layers[0])) as archive:
         return dict(archive), read_json(files("lesions", layer=layers[0])), files
 
@@ -133,7 +134,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path, monkeypa
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "again", folder, *sets, chunk=2, threads=1)
     left = list((tmp_path / "again").rglob("*.npz"))
-    assert [path.name for path in left] == [".conv2.npz.set0.partial.npz"]
+    assert [path.name for path in left] == [".conv2.json.partial.conv2.set0.0000.npz"]
     done = sum(map(len, added))
     monkeypatch.setattr(FilterEffects, "add", lambda *a: (added.append(a[1].images), add(*a))[1])
     again, resumed, _ = make(tmp_path / "again", folder, *sets, chunk=2, threads=1)

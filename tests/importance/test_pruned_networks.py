@@ -21,7 +21,7 @@ from cnnvis.importance.pruned_networks import (
 )
 from cnnvis.importance.pruning import ErrorCounts, PruningSettings
 from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.streaming import Checkpoint, stream
+from cnnvis.inputs.streaming import Checkpoint, Streams, stream
 from tests.engines.goldens import GOLDENS, difference
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 
@@ -51,7 +51,7 @@ def importance(image_sets, tmp_path_factory):
 
 def sums(model, image_set, output, layers):
     options = {"layers": layers, "criteria": layers}
-    make_class_sums(model, PREPROCESSING, image_set, output, **options)
+    make_class_sums(Streams(model, PREPROCESSING, output), image_set, **options)
     return output
 
 
@@ -59,8 +59,8 @@ def make(importance, image_sets, folder, settings=SETTINGS, model=MODEL, **optio
     names = [f"{settings.layer}-{share}" for share in settings.shares]
     suffixes = ("prototxt", "caffemodel", "json")
     files = [PrunedFiles(*(folder / f"{name}.{end}" for end in suffixes)) for name in names]
-    inputs = (importance, None, files, settings)
-    make_pruned_networks(model, PREPROCESSING, image_sets, *inputs, **options)
+    streams = Streams(model, PREPROCESSING, files[0].network, **options)
+    make_pruned_networks(streams, image_sets, importance, None, files, settings)
     return files
 
 

@@ -34,7 +34,7 @@ from cnnvis.importance.pruning import (
 from cnnvis.importance.pruning_table import sweep
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.inputs.streaming import Checkpoint, stream
+from cnnvis.inputs.streaming import Checkpoint, Streams, stream
 from tests.engines.goldens import GOLDENS
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
 from tests.tiny_network import write_network
@@ -63,16 +63,16 @@ def inputs_of(model, image_set, folder, layers, zero="weights_and_bias"):
     """Return `PruningInputs`, of which the effects are the first layer's."""
     inputs = PruningInputs(folder / "cats.npz", folder / "effects.npz")
     options = {"layers": layers, "criteria": layers}
-    make_class_sums(model, PREPROCESSING, image_set, inputs.importance, **options)
+    make_class_sums(Streams(model, PREPROCESSING, inputs.importance), image_set, **options)
     options = {"layer": layers[0], "zero": zero}
-    make_filter_effects(model, PREPROCESSING, image_set, inputs.effects, **options)
+    make_filter_effects(Streams(model, PREPROCESSING, inputs.effects), image_set, **options)
     return inputs
 
 
 def prune(importance, image_sets, folder, settings=SETTINGS, model=MODEL, **options):
     files = PruningFiles(*(folder / name for name in OUTPUTS))
-    options = {"title": "Pruning", "chunk": 3} | options
-    make_pruning(model, PREPROCESSING, image_sets, importance, files, settings, **options)
+    streams = Streams(model, PREPROCESSING, files.table, **{"chunk": 3} | options)
+    make_pruning(streams, image_sets, importance, files, settings, title="Pruning")
     return files
 
 
@@ -347,7 +347,7 @@ def test_a_checkpoint_of_other_removals_is_not_used(importance, image_sets, tmp_
     whole = prune(importance, image_sets, tmp_path / "whole", settings)
     with MODEL.open() as network:
         errors = ErrorCounts(network, "fc8", image_sets[0], settings, [Ablation("none", ())])
-        checkpoint = Checkpoint(tmp_path / "other" / ".p.csv.cats.partial.npz", "another")
+        checkpoint = Checkpoint(tmp_path / "other" / ".p.csv.partial.cats.0000.npz", "another")
         stream(image_sets[0], PREPROCESSING, errors, checkpoint)
     other = prune(importance, image_sets, tmp_path / "other", settings)
     assert whole.table.read_bytes() == other.table.read_bytes()

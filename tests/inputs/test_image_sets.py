@@ -1,29 +1,17 @@
-"""Image sets are listed and decoded, and streamed into sums."""
+"""Image sets are listed, divided into parts, and decoded."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cnnvis.core.errors import UserError
-from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
-from cnnvis.inputs.streaming import Checkpoint, stream
+from tests.inputs.conftest import save
 
 PREPROCESSING = Preprocessing((3, 4, 4), [104.0, 117.0, 123.0])
-
-
-def save(path, value=0, size=(6, 5)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(value).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return str(path)
 
 
 def names(images, folder):
@@ -32,16 +20,6 @@ def names(images, folder):
 
 def list_images(path, cls=1, limit=None):
     return ImageSet("cats", path, cls, limit).images
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Seven images; the fourth and the sixth cannot be read."""
-    for index in range(7):
-        save(tmp_path / "cats" / f"{index}.png", index)
-    (tmp_path / "cats" / "3.png").write_bytes(b"\x89PNG no more")
-    (tmp_path / "cats" / "5.png").write_bytes(b"")
-    return tmp_path / "cats"
 
 
 def test_a_folder_is_walked_in_the_order_of_names(tmp_path):
@@ -152,131 +130,15 @@ def test_only_a_few_chunks_are_decoded_ahead(tmp_path):
     assert len(decoded) <= 15
 
 
-class Total:
-    """Sums inputs, and can be stopped in the middle."""
-
-    def __init__(self, stop=None):
-        self.sums = {"total": np.zeros((3, 4, 4)), "count": np.zeros((), np.int64)}
-        self.stop, self.batches = stop, 0
-
-    def add(self, chunk):
-        if self.batches == self.stop:
-            raise KeyboardInterrupt
-        self.batches += 1
-        # Not the same in another order of additions, so that exact equality means something.
-        self.sums["total"] += (chunk.inputs.astype(np.float64) ** 3).sum(axis=0) / 7
-        self.sums["count"] += len(chunk.images)
-
-    def run(self, folder, key="key", chunk=2, threads=None):
-        checkpoint = Checkpoint(folder.parent / "partial.npz", key)
-        options = {"chunk": chunk, "threads": threads}
-        cats = ImageSet("cats", folder, 1)
-        self.skipped = stream(cats, PREPROCESSING, self, checkpoint, **options)
-        return self
-
-
-def test_an_interrupted_run_is_resumed_and_ends_with_the_same_sums(folder):
-    checkpoint = Checkpoint(folder.parent / "partial.npz", "key")
-    whole = Total().run(folder)
-    assert whole.batches == 4
-    checkpoint.forget()
-    with pytest.raises(KeyboardInterrupt):
-        Total(stop=2).run(folder, threads=1)
-    again = Total().run(folder, threads=2)
-    assert again.batches == 2 and again.skipped == whole.skipped
-    for name in whole.sums:
-        np.testing.assert_array_equal(again.sums[name], whole.sums[name])
-    assert [Path(entry["image"]).name for entry in again.skipped] == ["3.png", "5.png"]
-    finished = Total().run(folder)
-    assert finished.skipped == whole.skipped and finished.batches == 0
-    checkpoint.forget()
-    assert not checkpoint.path.exists()
-
-
-@pytest.mark.parametrize("spoil", ["key", "bytes", "other sums"])
-def test_a_checkpoint_that_does_not_fit_is_not_used(folder, spoil):
-    whole = Total().run(folder)
-    if spoil == "bytes":
-        checkpoint = folder.parent / "partial.npz"
-        checkpoint.write_bytes(checkpoint.read_bytes()[:50])
-    again = Total()
-    if spoil == "other sums":
-        again.sums["more"] = np.zeros(2)
-    again.run(folder, "another" if spoil == "key" else "key")
-    assert again.batches == 4
-    np.testing.assert_array_equal(again.sums["total"], whole.sums["total"])
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 50])
-def test_the_size_of_chunks_shows_in_rounding_only(folder, chunk):
-    whole, other = Total().run(folder, "2"), Total().run(folder, str(chunk), chunk)
-    np.testing.assert_allclose(other.sums["total"], whole.sums["total"], rtol=1e-13)
-    assert other.sums["count"] == whole.sums["count"] == 5
-
-
-def test_a_folder_where_every_image_fails_is_an_error_of_one_line(tmp_path):
-    (tmp_path / "cats").mkdir()
-    for index in range(3):
-        (tmp_path / "cats" / f"{index}.png").write_text("text")
-    with pytest.raises(UserError, match="cats: none of its 3 images can be used; the first") as e:
-        Total().run(tmp_path / "cats")
-    assert "\n" not in str(e.value) and "0.png" in str(e.value)
-
-
-def test_a_checkpoints_key_depends_on_images_model_and_contents_of_files(folder, tmp_path):
-    prototxt, weights = tmp_path / "prototxt", tmp_path / "weights"
-    prototxt.write_text("1")
-    weights.write_text("1")
-    model, cats = Model(str(prototxt), str(weights), "fc8"), ImageSet("cats", folder, 1)
-
-    def key(model=model, preprocessing=PREPROCESSING, image_set=cats, layer="conv1"):
-        return Checkpoint.of(tmp_path / "out.csv", model, preprocessing, image_set, layer).key
-
-    assert key() == key(image_set=ImageSet("cats", folder, 1))
-    keys = {
-        key(),
-        key(image_set=ImageSet("cats", folder, 2)),
-        key(image_set=ImageSet("cats", folder, 1, limit=3)),
-        key(model=Model(str(prototxt), str(weights), "prob")),
-        key(preprocessing=Preprocessing((3, 4, 4), [0.0, 0.0, 0.0])),
-        key(layer="conv2"),
-    }
-    weights.write_text("2")
-    keys.add(key())
-    assert len(keys) == 7
-
-
-FLAT = """
-import json, resource, sys
-from pathlib import Path
-import numpy as np
-from cnnvis.inputs.image_sets import ImageSet
-from cnnvis.inputs.images import Preprocessing
-from cnnvis.inputs.streaming import Checkpoint, stream
-class Total:
-    sums = {"total": np.zeros((3, 160, 160))}
-    def add(self, chunk):
-        self.sums["total"] += chunk.inputs.sum(axis=0)
-listing, checkpoint = sys.argv[1:]
-preprocessing = Preprocessing((3, 160, 160), [0, 0, 0])
-images = ImageSet("x", listing, 0)
-preprocessing(images.images[0])
-stream(images, preprocessing, Total(), Checkpoint(Path(checkpoint), ""), chunk=8)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
-"""
-
-
-def test_memory_is_the_same_at_any_length(tmp_path):
-    """Of 256 inputs, 79 MB, no more is in memory than of 32."""
-    image = Path(save(tmp_path / "a.png", 0, (30, 30)))
-    for index in range(256):
-        (tmp_path / f"link-{index}.png").symlink_to(image)
-
-    def peak(count):
-        listing = tmp_path / f"{count}.txt"
-        listing.write_text("".join(f"link-{index}.png\n" for index in range(count)))
-        command = [sys.executable, "-c", FLAT, str(listing), str(tmp_path / f"{count}.npz")]
-        process = subprocess.run(command, capture_output=True, text=True, check=True)
-        return json.loads(process.stdout)
-
-    assert peak(256) < peak(32) + 25
+@pytest.mark.parametrize("size", [1, 3, 7, 9])
+def test_parts_are_image_sets_that_make_up_the_whole(folder, size):
+    cats = ImageSet("cats", folder, 1, limit=6)
+    parts = cats.parts(size)
+    assert [image for part in parts for image in part.images] == cats.images
+    assert {len(part.images) for part in parts[:-1]} <= {size}
+    assert all((part.name, part.cls) == ("cats", 1) for part in parts)
+    # Another image in a part shows in this part's fingerprint alone.
+    before = [part.fingerprint for part in parts]
+    save(Path(parts[-1].images[-1]), 99, (7, 7))
+    assert [part.fingerprint for part in cats.parts(size)][:-1] == before[:-1]
+    assert cats.parts(size)[-1].fingerprint != before[-1]

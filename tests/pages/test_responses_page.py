@@ -15,6 +15,7 @@ from cnnvis.core.places import Places
 from cnnvis.engines.model import Model
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.images import Preprocessing
+from cnnvis.inputs.streaming import Streams
 from cnnvis.pages.responses import response_page
 
 THIN = "tests/goldens/caffenet_thin"
@@ -36,7 +37,8 @@ def folder(tmp_path_factory):
     model = Model(f"{THIN}.prototxt", f"{THIN}.caffemodel", score="fc8")
     preprocessing = Preprocessing(model.info.input_shape, [104.0, 117.0, 123.0])
     images = ImageSet("responses", str(folder / "list.txt"), None)
-    make_responses(files, model, preprocessing, [images], LAYERS, 4, threads=1)
+    streams = Streams(model, preprocessing, files("responses", layer=LAYERS[0]), threads=1)
+    make_responses(streams, files, [images], LAYERS, 4)
     table = files("class importance csv", collection="cats", layer="conv1")
     write_csv(table, ("rank", "filter"), [(rank + 1, (rank + 5) % 16) for rank in range(16)])
     maxima = [files(kind, layer="conv1") for kind in ("maximisation", "maximisation pictures")]

@@ -24,6 +24,11 @@ rule class_sums:
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
         mean=entry("networks", "{network}", "mean_file"),
+        parts=parts_of(
+            "results/{network}/classes/{collection}/.importance.{portion}",
+            "collections",
+            "{collection}",
+        ),
     output:
         "results/{network}/classes/{collection}/importance.npz",
     log:
@@ -49,7 +54,31 @@ rule class_sums:
         "../scripts/make_class_sums.py"
 
 
+use rule class_sums as class_sums_part with:
+    output:
+        temp(directory("results/{network}/classes/{collection}/.importance.{portion}")),
+    log:
+        "logs/{network}/classes/{collection}/parts/importance.{portion}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/parts/importance.{portion}.tsv"
+    params:
+        portion=entry("collections", "{collection}", "portions", "{portion}"),
+    message:
+        "Average the gradients of {wildcards.network} over portion {wildcards.portion} of "
+        "{wildcards.collection}."
+
+
 use rule class_sums as neuron_sums with:
+    input:
+        folders=entry("collections", "{collection}", "folders"),
+        prototxt=entry("networks", "{network}", "prototxt"),
+        weights=entry("networks", "{network}", "weights"),
+        mean=entry("networks", "{network}", "mean_file"),
+        parts=parts_of(
+            "results/{network}/classes/{collection}/neurons/.{cls}.{portion}",
+            "collections",
+            "{collection}",
+        ),
     output:
         "results/{network}/classes/{collection}/neurons/{cls}.npz",
     log:
@@ -62,6 +91,20 @@ use rule class_sums as neuron_sums with:
     message:
         "Average the gradients of neuron {wildcards.cls} of {wildcards.network} over "
         "{wildcards.collection}, images of another class."
+
+
+use rule neuron_sums as neuron_sums_part with:
+    output:
+        temp(directory("results/{network}/classes/{collection}/neurons/.{cls}.{portion}")),
+    log:
+        "logs/{network}/classes/{collection}/parts/neurons/{cls}.{portion}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/parts/neurons/{cls}.{portion}.tsv"
+    params:
+        portion=entry("collections", "{collection}", "portions", "{portion}"),
+    message:
+        "Average the gradients of neuron {wildcards.cls} of {wildcards.network} over portion "
+        "{wildcards.portion} of {wildcards.collection}."
 
 
 rule class_importance:
@@ -142,6 +185,11 @@ rule filter_effects:
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
         mean=entry("networks", "{network}", "mean_file"),
+        parts=parts_of(
+            "results/{network}/classes/{collection}/effects/.{layer}.{portion}",
+            "collections",
+            "{collection}",
+        ),
     output:
         "results/{network}/classes/{collection}/effects/{layer}.npz",
     log:
@@ -166,6 +214,20 @@ rule filter_effects:
         "../scripts/make_filter_effects.py"
 
 
+use rule filter_effects as filter_effects_part with:
+    output:
+        temp(directory("results/{network}/classes/{collection}/effects/.{layer}.{portion}")),
+    log:
+        "logs/{network}/classes/{collection}/parts/effects/{layer}.{portion}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/parts/effects/{layer}.{portion}.tsv"
+    params:
+        portion=entry("collections", "{collection}", "portions", "{portion}"),
+    message:
+        "Remove each filter of {wildcards.layer} of {wildcards.network} for portion "
+        "{wildcards.portion} of {wildcards.collection}."
+
+
 rule pruning:
     """Prune a layer in the order of its filters' importance to a class, and count the errors.
 
@@ -181,6 +243,12 @@ rule pruning:
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
         mean=entry("networks", "{network}", "mean_file"),
+        parts=parts_of(
+            "results/{network}/classes/{collection}/pruning/.{layer}.{portion}",
+            "classes",
+            "{network}",
+            "{collection}",
+        ),
     output:
         table="results/{network}/classes/{collection}/pruning/{layer}.csv",
         summary="results/{network}/classes/{collection}/pruning/{layer}.json",
@@ -211,6 +279,20 @@ rule pruning:
         "Prune {wildcards.layer} of {wildcards.network} by importance to {wildcards.collection}."
     script:
         "../scripts/make_pruning.py"
+
+
+use rule pruning as pruning_part with:
+    output:
+        temp(directory("results/{network}/classes/{collection}/pruning/.{layer}.{portion}")),
+    log:
+        "logs/{network}/classes/{collection}/parts/pruning/{layer}.{portion}.log",
+    benchmark:
+        "logs/{network}/classes/{collection}/parts/pruning/{layer}.{portion}.tsv"
+    params:
+        portion=entry("classes", "{network}", "{collection}", "portions", "{portion}"),
+    message:
+        "Prune {wildcards.layer} of {wildcards.network} by importance to {wildcards.collection}, "
+        "for portion {wildcards.portion} of the images."
 
 
 if tables["pruned"]:

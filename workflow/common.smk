@@ -72,6 +72,21 @@ def entry(table, *keys):
     return find
 
 
+def parts_of(folder, *keys):
+    """Return a function that finds the folders of parts that other jobs make for a job.
+
+    Those are jobs of a rule that is this one with a portion, and get none. `keys` lead to the
+    portions, `folder` has their number as {portion}.
+    """
+    find = entry(*keys, "portions")
+
+    def folders(wildcards):
+        portions = [] if "portion" in wildcards.keys() else find(wildcards)
+        return [folder.format(portion=portion, **wildcards) for portion in portions]
+
+    return folders
+
+
 def facts_of(network, layers, *keys):
     """Return some facts of each layer, as a param: a change of others runs nothing again."""
     return [{key: tables["layers"][network][layer][key] for key in keys} for layer in layers]
@@ -143,3 +158,4 @@ wildcard_constraints:
     layer=any_of({layer for layers in tables["layers"].values() for layer in layers}),
     collection=any_of(tables["collections"]),
     cls=r"\d+",
+    portion=r"\d+",

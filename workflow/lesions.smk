@@ -9,17 +9,34 @@ from cnnvis.config.page_files import lesion_links
 
 # Which layers a network has is up to the network, so every network has its own rule.
 for network, facts in tables["lesions"].items():
+    files = {
+        "folders": facts["folders"],
+        "prototxt": tables["networks"][network]["prototxt"],
+        "weights": tables["networks"][network]["weights"],
+        "mean": tables["networks"][network]["mean_file"],
+        "labels": tables["networks"][network]["labels"],
+    }
+    values = {
+        "network": network,
+        "layers": list(facts["layers"].values()),
+        "zero": facts["zero"],
+        "model": tables["networks"][network]["model"],
+        "preprocessing": tables["networks"][network]["preprocessing"],
+        "image_sets": facts["image_sets"],
+        "images": facts["images"],
+    }
 
     rule:
         """Remove every filter alone, and sum over images what that does to each class."""
         name:
             f"lesions@{network}"
         input:
-            folders=facts["folders"],
-            prototxt=tables["networks"][network]["prototxt"],
-            weights=tables["networks"][network]["weights"],
-            mean=tables["networks"][network]["mean_file"],
-            labels=tables["networks"][network]["labels"],
+            **files,
+            parts=collect(
+                "results/{network}/lesions/.parts.{portion}",
+                network=network,
+                portion=facts["portions"],
+            ),
         output:
             collect(
                 "results/{network}/lesions/{layer}.{suffix}",
@@ -35,16 +52,34 @@ for network, facts in tables["lesions"].items():
             environment
         threads: tables["networks"][network]["threads"]
         params:
-            network=network,
-            layers=list(facts["layers"].values()),
-            zero=facts["zero"],
-            model=tables["networks"][network]["model"],
-            preprocessing=tables["networks"][network]["preprocessing"],
-            image_sets=facts["image_sets"],
-            images=facts["images"],
+            **values,
             code=code("make_lesions.py"),
         message:
             f"Remove each filter of {network} alone."
+        script:
+            "../scripts/make_lesions.py"
+
+    rule:
+        """Do the same for some of the images, whose sums the job of all puts together."""
+        name:
+            f"lesions_part@{network}"
+        input:
+            **files,
+        output:
+            temp(directory(f"results/{network}/lesions/.parts.{{portion}}")),
+        log:
+            f"logs/{network}/lesions/{{portion}}.log",
+        benchmark:
+            f"logs/{network}/lesions/{{portion}}.tsv"
+        conda:
+            environment
+        threads: tables["networks"][network]["threads"]
+        params:
+            **values,
+            portion=entry("lesions", network, "portions", "{portion}"),
+            code=code("make_lesions.py"),
+        message:
+            f"Remove each filter of {network} alone, for portion {{wildcards.portion}} of the images."
         script:
             "../scripts/make_lesions.py"
 

@@ -52,16 +52,35 @@ for network, each in tables["layers"].items():
                     "../scripts/make_ordering_over_images.py"
 
         elif layers:
+            files = {
+                "folders": tables["collections"][collection]["folders"],
+                "prototxt": tables["networks"][network]["prototxt"],
+                "weights": tables["networks"][network]["weights"],
+                "mean": tables["networks"][network]["mean_file"],
+            }
+            values = {
+                "network": network,
+                "name": ordering,
+                "ordering": facts,
+                "layers": blobs,
+                "model": tables["networks"][network]["model"],
+                "preprocessing": tables["networks"][network]["preprocessing"],
+                "image_set": tables["collections"][collection]["image_set"],
+                "images": tables["collections"][collection]["images"],
+            }
 
             rule:
                 """Order the filters of each layer over a collection, in one pass."""
                 name:
                     f"ordering_{ordering}@{network}"
                 input:
-                    folders=tables["collections"][collection]["folders"],
-                    prototxt=tables["networks"][network]["prototxt"],
-                    weights=tables["networks"][network]["weights"],
-                    mean=tables["networks"][network]["mean_file"],
+                    **files,
+                    parts=collect(
+                        "results/{network}/orderings/{ordering}/.parts.{portion}",
+                        network=network,
+                        ordering=ordering,
+                        portion=tables["collections"][collection]["portions"],
+                    ),
                 output:
                     collect(
                         "results/{network}/orderings/{ordering}/{layer}.json",
@@ -77,17 +96,34 @@ for network, each in tables["layers"].items():
                     environment
                 threads: tables["networks"][network]["threads"]
                 params:
-                    network=network,
-                    name=ordering,
-                    ordering=facts,
-                    layers=blobs,
-                    model=tables["networks"][network]["model"],
-                    preprocessing=tables["networks"][network]["preprocessing"],
-                    image_set=tables["collections"][collection]["image_set"],
-                    images=tables["collections"][collection]["images"],
+                    **values,
                     code=code("make_ordering_over_collection.py"),
                 message:
                     f"Order the filters of {network} over {collection}."
+                script:
+                    "../scripts/make_ordering_over_collection.py"
+
+            rule:
+                """Do the same for some of the images, whose sums the job of all puts together."""
+                name:
+                    f"part_of_ordering_{ordering}@{network}"
+                input:
+                    **files,
+                output:
+                    temp(directory(f"results/{network}/orderings/{ordering}/.parts.{{portion}}")),
+                log:
+                    f"logs/{network}/orderings/{ordering}/{{portion}}.log",
+                benchmark:
+                    f"logs/{network}/orderings/{ordering}/{{portion}}.tsv"
+                conda:
+                    environment
+                threads: tables["networks"][network]["threads"]
+                params:
+                    **values,
+                    portion=entry("collections", collection, "portions", "{portion}"),
+                    code=code("make_ordering_over_collection.py"),
+                message:
+                    f"Order the filters of {network} over portion {{wildcards.portion}} of {collection}."
                 script:
                     "../scripts/make_ordering_over_collection.py"
 

@@ -10,16 +10,33 @@ from cnnvis.config.page_files import response_files
 
 # Which layers a network has is up to the network, so every network has its own rule.
 for network, facts in tables["responses"].items():
+    files = {
+        "folders": facts["folders"],
+        "prototxt": tables["networks"][network]["prototxt"],
+        "weights": tables["networks"][network]["weights"],
+        "mean": tables["networks"][network]["mean_file"],
+    }
+    values = {
+        "network": network,
+        "layers": list(facts["layers"].values()),
+        "k": facts["k"],
+        "model": tables["networks"][network]["model"],
+        "preprocessing": tables["networks"][network]["preprocessing"],
+        "image_sets": facts["image_sets"],
+        "images": facts["images"],
+    }
 
     rule:
         """Keep the strongest responses of every filter, and statistics, in one pass."""
         name:
             f"responses@{network}"
         input:
-            folders=facts["folders"],
-            prototxt=tables["networks"][network]["prototxt"],
-            weights=tables["networks"][network]["weights"],
-            mean=tables["networks"][network]["mean_file"],
+            **files,
+            parts=collect(
+                "results/{network}/responses/.parts.{portion}",
+                network=network,
+                portion=facts["portions"],
+            ),
         output:
             collect(
                 "results/{network}/responses/{layer}.{suffix}",
@@ -42,16 +59,34 @@ for network, facts in tables["responses"].items():
             environment
         threads: tables["networks"][network]["threads"]
         params:
-            network=network,
-            layers=list(facts["layers"].values()),
-            k=facts["k"],
-            model=tables["networks"][network]["model"],
-            preprocessing=tables["networks"][network]["preprocessing"],
-            image_sets=facts["image_sets"],
-            images=facts["images"],
+            **values,
             code=code("make_responses.py"),
         message:
             f"Look what the filters of {network} respond to."
+        script:
+            "../scripts/make_responses.py"
+
+    rule:
+        """Do the same for some of the images, whose sums the job of all puts together."""
+        name:
+            f"responses_part@{network}"
+        input:
+            **files,
+        output:
+            temp(directory(f"results/{network}/responses/.parts.{{portion}}")),
+        log:
+            f"logs/{network}/responses/{{portion}}.log",
+        benchmark:
+            f"logs/{network}/responses/{{portion}}.tsv"
+        conda:
+            environment
+        threads: tables["networks"][network]["threads"]
+        params:
+            **values,
+            portion=entry("responses", network, "portions", "{portion}"),
+            code=code("make_responses.py"),
+        message:
+            f"Look what the filters of {network} respond to in portion {{wildcards.portion}}."
         script:
             "../scripts/make_responses.py"
 

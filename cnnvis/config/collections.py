@@ -23,6 +23,7 @@ from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.photographs import photograph_labels
+from cnnvis.inputs.streaming import portions
 
 # The images of a path `photonet:LABEL` are cut from one of photonet's photographs, by a rule; those
 # of `photonet:*` from all of them, with a list of their classes.
@@ -118,17 +119,21 @@ def resolve_collections(config, infos):
     -------
     dict
         - ``collections``: {collection: {``image_set``, what an `ImageSet` is made of; ``images``,
-          the fingerprint of its images; ``label`` of the photograph that a rule cuts it from, and
-          how many ``crops``; ``folders`` that this rule makes}}
+          the fingerprint of its images; ``size``, how many there are; ``label`` of the photograph
+          that a rule cuts it from, and how many ``crops``; ``folders`` that this rule makes;
+          ``portions``, see `portions_of`}}
         - ``summed``: {network: [layer's own name, ...]}, what one pass averages
         - ``classes``: {network: {collection: {``layers`` and ``pruned`` (in paths),
           ``criteria`` (the latter, by their own names), ``others``;
           ``neurons`` of other classes: {neuron, as in paths: collections of its class};
-          ``image_sets`` (of all collections, its own first), their ``images`` and ``folders``}}}
+          ``image_sets`` (of all collections, its own first), their ``images``, ``folders`` and
+          ``portions``}}}
         - ``pruning``: {``zero``, ``criterion``, ``steps``, ``random_seeds``, ``study_sweep``}
         - ``pruned``: {share, as in paths: share} of the filters that networks are written without
     """
     tables = {name: collection_table(name, each) for name, each in config["collections"].items()}
+    for table in tables.values():
+        table["portions"] = portions_of(config, [table])
     pruning = config["pruning"]
     return {
         "collections": tables,
@@ -145,13 +150,28 @@ def resolve_collections(config, infos):
 def collection_table(name, collection):
     """Return the table of a collection, see `resolve_collections`."""
     label, image_set = label_of(collection["path"]), image_set_of(name, collection)
+    crops = collection.get("limit", CROPS)
+    cut = crops * len(photograph_labels()) if label == ALL else crops
     return {
         "image_set": asdict(image_set),
         "images": image_set.fingerprint if label is None else None,
+        "size": len(image_set.images) if label is None else cut,
         "label": label,
-        "crops": collection.get("limit", CROPS),
+        "crops": crops,
         "folders": [] if label is None else [f"{CROPPED}/{name}"],
     }
+
+
+def portions_of(config, tables):
+    """Divide the images of some collections, in this order, among jobs.
+
+    Returns
+    -------
+    dict of str to dict
+        See `cnnvis.inputs.streaming.portions`: empty where one job does all.
+    """
+    sizes = {table["image_set"]["name"]: table["size"] for table in tables}
+    return portions(sizes, config.get("images_per_job"))
 
 
 def _summed(config, network, info):
@@ -194,6 +214,7 @@ def _classes(config, network, info, tables):
             "image_sets": [table["image_set"] for table in sets],
             "images": [table["images"] for table in sets],
             "folders": [folder for table in sets for folder in table["folders"]],
+            "portions": portions_of(config, sets),
         }
     return classes
 

@@ -5,7 +5,7 @@ called as the key.
 """
 
 from cnnvis.config.checks import mistakes, networks_of, reserved
-from cnnvis.config.collections import ALL, collection_table, image_set_of, label_of
+from cnnvis.config.collections import ALL, collection_table, image_set_of, label_of, portions_of
 from cnnvis.core.schema_errors import dotted
 
 
@@ -59,7 +59,7 @@ def resolve_images(config, key, each, networks, collections):
     -------
     dict
         {network: {``image_sets``, what each `ImageSet` is made of; ``images``, their fingerprints;
-        ``folders`` that are made}}, for the networks that see any image.
+        ``folders`` that are made; ``portions``}}, for the networks that see any image.
     """
     own, tables = own_collection(config, key, each), {}
     if own:
@@ -72,5 +72,6 @@ def resolve_images(config, key, each, networks, collections):
                 "image_sets": [each["image_set"] for each in sets],
                 "images": [each["images"] for each in sets],
                 "folders": [folder for each in sets for folder in each["folders"]],
+                "portions": portions_of(config, sets),
             }
     return tables

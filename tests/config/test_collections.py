@@ -167,8 +167,10 @@ def test_tables(infos, folder):
         },
         "crops": 200,
         "images": None,
+        "size": 200,
         "label": "moon",
         "folders": ["results/collections/moons"],
+        "portions": {},
     }
     assert tables["summed"]["thin"] == ["conv2", "conv1"]
     assert tables["classes"]["thin"]["moons"] == {
@@ -180,6 +182,7 @@ def test_tables(infos, folder):
         "image_sets": [moons["image_set"], cats["image_set"]],
         "images": [None, cats["images"]],
         "folders": ["results/collections/moons"],
+        "portions": {},
     }
     assert list(tables["classes"]["thinner"]) == ["cats"]
     os.utime(folder / "1.png", (1, 1))
@@ -188,6 +191,30 @@ def test_tables(infos, folder):
     again = resolve_collections(config, infos)["collections"]["cats"]["images"]
     os.utime(folder / "2.png", (2, 2))
     assert again == resolve_collections(config, infos)["collections"]["cats"]["images"]
+
+
+def test_image_sets_are_divided_among_jobs(infos, folder):
+    collections = {
+        "cats": {"path": str(folder), "cls": 1},
+        "moons": {"path": "photonet:moon", "cls": 1, "limit": 600},
+    }
+    config = {**EMPTY, "collections": collections, "images_per_job": 512}
+    tables = resolve_collections(config, infos)
+    assert tables["collections"]["cats"]["portions"] == {}
+    moons = tables["collections"]["moons"]
+    assert (moons["size"], moons["portions"]) == (
+        600,
+        {"0": {"moons": [0, 1]}, "1": {"moons": [1, 2]}},
+    )
+    # Each class comes first in its own jobs.
+    assert tables["classes"]["thin"]["cats"]["portions"] == {
+        "0": {"cats": [0, 1], "moons": [0, 1]},
+        "1": {"moons": [1, 2]},
+    }
+    assert tables["classes"]["thin"]["moons"]["portions"] == {
+        "0": {"moons": [0, 1]},
+        "1": {"moons": [1, 2], "cats": [0, 1]},
+    }
 
 
 def test_neurons_of_other_classes_stand_beside_the_collections_of_their_class(infos, folder):

@@ -24,6 +24,14 @@ def test_by_default_the_images_are_those_of_all_collections():
     assert "results/thin/responses/conv1.html" in tables["pages"]["thin"]["cat"]["shown"]
 
 
+def test_all_collections_are_divided_among_jobs_together():
+    tables = load_config(config(collections={"moons": MOONS, "again": MOONS}, images_per_job=2))
+    portions = {"0": {"moons": [0, 1]}, "1": {"again": [0, 1]}}
+    assert tables["responses"]["thin"]["portions"] == portions
+    said = "images_per_job: 0 is too small; expected a whole number of at least 1"
+    assert lines(config(images_per_job=0)) == [f"config: {said}"]
+
+
 def test_images_and_layers_of_its_own(tmp_path):
     (tmp_path / "list.txt").write_text("a.png 3\nb.png 1\n")
     responses = {"images": str(tmp_path / "list.txt"), "layers": ["conv2"], "k": 4, "limit": 1}
@@ -37,6 +45,7 @@ def test_images_and_layers_of_its_own(tmp_path):
 def test_crops_of_all_photographs():
     facts = load_config(config(responses={"images": "photonet:*"}))
     assert facts["collections"]["responses"]["crops"] == 12
+    assert facts["collections"]["responses"]["size"] == 12 * 17
     image_set = facts["responses"]["thin"]["image_sets"][0]
     assert image_set["path"] == "results/collections/responses/images.txt"
     assert image_set["limit"] is None

@@ -259,6 +259,59 @@ def test_lesions_are_made(study):
     assert [each["cls"] for each in found["classes"] if each["images"]] == [1, 3]
 
 
+SUMMED = {
+    "images": {"cat": {"path": "skimage:cat"}},
+    "orderings": {"natural": {}, "both": {"method": "pca", "over": "cats"}},
+    "comparisons": {},
+    "collections": {
+        "cats": {"path": "images", "cls": 1},
+        "dogs": {"path": "images/1*.png", "cls": 2, "neurons": [1]},
+    },
+    "class_importance": {"layers": ["conv1", "conv2"]},
+    "pruning": {"layers": ["conv1"], "steps": [1, 4]},
+    "lesions": {"layers": ["conv1", "conv2"]},
+    "responses": {"layers": ["conv1", "conv5"]},
+}
+
+
+def sum_images(folder, **entries):
+    """Run all that sums 20 and 10 images, in parts of 8; return how many jobs, and the files."""
+    study = copy_study(folder)
+    module = study.folder / "cnnvis/inputs/streaming.py"
+    module.write_text(re.sub(r"^PART = \d+$", "PART = 8", module.read_text(), flags=re.MULTILINE))
+    (study.folder / "images").mkdir()
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(study.folder / f"images/{number:02}.png")
+    (study.folder / "images/13.png").write_bytes(b"no picture")
+    write(study, changed(**SUMMED, **entries))
+    targets = ["classes/dogs/neurons/1.npz", "classes/cats/pruning/conv1.csv"]
+    targets += [f"{folder}/conv1.json" for folder in ("orderings/both", "lesions", "responses")]
+    run = study.snakemake("--cores", "2", *(f"results/thin/{target}" for target in targets))
+    assert run.returncode == 0, run.stderr
+    jobs = re.findall(r"^([\w@]+) +(\d+)$", run.stdout + run.stderr, re.MULTILINE)
+    results = study.folder / "results/thin"
+    paths = [path for path in results.rglob("*") if path.name != ".snakemake_timestamp"]
+    assert not [path for path in paths if path.name.startswith(".")]
+    files = {path.relative_to(results): path.read_bytes() for path in paths if path.is_file()}
+    return {name: int(count) for name, count in jobs}, files
+
+
+def test_results_are_the_same_to_the_bit_whichever_jobs_sum_the_images(tmp_path):
+    jobs, files = sum_images(tmp_path / "whole")
+    assert len(files) > 40 and not [name for name in jobs if "part" in name]
+    # Cats have three parts, dogs two; of both together the two smallest are one job.
+    divided, found = sum_images(tmp_path / "divided", images_per_job=8)
+    assert {name: count for name, count in divided.items() if "part" in name} == {
+        **dict.fromkeys(
+            ("class_sums_part", "filter_effects_part", "part_of_ordering_both@thin"), 3
+        ),
+        **dict.fromkeys(("pruning_part", "lesions_part@thin", "responses_part@thin"), 4),
+        "neuron_sums_part": 2,
+    }
+    assert found == files
+
+
 def pruned(study, *shares, **entries):
     """Return a configuration that writes networks, with the images that it needs."""
     folder = study.folder / "pets"

@@ -177,8 +177,9 @@ class Streams:
         for number, part in enumerate(parts[first:end], first):
             title = f"{image_set.name}, part {number + 1} of {last}" if last > 1 else image_set.name
             file = ".".join(filter(None, [name, image_set.name, f"{number:04}", "npz"]))
-            key = _digest_of([self.key, part.fingerprint, part.cls, *values])
-            found.append(Checkpoint(self._path(file), key))
+            key = _digest_of([self.key, part.fingerprint, *values])
+            path = self._found.get(file, Path(self.output).with_name(self._hidden + file))
+            found.append(Checkpoint(path, key))
             add = self._find if self.made else self._make
             skipped += add(part, accumulator, found[-1], title)
         if self.portion is None and len(skipped) == len(image_set.images):
@@ -193,10 +194,9 @@ class Streams:
         """What all sums of the job depend on, as a digest; not on the number of threads."""
         return digest(self.model, self.preprocessing, self.chunk, self.part, self.code)
 
-    def _path(self, file):
-        paths = [Path(folder, file) for folder in self.made]
-        path = Path(self.output)
-        return next(filter(Path.exists, paths), path.with_name(self._hidden + file))
+    @cached_property
+    def _found(self):
+        return {path.name: path for folder in self.made for path in Path(folder).iterdir()}
 
     @property
     def _hidden(self):

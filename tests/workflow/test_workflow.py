@@ -287,8 +287,10 @@ def sum_images(folder, **entries):
     write(study, changed(**SUMMED, **entries))
     targets = ["classes/dogs/neurons/1.npz", "classes/cats/pruning/conv1.csv"]
     targets += [f"{folder}/conv1.json" for folder in ("orderings/both", "lesions", "responses")]
-    run = study.snakemake("--cores", "2", *(f"results/thin/{target}" for target in targets))
+    targets = [f"results/thin/{target}" for target in targets]
+    run = study.snakemake("--cores", "2", *targets)
     assert run.returncode == 0, run.stderr
+    assert study.plan(*targets) == {}
     jobs = re.findall(r"^([\w@]+) +(\d+)$", run.stdout + run.stderr, re.MULTILINE)
     results = study.folder / "results/thin"
     paths = [path for path in results.rglob("*") if path.name != ".snakemake_timestamp"]

@@ -110,7 +110,7 @@ class Streams:
     made : list of str or Path
         The folders of all such jobs; empty where the job itself makes all parts.
     checkpoints : list of Checkpoint
-        Of the parts that the job has made.
+        Of the parts that the job has made; where others did, what it had before they did.
     """
 
     model: object
@@ -178,8 +178,9 @@ class Streams:
             title = f"{image_set.name}, part {number + 1} of {last}" if last > 1 else image_set.name
             file = ".".join(filter(None, [name, image_set.name, f"{number:04}", "npz"]))
             key = _digest_of([self.key, part.fingerprint, *values])
-            path = self._found.get(file, Path(self.output).with_name(self._hidden + file))
-            found.append(Checkpoint(path, key))
+            own = Path(self.output).with_name(self._hidden + file)
+            self.checkpoints.append(Checkpoint(own, key))
+            found.append(Checkpoint(self._found.get(file, own), key))
             add = self._find if self.made else self._make
             skipped += add(part, accumulator, found[-1], title)
         if self.portion is None and len(skipped) == len(image_set.images):
@@ -203,7 +204,6 @@ class Streams:
         return f".{Path(self.output).name}.partial."
 
     def _make(self, part, accumulator, checkpoint, title):
-        self.checkpoints.append(checkpoint)
         options = {"chunk": self.chunk, "threads": self.threads, "title": title}
         return stream(part, self.preprocessing, accumulator, checkpoint, **options)
 

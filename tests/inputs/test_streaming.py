@@ -116,7 +116,8 @@ def test_the_sums_of_a_set_are_those_of_its_parts_one_after_the_other(run, folde
 @pytest.mark.parametrize("ends", [[1, 2, 3, 4], [3, 4], [4]])
 def test_sums_are_the_same_whichever_jobs_made_the_parts(run, folder, ends):
     """Seven images in parts of two; an unreadable one is told once."""
-    whole, _ = run("whole", part=2)
+    whole, streams = run("whole", part=2)
+    streams.forget()
     folders = []
     for first, end in zip([0, *ends], ends, strict=False):
         _, streams = run(f"made{end}", part=2, portion={"cats": [first, end]})
@@ -124,13 +125,15 @@ def test_sums_are_the_same_whichever_jobs_made_the_parts(run, folder, ends):
         folders.append(streams.output)
     files = sorted(path.name for made in folders for path in made.iterdir())
     assert files == [f"cats.{number:04}.npz" for number in range(4)]
+    # What the job itself had before the images were divided goes with it.
+    run(part=2)
     joined, streams = run(part=2, made=folders)
     assert joined.batches == 0 and not streams.hand_over()
     check_same(joined, whole)
     assert len(joined.skipped) == 2
     streams.forget()
     assert sorted(path.name for made in folders for path in made.iterdir()) == files
-    assert not list(folder.parent.glob(".made*"))
+    assert not list(folder.parent.glob(".*"))
 
 
 def test_the_job_of_a_portion_is_resumed_too(run, folder):

@@ -6,13 +6,13 @@ Image sets are links to eight small photographs, and the network is tiny (three 
 pixels), so that what the sets themselves cost is seen. `class_sums` and `responses` run as their
 jobs do, each in a process of its own. The columns:
 
-- ms: wall time per image, after the process has begun;
+- ms: CPU time per image, of all threads, with what it takes to open the network;
 - peak: the largest memory of the process; of `responses` also the file of a layer's responses that
   is in memory as long as nobody else needs it, 20 bytes for each image and filter;
 - disk: the largest place that parts take until the results are written.
 
-The second table is the time of a dry run (`snakemake -n`) with a collection of so many images: the
-photographs are listed, and their times of change compared.
+The second table is the CPU time of a dry run (`snakemake -n`) with a collection of so many images:
+they are listed, and their times of change looked at.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from bench_workflow import children
 from networks import write_random_weights
 from PIL import Image
 
@@ -70,7 +71,7 @@ def main():
                 seconds, peak, disk = in_a_process(job, folder, count)
                 row = f"{1e3 * seconds / count:8.2f}{peak:9.0f}{disk:9.1f}"
                 print(f"{job.__name__:<12}{count:>7}{row}", flush=True)
-        print(f"\n{'images':>7}{'wall s':>8}   of a dry run")
+        print(f"\n{'images':>7}{'CPU s':>8}   of a dry run")
         for count in arguments.plans:
             link_images(folder, count)
             print(f"{count:>7}{plan(folder, count):8.1f}", flush=True)
@@ -109,9 +110,9 @@ def measure(job, folder, count):
             super().forget()
 
     streams = Measured(model, preprocessing, files("responses", layer="conv1"), threads=1)
-    start = time.perf_counter()
+    start = time.process_time()
     job(streams, files, ImageSet("images", str(folder / str(count)), 3))
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, disk[0]
 
 
@@ -126,7 +127,7 @@ def responses(streams, files, image_set):
 
 
 def plan(folder, count):
-    """Return the seconds of a dry run with a collection of so many images."""
+    """Return the CPU seconds of a dry run with a collection of so many images."""
     network = {"prototxt": "deploy.prototxt", "weights": "tiny.caffemodel", "score": "fc8"}
     config = {
         "networks": {"tiny": network | {"mean": [104, 117, 123]}},
@@ -136,11 +137,11 @@ def plan(folder, count):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "-n", "-s", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
-    start = time.monotonic()
+    before = children()
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         sys.exit(run.stdout[-2000:] + run.stderr[-2000:])
-    return time.monotonic() - start
+    return children() - before
 
 
 if __name__ == "__main__":

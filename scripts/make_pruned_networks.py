@@ -7,7 +7,7 @@ from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.streaming import Streams
 
 with job(snakemake):
-    outputs = (snakemake.output.networks, snakemake.output.weights, snakemake.output.reports)
+    outputs = [snakemake.output.get(kind, []) for kind in ("networks", "weights", "reports")]
     make_pruned_networks(
         Streams.of(Model(**snakemake.params.model), snakemake),
         [ImageSet(**image_set) for image_set in snakemake.params.image_sets],

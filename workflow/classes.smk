@@ -310,6 +310,12 @@ if tables["pruned"]:
             prototxt=entry("networks", "{network}", "prototxt"),
             weights=entry("networks", "{network}", "weights"),
             mean=entry("networks", "{network}", "mean_file"),
+            parts=parts_of(
+                "results/{network}/classes/{collection}/pruned/.{layer}.{portion}",
+                "classes",
+                "{network}",
+                "{collection}",
+            ),
         output:
             networks=collect(
                 "results/{{network}}/classes/{{collection}}/pruned/{{layer}}-{share}.prototxt",
@@ -347,3 +353,16 @@ if tables["pruned"]:
             "{wildcards.collection}."
         script:
             "../scripts/make_pruned_networks.py"
+
+    use rule pruned_networks as pruned_networks_part with:
+        output:
+            temp(directory("results/{network}/classes/{collection}/pruned/.{layer}.{portion}")),
+        log:
+            "logs/{network}/classes/{collection}/parts/pruned/{layer}.{portion}.log",
+        benchmark:
+            "logs/{network}/classes/{collection}/parts/pruned/{layer}.{portion}.tsv"
+        params:
+            portion=entry("classes", "{network}", "{collection}", "portions", "{portion}"),
+        message:
+            "Count the errors of {wildcards.network} without the filters of {wildcards.layer} least "
+            "important to {wildcards.collection}, for portion {wildcards.portion} of the images."

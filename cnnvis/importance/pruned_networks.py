@@ -75,7 +75,7 @@ def make_pruned_networks(streams, image_sets, importance_npz, responses_npz, fil
     importance_npz, responses_npz
         As in `cnnvis.importance.pruning.PruningInputs`; the latter may be None.
     files : list of PrunedFiles
-        Of each share.
+        Of each share. Not needed in the job of a portion, whose networks go with its output.
     settings : PrunedSettings
 
     Raises
@@ -89,12 +89,19 @@ def make_pruned_networks(streams, image_sets, importance_npz, responses_npz, fil
     own, weights = image_sets[0], weights_of(model)
     params = weights[settings.layer]
     _, order = rank_filters(importance_npz, responses_npz, params, settings, own)
-    measures = Measures(streams, image_sets, settings)
-    before = measures.errors(model, "before")
+    if streams.portion is not None:
+        files = [_files_in(streams.output, share) for share in settings.shares]
+    measures, found = Measures(streams, image_sets, settings), []
+    before = measures.count(model, [], "before")
     for share, paths in zip(settings.shares, files, strict=True):
         least = [int(each) for each in order[: count_removed(share, len(order))]]
         smaller, done = write_pruned(model, weights, paths, settings, least)
-        errors = {"before": before, "after": measures.errors(smaller, str(share))}
+        found.append((least, smaller, done, measures.count(smaller, least, str(share))))
+    if streams.hand_over():
+        return
+    for share, paths, each in zip(settings.shares, files, found, strict=True):
+        least, smaller, done, after = each
+        errors = {"before": errors_of(before), "after": errors_of(after)}
         report = {
             "layer": settings.layer,
             "collection": own.name,
@@ -111,6 +118,10 @@ def make_pruned_networks(streams, image_sets, importance_npz, responses_npz, fil
         }
         write_json(paths.report, {"sentence": sentence(report), **report})
     streams.forget()
+
+
+def _files_in(folder, share):
+    return PrunedFiles(Path(folder, f"{share}.prototxt"), Path(folder, f"{share}.caffemodel"), None)
 
 
 def count_removed(share, filters):
@@ -161,24 +172,22 @@ class Measures:
         self.streams, self.image_sets, self.settings = streams, image_sets, settings
         self.skipped = {}
 
-    def errors(self, model, name):
-        """Return the errors of a network, ``{image set: images, error_top1, ...}``.
+    def count(self, model, gone, name):
+        """Return `ErrorCounts` of a network without some filters, of each image set.
 
         Checkpoints have its `name`.
         """
-        found, settings = {}, PruningSettings(self.settings.layer, self.settings.zero)
-        streams = replace(self.streams, model=model)
+        counts, streams = [], self.streams
+        settings = PruningSettings(self.settings.layer, self.settings.zero)
         with model.open(streams.threads) as network:
             for image_set in self.image_sets:
                 whole = [Ablation("none", ())]
-                counts = ErrorCounts(network, model.score, image_set, settings, whole)
-                self.skipped[image_set.name] = streams.sum(counts, image_set, name=name)
-                (row,) = counts.rows()
-                found[image_set.name] = {
-                    key: significant(row[key]) if isinstance(row[key], float) else row[key]
-                    for key in ("cls", "images", "error_top1", "error_top5", "probability")
-                }
-        return found
+                counts.append(ErrorCounts(network, model.score, image_set, settings, whole))
+                values = [settings.layer, settings.zero, gone]
+                self.skipped[image_set.name] = streams.sum(
+                    counts[-1], image_set, *values, name=name
+                )
+        return counts
 
     def compare(self, model, smaller, filters, removed):
         """Return how much the scores of two networks differ, and how long both take.
@@ -211,6 +220,18 @@ class Measures:
         expected = whole.scores_without(inputs, *where)[0]
         found = pruned.forward(inputs, [model.score])[model.score].reshape(expected.shape)
         return np.abs(found - expected).max() / (np.abs(expected).max() or 1)
+
+
+def errors_of(counts):
+    """Return ``{image set: images, error_top1, ...}`` of the counts of a network."""
+    rows = [row for each in counts for row in each.rows()]
+    keys = ("cls", "images", "error_top1", "error_top5", "probability")
+    return {
+        row["collection"]: {
+            key: significant(row[key]) if isinstance(row[key], float) else row[key] for key in keys
+        }
+        for row in rows
+    }
 
 
 def _times(networks, model, smaller, inputs):

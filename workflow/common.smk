@@ -4,6 +4,7 @@ Input: the configuration, and the prototxt of each network (for its layers).
 Output: `tables`, which the stages look things up in (see cnnvis/config/tables.py).
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from cnnvis.config.load import load_config
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
-from cnnvis.core.locks import abandoned_lock, note_run
+from cnnvis.core.locks import join_runs
 from cnnvis.pages.artefacts import recognise
 
 
@@ -34,13 +35,10 @@ limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
 if limit and (limit.max_jobs, limit.timespan) == (100, 1):
     workflow.scheduling_settings.max_jobs_per_timespan = None
 
-abandoned = abandoned_lock(".snakemake")
-if abandoned:
-    print(abandoned, file=sys.stderr)
-
-
-onstart:
-    note_run(".snakemake")
+# Before Snakemake looks at its lock. A folder that cannot be written, it tells itself.
+with contextlib.suppress(OSError):
+    if join_runs(".snakemake"):
+        print("A run here was killed: its lock is removed.", file=sys.stderr)
 
 
 try:

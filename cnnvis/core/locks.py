@@ -1,25 +1,22 @@
-"""Whether the run that locked a folder of Snakemake is still there.
+"""Whether the runs that locked a folder of Snakemake are still there.
 
-Snakemake's lock says which files a run makes, not whose it is, so that after a kill nobody knows
-whether it may be removed. Each run therefore notes its process.
+Snakemake's lock says which files a run makes, not whose it is: after a kill it stays. Each run
+therefore also holds a lock of the system's, which ends with its process however that ends.
 """
 
-import os
+import fcntl
 from pathlib import Path
 
-from cnnvis.core.errors import UserError
-from cnnvis.core.files import HOST, is_running, read_json, write_json
+from cnnvis.core.files import HOST
 
-NAME = "cnnvis-run.json"
-
-
-def note_run(folder):
-    """Note this process as the one that has the lock of a ``.snakemake`` folder."""
-    write_json(Path(folder) / NAME, {"host": HOST, "process": os.getpid()})
+NAME = "cnnvis-runs.lock"
+_held = []
 
 
-def abandoned_lock(folder):
-    """Return a line if the run that locked a ``.snakemake`` folder is gone, else None.
+def join_runs(folder):
+    """Take part in the runs of a ``.snakemake`` folder; remove the lock that killed ones left.
+
+    Called before Snakemake looks at its lock. The part that a process takes ends with it.
 
     Parameters
     ----------
@@ -27,20 +24,40 @@ def abandoned_lock(folder):
 
     Returns
     -------
-    str or None
-        None, too, where the run was on another machine: whether it is there cannot be known.
+    bool
+        Whether a lock was removed: only one of this machine, and only while no other process
+        takes part. Whether those of other machines are there cannot be known everywhere.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written, or its file system has no locks.
     """
     folder = Path(folder)
-    if not any(folder.glob("locks/*.lock")):
-        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    # Kept open: the lock would end with the file. Processes that a run starts do not inherit it.
+    file = (folder / NAME).open("a+")
+    _held.append(file)
+    removed = False
     try:
-        run = read_json(folder / NAME)
-        process, here = int(run["process"]), run["host"] == HOST
-    except (UserError, KeyError, TypeError, ValueError):
-        return None
-    if not here or is_running(process):
-        return None
-    return (
-        f"The run that locked this folder (process {process}) is gone: "
-        "run snakemake --unlock once, then the same command again."
-    )
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        removed = _remove_locks(folder, file)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return removed
+
+
+def _remove_locks(folder, file):
+    """Remove Snakemake's locks if the last run was on this machine; note this machine."""
+    file.seek(0)
+    locks = list(folder.glob("locks/*.lock"))
+    if locks and file.read() != HOST:
+        return False
+    for lock in locks:
+        lock.unlink()
+    file.truncate(0)
+    file.write(HOST)
+    file.flush()
+    return bool(locks)

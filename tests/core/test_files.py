@@ -8,7 +8,6 @@ import pytest
 import cnnvis.core.files
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import HOST, atomic, read_json, write_csv, write_json
-from cnnvis.core.locks import abandoned_lock, note_run
 
 
 def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
@@ -85,18 +84,3 @@ def test_what_killed_processes_left_is_removed_and_what_live_ones_write_is_not(t
     with atomic(path) as temporary:
         temporary.touch()
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*kept, "conv2.png"])
-
-
-def test_an_abandoned_lock_is_told_from_that_of_a_run(tmp_path):
-    assert abandoned_lock(tmp_path) is None
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "0.input.lock").touch()
-    assert abandoned_lock(tmp_path) is None  # nobody knows whose
-    note_run(tmp_path)
-    assert abandoned_lock(tmp_path) is None  # this process is there
-    gone = subprocess.Popen([sys.executable, "-c", "pass"])
-    gone.wait()
-    write_json(tmp_path / "cnnvis-run.json", {"host": HOST, "process": gone.pid})
-    assert f"process {gone.pid}) is gone: run snakemake --unlock once" in abandoned_lock(tmp_path)
-    write_json(tmp_path / "cnnvis-run.json", {"host": "another", "process": gone.pid})
-    assert abandoned_lock(tmp_path) is None

@@ -13,7 +13,8 @@ from PIL import Image
 from cnnvis.config.load import load_config
 from cnnvis.config.page_files import index_files, ordering_files
 from cnnvis.core.arrays import read_array
-from cnnvis.core.files import read_json
+from cnnvis.core.files import HOST, read_json
+from cnnvis.core.locks import NAME
 from tests.browser import SOFTWARE_GL, Browser, find_browser
 from tests.conftest import ROOT, copy_study
 
@@ -434,6 +435,21 @@ def test_one_artefact_runs_only_its_ancestors(study):
     assert plan.returncode == 0
     jobs = dict(re.findall(r"^([\w@]+) +(\d+)$", plan.stdout + plan.stderr, re.MULTILINE))
     assert jobs == {"activations": "1", "layers@thin": "1", "total": "2"}
+
+
+def test_the_lock_of_a_killed_run_does_not_stop_the_next(study):
+    write(study, CONFIG)
+    target = "results/thin/index.html"
+    locks = study.folder / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text(f"{target}\n")
+    run = study.snakemake("--cores", "1", target)
+    assert run.returncode == 1 and "cannot be locked" in run.stderr  # nobody knows whose it is
+    (locks.parent / NAME).write_text(HOST)
+    run = study.snakemake("--cores", "1", target)
+    assert run.returncode == 0, run.stderr
+    assert "A run here was killed: its lock is removed." in run.stderr
+    assert (study.folder / target).exists()
 
 
 def test_one_artefact_alone_is_made(study):

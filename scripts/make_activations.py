@@ -13,6 +13,5 @@ with job(snakemake):
         snakemake.params.source,
         Places("results", **snakemake.wildcards),
         crop=snakemake.params.crop,
-        labels=next(iter(snakemake.input.labels), None),
         threads=snakemake.threads,
     )

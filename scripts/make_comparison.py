@@ -11,7 +11,8 @@ from cnnvis.pages.viewers import comparison_viewer
 with job(snakemake):
     params = snakemake.params
     files = Places("results", network=params.network, comparison=params.name)
-    members = read_members(files, params.members, params.neuron, params.predicted)
+    labels = next(iter(snakemake.input.labels), None)
+    members = read_members(files, params.members, params.neuron, params.predicted, labels)
     names = {"name": params.name, "network": params.network, "neuron": params.neuron}
     summaries = []
     for layer, shared in params.layers.items():
@@ -28,5 +29,5 @@ with job(snakemake):
         comparison=params.name,
         neuron=params.neuron,
         classes=params.classes,
-        labels=next(iter(snakemake.input.labels), None),
+        labels=labels,
     )

@@ -11,4 +11,5 @@ with job(snakemake):
             network=snakemake.params.network,
             layer=layer,
             shown=snakemake.params.shown,
+            labels=next(iter(snakemake.input.labels), None),
         )

@@ -14,5 +14,4 @@ with job(snakemake):
         [ImageSet(**each) for each in snakemake.params.image_sets],
         snakemake.params.layers,
         zero=snakemake.params.zero,
-        labels=next(iter(snakemake.input.labels), None),
     )

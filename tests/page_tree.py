@@ -63,7 +63,9 @@ layer { name: "score" type: "InnerProduct" bottom: "squeeze" top: "score"
 RUN = {
     "engine": "numpy",
     "configs": [NASTY],
-    "networks": {"tiny": {"prototxt": "net.prototxt", "weights": NASTY, "score": "score"}},
+    "networks": {
+        "tiny": {"prototxt": "net.prototxt", "weights": NASTY, "score": "score", "labels": None}
+    },
 }
 MEMBERS = [
     ("moon_right", "reference", 2, True),
@@ -98,7 +100,7 @@ class Tree:
             {"group": group, "cls": cls, "image": image, "correct": correct}
             for image, group, cls, correct in MEMBERS
         ]
-        return read_members(self.files(), entries, 2)
+        return read_members(self.files(), entries, 2, labels=self.labels)
 
 
 def build(base):
@@ -136,7 +138,7 @@ def build(base):
             *("comparisons/*/index.html", "comparisons/*/*.png", "filters/*.png"),
             *("tuning/*.html", "cat/grids/*/*.png"),
         ),
-        RUN,
+        {**RUN, "networks": {"tiny": {**RUN["networks"]["tiny"], "labels": tree.labels}}},
     )
     methods_page(tree.root / "methods.html", RUN)
     return tree
@@ -159,7 +161,7 @@ def _make_arrays(files, predicted, rng):
     write_picture(files("picture"), PREPROCESSING.undo(values))
     scores = rng.normal(size=4).astype(np.float32)
     scores[predicted] = 4
-    write_json(files("prediction"), predict(scores, LABELS, "score"))
+    write_json(files("prediction"), predict(scores, "score"))
     write_arrays(
         files("blobs"),
         {name: np.maximum(rng.normal(size=s), 0).astype("f4") for name, s in LAYERS.items()},

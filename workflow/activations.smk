@@ -1,6 +1,6 @@
 """Feature maps: one forward pass for each network and image, then one job for its layers.
 
-Input: the image; the network's prototxt, weights, labels and mean.
+Input: the image; the network's prototxt, weights and mean, and its labels for pages.
 Output: results/{network}/{image}/input.npy and input.png, blobs.npz, prediction.json;
 orderings/{ordering}/{layer}.json, but for shared orderings; grids/{ordering}/{layer}.png and grids/{layer}.js, volumes/{ordering}/{layer}.vox and
 {layer}.binary.vox with headers, slices/{layer}/row-{row}/ and stability.{json,png},
@@ -23,7 +23,6 @@ rule activations:
         image=entry("images", "{image}", "file"),
         prototxt=entry("networks", "{network}", "prototxt"),
         weights=entry("networks", "{network}", "weights"),
-        labels=entry("networks", "{network}", "labels"),
         mean=entry("networks", "{network}", "mean_file"),
     output:
         array="results/{network}/{image}/input.npy",

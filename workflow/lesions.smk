@@ -14,7 +14,6 @@ for network, facts in tables["lesions"].items():
         "prototxt": tables["networks"][network]["prototxt"],
         "weights": tables["networks"][network]["weights"],
         "mean": tables["networks"][network]["mean_file"],
-        "labels": tables["networks"][network]["labels"],
     }
     values = {
         "network": network,
@@ -94,6 +93,7 @@ for network, facts in tables["lesions"].items():
                 layer=facts["layers"],
                 suffix=["json", "npz"],
             ),
+            labels=tables["networks"][network]["labels"],
         output:
             collect(
                 "results/{network}/lesions/{layer}.{suffix}",

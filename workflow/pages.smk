@@ -101,6 +101,7 @@ rule index:
     """Link every page of the run, and say what its numbers mean."""
     input:
         linked["made"],
+        labels=[file for facts in tables["networks"].values() for file in facts["labels"]],
     output:
         page="results/index.html",
         methods="results/methods.html",

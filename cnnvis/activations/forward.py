@@ -3,13 +3,13 @@
 import numpy as np
 
 from cnnvis.core.arrays import check_finite, write_arrays, write_npy
-from cnnvis.core.files import atomic, write_json
+from cnnvis.core.files import atomic, read_json, write_json
 from cnnvis.inputs.labels import read_labels
 
 TOP = 5
 
 
-def make_forward(model, preprocessing, source, files, *, crop=None, labels=None, threads=None):
+def make_forward(model, preprocessing, source, files, *, crop=None, threads=None):
     """Preprocess one image, run the network on it, and write what it gives.
 
     Parameters
@@ -25,8 +25,6 @@ def make_forward(model, preprocessing, source, files, *, crop=None, labels=None,
         ``prediction``, see `predict`.
     crop : list of int, optional
         [top, left, height, width] in pixels of the original.
-    labels : str or Path, optional
-        Text file, one class name per line.
     threads : int, optional
 
     Raises
@@ -34,7 +32,7 @@ def make_forward(model, preprocessing, source, files, *, crop=None, labels=None,
     UserError
         If a file, the crop or the score blob is not usable, or a blob is not finite.
     """
-    names = read_labels(labels, model.classes)
+    model.check_neuron(0)
     values = preprocessing(source, crop)
     convolutions = (convolution.blob for convolution in model.info.convolutions.values())
     outputs = list(dict.fromkeys([*convolutions, model.score]))
@@ -47,7 +45,7 @@ def make_forward(model, preprocessing, source, files, *, crop=None, labels=None,
     write_npy(files("input"), values)
     write_picture(files("picture"), preprocessing.undo(values))
     write_arrays(files("blobs"), arrays)
-    write_json(files("prediction"), predict(arrays[model.score], names, model.score))
+    write_json(files("prediction"), predict(arrays[model.score], model.score))
 
 
 def write_picture(path, pixels):
@@ -58,14 +56,32 @@ def write_picture(path, pixels):
         Image.fromarray(pixels).save(temporary, "PNG", optimize=True)
 
 
-def predict(scores, names, score):
+def read_prediction(path, labels=None):
+    """Read what `predict` gives, with the ``label`` of each class; the file does not depend on it.
+
+    Parameters
+    ----------
+    path : str or Path
+    labels : str or Path, optional
+        Class names, one per line.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or the labels are not as many as the classes.
+    """
+    prediction = read_json(path)
+    names = read_labels(labels, prediction["classes"])
+    top = [{**choice, "label": names[choice["index"]]} for choice in prediction["top"]]
+    return {**prediction, "top": top}
+
+
+def predict(scores, score):
     """Rank classes.
 
     Parameters
     ----------
     scores : ndarray, (classes,)
-    names : list of str
-        One label per class.
     score : str
         The blob's name.
 
@@ -73,7 +89,7 @@ def predict(scores, names, score):
     -------
     dict
         ``score_blob``, ``classes``, ``probability`` ("softmax" or "score": where it comes from)
-        and ``top``: up to five of ``{rank, index, label, score, probability}``, best first, the
+        and ``top``: up to five of ``{rank, index, score, probability}``, best first, the
         lower index first where scores are equal.
     """
     probabilities, origin = to_probabilities(scores)
@@ -86,7 +102,6 @@ def predict(scores, names, score):
             {
                 "rank": rank,
                 "index": int(index),
-                "label": names[index],
                 "score": float(scores[index]),
                 "probability": float(probabilities[index]),
             }

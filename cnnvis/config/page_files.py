@@ -328,7 +328,7 @@ def run_facts(tables, configs):
     -------
     dict
         ``engine``; ``configs``, the files of the configuration; ``networks``, {network:
-        ``prototxt``, ``weights``, ``score``}.
+        ``prototxt``, ``weights``, ``score``, ``labels`` or None}.
     """
     keys = ("prototxt", "weights", "score")
     return {
@@ -336,6 +336,7 @@ def run_facts(tables, configs):
         "configs": [os.path.relpath(path) for path in configs],
         "networks": {
             name: {key: facts["model"][key] for key in keys}
+            | {"labels": next(iter(facts["labels"]), None)}
             for name, facts in tables["networks"].items()
         },
     }

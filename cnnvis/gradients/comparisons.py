@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnvis.activations.forward import read_prediction
 from cnnvis.core.arrays import read_array, significant
 from cnnvis.core.colours import GROUP_COLOURS, VERDICTS
-from cnnvis.core.files import read_json, safe_name, write_csv, write_json
+from cnnvis.core.files import safe_name, write_csv, write_json
 from cnnvis.gradients.comparison_figure import draw_comparison
 from cnnvis.gradients.norms import filter_norms
 
@@ -63,7 +64,7 @@ class Member:
         return VERDICTS[self.correct][0]
 
 
-def read_members(files, entries, neuron, predicted=True):
+def read_members(files, entries, neuron, predicted=True, labels=None):
     """Return the images of a comparison, in the order of `GROUPS`.
 
     Where the network disagrees with the configuration about whether an image is classified
@@ -80,6 +81,8 @@ def read_members(files, entries, neuron, predicted=True):
         The class whose score was differentiated.
     predicted : bool
         Whether there are predictions to read; without, images are as correct as declared.
+    labels : path, optional
+        Class names, one per line.
 
     Returns
     -------
@@ -88,12 +91,13 @@ def read_members(files, entries, neuron, predicted=True):
     Raises
     ------
     UserError
-        If a prediction cannot be read.
+        If a prediction or the labels cannot be read.
     """
     members = []
     for entry in sorted(entries, key=lambda entry: GROUPS.index(entry["group"])):
         image, cls, declared = entry["image"], entry["cls"], entry["correct"]
-        best = read_json(files("prediction", image=image))["top"][0] if predicted else {}
+        path = files("prediction", image=image)
+        best = read_prediction(path, labels)["top"][0] if predicted else {}
         member = Member(
             *(image, entry["group"], cls, best["index"] == cls if best else declared, declared),
             *(best.get(key) for key in ("index", "label", "probability")),

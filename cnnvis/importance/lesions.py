@@ -14,7 +14,6 @@ from cnnvis.activations.orderings import order
 from cnnvis.core.arrays import read_array, significant, write_arrays
 from cnnvis.core.files import safe_name, write_json
 from cnnvis.importance.filter_effects import EFFECTS, FilterEffects
-from cnnvis.inputs.labels import read_labels
 
 OWN = {"log_probability": -1, "probability": -1, "error_top1": 1}
 """What is told of a class by its own images, and whether a rise (1) or a fall (-1) is a loss."""
@@ -51,7 +50,7 @@ class Losses(NamedTuple):
         return float(np.percentile(sizes, PERCENTILE) or sizes.max() or 1.0)
 
 
-def make_lesions(streams, files, image_sets, layers, *, zero, labels=None):
+def make_lesions(streams, files, image_sets, layers, *, zero):
     """Remove each filter of layers alone, over image sets; write what each class loses.
 
     Parameters
@@ -64,8 +63,6 @@ def make_lesions(streams, files, image_sets, layers, *, zero, labels=None):
     layers : list of str
     zero : {"weights_and_bias", "weights"}
         What is set to zero.
-    labels : path, optional
-        Class names, one per line.
 
     Raises
     ------
@@ -74,7 +71,6 @@ def make_lesions(streams, files, image_sets, layers, *, zero, labels=None):
     """
     classes = sorted({cls for each in image_sets for cls in each.classes.values()} - {None})
     model, found = streams.model, {}
-    names = read_labels(labels, model.classes)
     model.check_classes(image_sets)
     for layer in layers:
         model.check_filters(layer)
@@ -94,8 +90,7 @@ def make_lesions(streams, files, image_sets, layers, *, zero, labels=None):
         arrays = arrays_of(sums, classes)
         facts = {"layer": layer, "zero": zero, "images": int(sums["images"]), "skipped": skipped}
         write_arrays(files("lesion arrays", layer=safe_name(layer)), arrays)
-        summary = facts | summarise(arrays, layer, names)
-        write_json(files("lesions", layer=safe_name(layer)), summary)
+        write_json(files("lesions", layer=safe_name(layer)), facts | summarise(arrays))
     streams.forget()
 
 
@@ -148,22 +143,19 @@ def read_losses(path):
     )
 
 
-def summarise(arrays, layer, names):
+def summarise(arrays):
     """Return which classes need which filters, ready for JSON.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
         Of `arrays_of`.
-    layer : str
-    names : list of str
-        One per class of the network.
 
     Returns
     -------
     dict
         ``measure``, by which the rest is: ``log_probability``, or ``score`` where no image has a
-        class; ``sentence``; ``filters``: for each, ``needed_by``, the classes that lose most
+        class; ``filters``: for each, ``needed_by``, the classes that lose most
         without it; ``classes``, all of the network, with how many ``images`` there are, and
         ``needs``, the filters without which it loses most; ``filter_order``, and
         ``class_orders`` by ``measure`` and by ``score``: neighbours are as alike as possible.
@@ -174,12 +166,10 @@ def summarise(arrays, layer, names):
     rows = dict(zip(main.classes.tolist(), main.values, strict=True))
     return {
         "measure": measure,
-        "sentence": sentence(layer, measure, main, names),
         "filters": [
             {
                 "needed_by": [
-                    {"cls": cls, "label": names[cls], "loss": loss}
-                    for cls, loss in _largest(column, main.classes)
+                    {"cls": cls, "loss": loss} for cls, loss in _largest(column, main.classes)
                 ]
             }
             for column in main.values.T
@@ -187,14 +177,13 @@ def summarise(arrays, layer, names):
         "classes": [
             {
                 "cls": cls,
-                "label": name,
                 "images": images.get(cls, 0),
                 "needs": [
                     {"filter": number, "loss": loss}
                     for number, loss in _largest(rows.get(cls, np.zeros(0)))
                 ],
             }
-            for cls, name in enumerate(names)
+            for cls in range(arrays["scores"].shape[1])
         ],
         "filter_order": _order(main.values.T, main.window),
         "class_orders": {

@@ -3,6 +3,7 @@
 import csv
 import itertools
 
+from cnnvis.activations.forward import read_prediction
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import read_json, safe_name
 from cnnvis.core.places import HEADERS_FIRST
@@ -44,7 +45,8 @@ def image_page(files, model, *, network, image, shown, labels=None, what_if=""):
         If a path fits none of `cnnvis.core.places.PLACES`.
     """
     page, info = files("page"), model.info
-    ranking = read_json(files("prediction")) if model.weights is not None else None
+    runs = model.weights is not None
+    ranking = read_prediction(files("prediction"), labels) if runs else None
     names = read_labels(labels, model.classes)
     artefacts = Artefacts(shown, page.parents[2], page)
     layers = [

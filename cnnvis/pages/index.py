@@ -4,7 +4,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from cnnvis.core.files import read_json
+from cnnvis.activations.forward import read_prediction
 from cnnvis.pages.artefacts import Artefacts
 from cnnvis.pages.render import write_page
 
@@ -48,10 +48,13 @@ def index_page(page, shown, run):
     Raises
     ------
     UserError
-        If a prediction cannot be read.
+        If a prediction or labels cannot be read.
     """
     files = Artefacts(shown, Path(page).parent, page)
-    networks = [_network(files, network) for network in files.values("network")]
+    networks = [
+        _network(files, network, run["networks"][network]["labels"])
+        for network in files.values("network")
+    ]
     write_page(
         page,
         "index.html",
@@ -100,7 +103,7 @@ def _known(files, kind, parts):
     return {word: name for word, name in parts.items() if word in words}
 
 
-def _network(files, network):
+def _network(files, network, labels):
     images = [a.parts for a in files.find("page", network=network)]
     comparisons = [a.parts for a in files.find("comparison page", network=network)]
     filters = [a.parts for a in files.find("filters", network=network)]
@@ -109,7 +112,7 @@ def _network(files, network):
     return {
         "name": network,
         "href": files.link("network page", network=network),
-        "images": [_image(files, **parts) for parts in images],
+        "images": [_image(files, labels, **parts) for parts in images],
         "orderings": files.link("orderings page", network=network),
         "comparisons": [_comparison(files, **parts) for parts in comparisons],
         "classes": [_class(files, network=network, collection=name) for name in collections],
@@ -133,13 +136,13 @@ def _network(files, network):
     }
 
 
-def _image(files, **parts):
+def _image(files, labels, **parts):
     prediction = files.first("prediction", **parts)
     return {
         "name": parts["image"],
         "href": files.link("page", **parts),
         "picture": files.figure("picture", **parts),
-        "best": read_json(prediction)["top"][0] if prediction else None,
+        "best": read_prediction(prediction, labels)["top"][0] if prediction else None,
     }
 
 

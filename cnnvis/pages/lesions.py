@@ -7,8 +7,9 @@ import numpy as np
 from cnnvis.core.arrays import packed
 from cnnvis.core.colours import encoded_tables
 from cnnvis.core.files import read_json
-from cnnvis.importance.lesions import OWN, PERCENTILE, SCORE, read_losses
+from cnnvis.importance.lesions import OWN, PERCENTILE, SCORE, read_losses, sentence
 from cnnvis.importance.lesions_figure import COLOURS, draw_lesions
+from cnnvis.inputs.labels import read_labels
 from cnnvis.pages.artefacts import Artefacts, figure_of
 from cnnvis.pages.render import json_in_script, link, number, write_page
 
@@ -22,7 +23,7 @@ LABELS = {
 UNITS = {"log_probability": " (nats)"}
 
 
-def lesion_page(files, *, network, layer, shown):
+def lesion_page(files, *, network, layer, shown, labels=None):
     """Draw what classes lose without each filter of a layer, and write the page.
 
     Parameters
@@ -35,6 +36,8 @@ def lesion_page(files, *, network, layer, shown):
         As in paths.
     shown : iterable of path
         The pages to link, see `cnnvis.config.page_files.lesion_links`.
+    labels : path, optional
+        Class names, one per line.
 
     Raises
     ------
@@ -46,8 +49,9 @@ def lesion_page(files, *, network, layer, shown):
     losses = read_losses(files("lesion arrays", layer=layer))
     artefacts = Artefacts(shown, Path(page).parents[2], page)
     title = f"Which classes need which filters of {summary['layer']} in {network}"
-    names = [entry["label"] for entry in summary["classes"]]
+    names = read_labels(labels, len(summary["classes"]))
     measure, main = summary["measure"], losses[summary["measure"]]
+    says = sentence(summary["layer"], measure, main, names)
     draw_lesions(
         picture,
         main,
@@ -55,7 +59,7 @@ def lesion_page(files, *, network, layer, shown):
         names,
         label=LABELS[measure] + UNITS.get(measure, ""),
         title=title,
-        caption=f"{summary['sentence']} The colour is the {LABELS[measure]} of a class (rows), "
+        caption=f"{says} The colour is the {LABELS[measure]} of a class (rows), "
         f"over {_over(summary)}, when a filter (columns) alone is removed: red, the class needs "
         f"it; blue, it is better off without. Colours end at ±{number(main.window)}, the "
         f"{PERCENTILE}th percentile of sizes. Neighbours are as alike as possible.",
@@ -68,6 +72,8 @@ def lesion_page(files, *, network, layer, shown):
         network=network,
         layer=summary["layer"],
         summary=summary,
+        says=says,
+        names=names,
         measure=LABELS[measure],
         measures={name: LABELS[name] for name in losses},
         over=_over(summary),

@@ -59,6 +59,7 @@ def response_page(files, model, *, network, layer, artefacts, labels=None):
         network=network,
         layer=layer,
         summary=summary,
+        names=names,
         filters=filters,
         columns=max(len(each["top"]) for each in filters),
         importance=list(importance),

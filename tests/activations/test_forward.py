@@ -18,17 +18,18 @@ def files(tmp_path):
     return Places(tmp_path / "results", network="tiny", image="cat")
 
 
-def run(folder, files, preprocessing=PREPROCESSING, pixels=PIXELS, labels=None, **options):
+def run(folder, files, preprocessing=PREPROCESSING, pixels=PIXELS, **options):
     Image.fromarray(pixels).save(folder / "cat.png")
     model = tiny_model(folder, **options)
-    forward.make_forward(model, preprocessing, folder / "cat.png", files, labels=labels, threads=1)
+    forward.make_forward(model, preprocessing, folder / "cat.png", files, threads=1)
     return json.loads(files("prediction").read_text())
 
 
 def test_blobs_and_prediction_by_hand(files, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("n02123045 tabby, tabby cat\nn00000001 dog\n  moon \n")
-    prediction = run(tmp_path, files, labels=labels)
+    run(tmp_path, files)
+    prediction = forward.read_prediction(files("prediction"), labels)
     # After the ReLU in place, which leaves zeros.
     np.testing.assert_allclose(read_array(files("blobs"), "conv1"), CONV1, rtol=1e-5)
     np.testing.assert_allclose(read_array(files("blobs"), "conv2"), [[[11.0]]], rtol=1e-5)
@@ -70,7 +71,8 @@ def test_the_network_s_own_softmax_is_not_repeated(files, tmp_path):
     top = prediction["top"]
     assert [one["score"] for one in top] == [one["probability"] for one in top]
     assert top[0]["probability"] == pytest.approx(1 / (1 + np.exp(-7) + np.exp(-10)))
-    assert top[2]["label"] == "class 2"
+    assert "label" not in top[2]
+    assert forward.read_prediction(files("prediction"))["top"][2]["label"] == "class 2"
 
 
 def test_scores_behind_global_pooling_are_flat(files, tmp_path):
@@ -80,9 +82,16 @@ def test_scores_behind_global_pooling_are_flat(files, tmp_path):
     assert read_array(files("blobs"), "conv2").shape == (1,)
 
 
+def test_labels_are_as_many_as_classes(files, tmp_path):
+    run(tmp_path, files)
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match="two.txt: 2 labels, but the score blob has 3 classes"):
+        forward.read_prediction(files("prediction"), tmp_path / "two.txt")
+
+
 def test_only_five_best_first_and_lower_index_at_a_tie():
     scores = np.array([1.0, 5.0, 3.0, 5.0, 0.0, -1.0, 3.0])
-    top = forward.predict(scores, [str(i) for i in range(7)], "fc8")["top"]
+    top = forward.predict(scores, "fc8")["top"]
     assert [one["index"] for one in top] == [1, 3, 2, 6, 0]
 
 
@@ -102,7 +111,6 @@ def test_what_is_no_distribution_gets_a_softmax(scores):
     [
         ({"score": "fc9"}, "score blob 'fc9' does not exist; did you mean fc8"),
         ({"score": "conv1"}, "score blob 'conv1' has shape \\(2, 2, 2\\), expected one number"),
-        ({"labels": "two.txt"}, "two.txt: 2 labels, but the score blob has 3 classes"),
         ({"engine": "torch"}, "engine: 'torch' is unknown"),
         (
             {"preprocessing": Preprocessing((1, 2, 2), [0.0], 2e37)},
@@ -111,9 +119,6 @@ def test_what_is_no_distribution_gets_a_softmax(scores):
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(files, tmp_path, options, message):
-    (tmp_path / "two.txt").write_text("a\nb\n")
-    if "labels" in options:
-        options = {"labels": tmp_path / options["labels"]}
     with np.errstate(all="ignore"), pytest.raises(UserError, match=message) as error:
         run(tmp_path, files, **options)
     assert "\n" not in str(error.value)

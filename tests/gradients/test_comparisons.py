@@ -24,8 +24,8 @@ def files(tmp_path):
 
 def add(files, name, group, gradient, cls=3, predicted=3, correct=True):
     write_arrays(files("gradients", image=name, cls=3), {"conv1": gradient})
-    top = [{"index": predicted, "label": f"class {predicted}", "probability": 0.75}]
-    write_json(files("prediction", image=name), {"top": top})
+    top = [{"index": predicted, "probability": 0.75}]
+    write_json(files("prediction", image=name), {"classes": 9, "top": top})
     return {"group": group, "cls": cls, "image": name, "correct": correct}
 
 

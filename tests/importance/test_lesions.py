@@ -15,7 +15,14 @@ from cnnvis.engines.base import Engine
 from cnnvis.engines.model import Model
 from cnnvis.importance import lesions
 from cnnvis.importance.filter_effects import EFFECTS, FilterEffects, count_higher
-from cnnvis.importance.lesions import Losses, make_lesions, read_losses, sentence, summarise
+from cnnvis.importance.lesions import (
+    Losses,
+    losses_of,
+    make_lesions,
+    read_losses,
+    sentence,
+    summarise,
+)
 from cnnvis.inputs.image_sets import ImageSet
 from cnnvis.inputs.streaming import Streams
 from tests.importance.test_class_importance import MODEL, PREPROCESSING, write_images
@@ -164,7 +171,8 @@ def test_of_images_without_a_class_the_scores_are_told(folder, tmp_path):
     assert arrays["effects"].shape == (0, len(EFFECTS), arrays["scores"].shape[0])
     assert list(read_losses(files("lesion arrays", layer=LAYER))) == ["score"]
     assert summary["measure"] == "score" and list(summary["class_orders"]) == ["score"]
-    assert "lowers a mean score most when removed alone: that of class" in summary["sentence"]
+    said = sentence("conv1", "score", losses_of(arrays)["score"], list("abcdefghij"))
+    assert "lowers a mean score most when removed alone: that of " in said
     assert sorted(summary["class_orders"]["score"]) == list(range(10))
     assert [entry["images"] for entry in summary["classes"]] == [0] * 10
 
@@ -186,19 +194,20 @@ def test_who_needs_what_by_hand():
     effects[:, EFFECTS.index("log_probability")] = logs
     scores = np.array([[0, 1.0, 2.0], [0, 0, 2], [0, 1, 3], [0, 1, 1.5]])
     arrays = {"class": np.array([1, 2]), "images": np.array([4, 5])}
-    found = summarise(arrays | {"effects": effects, "scores": scores}, "conv1", ["a", "b", "c"])
-    b, c = {"cls": 1, "label": "b"}, {"cls": 2, "label": "c"}
+    arrays |= {"effects": effects, "scores": scores}
+    found, b, c = summarise(arrays), {"cls": 1}, {"cls": 2}
     assert [each["needed_by"] for each in found["filters"]] == [
         [b | {"loss": 2.0}, c | {"loss": 0.125}],
         [],
         [c | {"loss": 0.5}],
     ]
-    assert found["classes"][0] == {"cls": 0, "label": "a", "images": 0, "needs": []}
+    assert found["classes"][0] == {"cls": 0, "images": 0, "needs": []}
     assert found["classes"][2]["needs"] == [
         {"filter": 2, "loss": 0.5},
         {"filter": 0, "loss": 0.125},
     ]
-    assert found["sentence"] == (
+    losses = losses_of(arrays)["log_probability"]
+    assert sentence("conv1", "log_probability", losses, ["a", "b", "c"]) == (
         "Of the 3 filters of conv1, 2 take at least 0.1 of log-probability from some class when "
         "removed alone; filter 0 matters most, for b (2)."
     )

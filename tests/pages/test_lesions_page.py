@@ -33,13 +33,14 @@ def make(root, filters=FILTERS, classes=CLASSES, present=PRESENT):
         "effects": effects,
         "scores": random.normal(0, 3, (filters + 1, classes)),
     }
-    names = [LABELS[cls % CLASSES] + f" {cls}" for cls in range(classes)]
     summary = {"layer": "a/b", "zero": "weights", "images": 24, "skipped": []}
     write_arrays(files("lesion arrays", layer="a-b"), arrays)
-    write_json(files("lesions", layer="a-b"), summary | summarise(arrays, "a/b", names))
+    write_json(files("lesions", layer="a-b"), summary | summarise(arrays))
+    labels = root / "labels.txt"
+    labels.write_text("".join(LABELS[cls % CLASSES] + f" {cls}\n" for cls in range(classes)))
     shown = [files("lesion page", layer=layer) for layer in ("a-b", "c")]
     shown.append(files("response page", layer="a-b"))
-    lesion_page(files, network="thin", layer="a-b", shown=shown)
+    lesion_page(files, network="thin", layer="a-b", shown=shown, labels=labels)
     return files("lesion page", layer="a-b"), arrays
 
 

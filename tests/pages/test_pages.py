@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnvis.activations.forward import read_prediction
 from cnnvis.activations.layers import Layer
 from cnnvis.core.arrays import read_array
 from cnnvis.core.places import PLACES, Places
@@ -178,7 +179,7 @@ def test_a_link_to_a_closed_layer_opens_it(tree, browser):
 
 def test_image_page_tells_the_numbers_of_this_run(tree):
     page = Page(tree.folder / "cat/index.html")
-    ranking = json.loads((tree.folder / "cat/prediction.json").read_text())["top"]
+    ranking = read_prediction(tree.folder / "cat/prediction.json", tree.labels)["top"]
     for choice in ranking:
         assert choice["label"] in page.prose
         assert percent(choice["probability"]) in page.prose
@@ -275,7 +276,7 @@ def test_index_names_every_network_image_and_comparison(tree):
         "tiny/moon_right/index.html",
         "tiny/moon_wrong/index.html",
     ]
-    best = json.loads((tree.folder / "cat/prediction.json").read_text())["top"][0]
+    best = read_prediction(tree.folder / "cat/prediction.json", tree.labels)["top"][0]
     assert f"{best['label']} {percent(best['probability'])}" in page.prose
 
 

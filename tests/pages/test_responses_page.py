@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
     rows = [("single", index, "cats", 0.9 - index / 100) for index in range(16)]
     rows += [("none", "", "cats", 0.9), ("none", "", "dogs", 0.1), ("single", 2, "dogs", 0.7)]
     write_csv(lost, ("removal", "filter", "collection", "probability"), rows)
-    needed = [[{"cls": 1, "label": "name <1>", "loss": 0.25}] if n == 3 else [] for n in range(16)]
+    needed = [[{"cls": 1, "loss": 0.25}] if n == 3 else [] for n in range(16)]
     lesions = files("lesions", layer="conv1")
     found = {"measure": "log_probability", "filters": [{"needed_by": each} for each in needed]}
     write_json(lesions, found)

@@ -98,7 +98,7 @@ def series_page(tmp_path_factory, gradients):
     for i, group in enumerate(("reference", "similar", "dissimilar")):
         write_arrays(files("gradients", image=f"image {i}", cls=0), {"conv": gradients[i]})
         scores = np.eye(3)[i] * 4
-        prediction = predict(scores, list("abc"), "score")
+        prediction = predict(scores, "score")
         write_json(files("prediction", image=f"image {i}"), prediction)
         entries.append({"group": group, "cls": i, "image": f"image {i}", "correct": True})
     members = read_members(files, entries, 0)

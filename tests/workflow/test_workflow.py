@@ -110,6 +110,19 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     )
 
 
+def test_another_label_runs_only_what_shows_it(complete):
+    network = {**CONFIG["networks"]["thin"], "labels": "labels.txt"}
+    (complete.folder / "list.txt").write_text("a.png 3\nb.png 1\n")
+    config = changed(networks={"thin": network}, lesions={"images": "list.txt"})
+    complete.append("labels.txt", "cat\n" * 10)
+    write(complete, config)
+    complete.pretend()
+    assert complete.plan() == {}
+    complete.append("labels.txt", " \n")
+    rules = {"what_if@thin", "comparison_pets@thin", "lesion_pages@thin", *SHOWN}
+    assert set(complete.plan().values()) == rules
+
+
 def test_filters_are_switched_off_only_where_it_is_wanted(study):
     write(study, changed(what_if=False))
     plan = study.plan()

@@ -4,6 +4,7 @@
 # make docs    build the documentation: build/html/docs/index.html
 # make graph   draw docs/rules.svg, with Graphviz, after a rule came or went
 # make fuzz    damage 100,000 files of each kind; CNNVIS_FUZZ=3000 is minutes
+# make faults  kill 50 runs, fill disks, run twice at once; CNNVIS_FAULTS=6 is minutes
 #
 # PYTHON=python3.12 chooses the Python that .venv is made with; CORES=4 limits the run.
 
@@ -12,7 +13,7 @@ CORES ?= all
 BIN := .venv/bin
 
 .DEFAULT_GOAL := run
-.PHONY: run setup test lint bench graph fuzz
+.PHONY: run setup test lint bench graph fuzz faults
 
 run: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -60,3 +61,6 @@ bench: setup
 
 graph: setup
 	@$(BIN)/snakemake --quiet all --rulegraph | sed 's/@photonet//' | dot -Tsvg > docs/rules.svg
+
+faults: setup
+	@CNNVIS_FAULTS=$${CNNVIS_FAULTS:-50} $(BIN)/python -m pytest -n auto tests/faults

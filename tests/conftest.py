@@ -19,12 +19,29 @@ class Study:
 
     def snakemake(self, *arguments):
         """Run Snakemake here; the workflow profile's settings hold, the user's do not."""
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        return subprocess.run(
+            self.command(*arguments), **self.surroundings(), capture_output=True, timeout=300
+        )
+
+    def start(self, *arguments):
+        """Start Snakemake here, in a process group of its own; what it says goes to ``said``."""
+        with (self.folder / "said").open("w") as said:
+            return subprocess.Popen(
+                self.command(*arguments),
+                **self.surroundings(),
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def command(*arguments):
+        return [sys.executable, "-m", "snakemake", *arguments]
+
+    def surroundings(self):
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["XDG_CONFIG_HOME"] = str(self.folder)
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
-        )
+        return {"cwd": self.folder, "env": environment, "text": True}
 
     def plan(self, *arguments):
         """Return {output: rule} of all that a run would make or make again."""

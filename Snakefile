@@ -41,6 +41,10 @@ include: "workflow/parity.smk"
 include: "workflow/reproduction.smk"
 
 
+for each in workflow.rules:
+    each.set_params(contents=contents)
+
+
 rule all:
     default_target: True
     input:

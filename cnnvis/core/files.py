@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import functools
+import hashlib
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from cnnvis.core.errors import UserError
 
+HASHED = 1 << 24
+"""Bytes of the largest files whose content is their fingerprint: 10 ms of reading."""
 HOST = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
 """This machine, in the names of temporary files: other machines may share a folder."""
 
@@ -99,6 +102,34 @@ def open_regular(path):
         file.close()
         raise OSError(errno.EINVAL, "is no regular file", str(path))
     return file
+
+
+def fingerprint(path):
+    """Return what tells a file from others that may take its place, or None if it is not there.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    str or None
+        A digest of the content, so that a file that was copied or touched is the same one. Of
+        files above `HASHED`, which take long to read, the size and the time of change.
+    """
+    try:
+        status = os.stat(path)
+        if status.st_size > HASHED:
+            return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+        return _digest(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@functools.cache  # Many jobs read the same file.
+def _digest(path, size, changed):
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def safe_name(layer):

@@ -7,7 +7,7 @@ import pytest
 
 import cnnvis.core.files
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import HOST, atomic, read_json, write_csv, write_json
+from cnnvis.core.files import HOST, atomic, fingerprint, read_json, write_csv, write_json
 
 
 def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
@@ -66,6 +66,22 @@ def test_tables_leave_none_empty_and_numbers_as_they_are(tmp_path):
 
 def test_examples():
     assert doctest.testmod(cnnvis.core.files) == (0, 1)
+
+
+def test_a_file_is_known_by_its_content_and_a_large_one_by_size_and_date(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    assert fingerprint(str(path)) is None and fingerprint(str(tmp_path)) is None
+    path.write_bytes(b"abc")
+    first = fingerprint(str(path))
+    os.utime(path, ns=(0, 5))
+    assert fingerprint(str(path)) == first
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(0, 4))
+    assert fingerprint(str(path)) not in (first, None)
+    monkeypatch.setattr(cnnvis.core.files, "HASHED", 2)
+    assert fingerprint(str(path)) == "3 bytes, 4 ns"
+    os.mkfifo(tmp_path / "fifo")
+    assert fingerprint(str(tmp_path / "fifo")) is None
 
 
 def test_what_killed_processes_left_is_removed_and_what_live_ones_write_is_not(tmp_path):

@@ -1,6 +1,7 @@
 """What Snakemake would run, seen in dry runs: what depends on a change, and nothing else."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -108,6 +109,31 @@ def test_an_image_more_runs_for_itself_and_the_index(complete):
     assert all(
         output.startswith(("results/thin/dog/", "results/thin/orderings/")) for output in plan
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        (
+            "cat.png",
+            {"activations", "gradients", "layers@thin", "image_page", "comparison_pets@thin"},
+        ),
+        ("thin/caffenet_thin.caffemodel", {"activations", "gradients", "filters@thin"}),
+        ("thin/caffenet_thin.prototxt", {"activations", "gradients", "network_page"}),
+    ],
+)
+def test_a_file_replaced_by_an_older_one_runs_what_read_it(complete, name, rules):
+    complete.append("cat.png", "a picture")
+    write(complete, images(cat={"path": "cat.png", "classes": [1]}))
+    complete.pretend()
+    path = complete.folder / name
+    os.utime(path, (10**9, 10**9))
+    assert complete.plan() == {}
+    path.write_bytes(path.read_bytes() + b" ")
+    os.utime(path, (10**9, 10**9))
+    assert rules <= set(complete.plan().values())
+    complete.pretend()
+    assert complete.plan() == {}
 
 
 def test_another_label_runs_only_what_shows_it(complete):

@@ -30,19 +30,15 @@ include: "workflow/orderings.smk"
 include: "workflow/comparisons.smk"
 # 4. What holds for a class: the importance of filters, and what pruning them costs.
 include: "workflow/classes.smk"
-# 5. What each filter responds to, over many images.
+# 5. What each filter responds to, over many images, and which classes lose without it.
 include: "workflow/responses.smk"
-# Which classes need each filter, by what they lose when it alone is removed.
 include: "workflow/lesions.smk"
-# Pages on all of it, figures for papers; is it right (parity with Caffe), is it the study?
+# Pages, figures for papers; is it right (parity with Caffe), is it the study? What runs again?
 include: "workflow/pages.smk"
 include: "workflow/figures.smk"
 include: "workflow/parity.smk"
 include: "workflow/reproduction.smk"
-
-
-for each in workflow.rules:
-    each.set_params(contents=contents)
+include: "workflow/state.smk"
 
 
 rule all:

@@ -13,7 +13,6 @@ from pathlib import Path
 from cnnvis.config.load import load_config
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
-from cnnvis.core.files import fingerprint
 from cnnvis.core.locks import join_runs
 from cnnvis.pages.artefacts import recognise
 
@@ -89,15 +88,6 @@ def parts_of(folder, *keys):
 def facts_of(network, layers, *keys):
     """Return some facts of each layer, as a param: a change of others runs nothing again."""
     return [{key: tables["layers"][network][layer][key] for key in keys} for layer in layers]
-
-
-def contents(wildcards, **job):
-    """Return the fingerprints of the inputs that no job makes, as a param of every job.
-
-    Snakemake takes files for new by their dates; one that is replaced may have an older date.
-    """
-    files = [file for file in job["input"] if not file.startswith("results/")]
-    return list(map(fingerprint, files))
 
 
 def shared_orders(network, orders):

@@ -136,6 +136,36 @@ def test_a_file_replaced_by_an_older_one_runs_what_read_it(complete, name, rules
     assert complete.plan() == {}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "grids/kmeans/conv1.png",  # shown by a page
+        "volumes/natural/conv1.binary.hd",
+        "blobs.npz",  # read by others
+        "gradients/1.npz",
+        "what-if.html",  # the only file of its job
+    ],
+)
+def test_a_result_that_is_deleted_is_made_again(complete, name):
+    path = complete.folder / "results/thin/cat" / name
+    path.unlink()
+    plan = complete.plan()
+    assert str(path.relative_to(complete.folder)) in plan
+    assert "activations" not in plan.values() or name == "blobs.npz"
+
+
+def test_a_result_that_was_deleted_is_made_again_once(study):
+    write(study, CONFIG)
+    target = "results/thin/cat/grids/natural/conv1.png"
+    assert study.snakemake("--cores", "2", target).returncode == 0
+    deleted = study.folder / "results/thin/cat/orderings/kmeans/conv3.json"
+    content = deleted.read_bytes()
+    deleted.unlink()
+    run = study.snakemake("--cores", "2", target)
+    assert run.returncode == 0 and deleted.read_bytes() == content
+    assert study.plan(target) == {}
+
+
 def test_another_label_runs_only_what_shows_it(complete):
     network = {**CONFIG["networks"]["thin"], "labels": "labels.txt"}
     (complete.folder / "list.txt").write_text("a.png 3\nb.png 1\n")

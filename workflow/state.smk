@@ -1,0 +1,31 @@
+"""What makes a job run again that Snakemake itself does not see.
+
+Input: every rule, so that this file is the last one.
+Output: a param of each: what became of its files.
+"""
+
+from cnnvis.core.files import fingerprint
+
+under_way = []
+
+
+onstart:
+    under_way.append(True)
+    # The params that jobs were planned with, which Snakemake would record.
+    workflow.persistence._params.cache_clear()
+
+
+def state(wildcards, **job):
+    """Return what of a job's files Snakemake does not see itself, as a param of every job.
+
+    Of inputs that no job makes, the fingerprints: Snakemake takes files for new by their dates, and
+    one that is replaced may have an older date. Of outputs, those that are gone: Snakemake looks
+    only for files that other jobs wait for.
+    """
+    inputs = [file for file in job["input"] if not file.startswith("results/")]
+    gone = [] if under_way else [file for file in job["output"] if not os.path.exists(file)]
+    return list(map(fingerprint, inputs)) + gone
+
+
+for each in workflow.rules:
+    each.set_params(state=state)

@@ -10,6 +10,10 @@ under_way = []
 
 
 onstart:
+    # Snakemake, which removes old outputs first, would end in a traceback.
+    if os.path.exists("results") and not os.access("results", os.W_OK):
+        print("cnnvis: results: cannot be written; allow it, or run elsewhere", file=sys.stderr)
+        sys.exit(1)
     under_way.append(True)
     # The params that jobs were planned with, which Snakemake would record.
     workflow.persistence._params.cache_clear()

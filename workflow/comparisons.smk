@@ -63,13 +63,13 @@ for network, comparisons in tables["comparisons"].items():
                     ),
                     "Comparisons",
                 ),
-                directory(
-                    collect(
-                        "results/{network}/comparisons/{comparison}/{layer}",
-                        network=network,
-                        comparison=comparison,
-                        layer=facts["layers"],
-                    )
+                collect(
+                    "results/{network}/comparisons/{comparison}/{layer}/frame-{frame:03}.{suffix}",
+                    network=network,
+                    comparison=comparison,
+                    layer=facts["layers"],
+                    frame=range(len(members)),
+                    suffix=["vti", "channels.vti"],
                 ),
                 f"results/{network}/comparisons/{comparison}/index.html",
             log:

@@ -8,6 +8,7 @@ from cnnvis.config.files import missing
 from cnnvis.config.tables import model_of
 from cnnvis.core.files import safe_name
 from cnnvis.core.schema_errors import dotted
+from cnnvis.inputs.labels import read_labels
 
 FOLDERS = (
     *("classes", "collections", "downloads", "recovered", "verify"),
@@ -43,7 +44,7 @@ def read_networks(config, planned):
             wrong = list(mistakes(dotted(*place, "prototxt"), lambda model=model: model.info))
             if not wrong:
                 models[name] = model
-                wrong = list(_layers(model, place))
+                wrong = [*_layers(model, place), *_labels(model, network, place)]
             lines += wrong
     return models, lines
 
@@ -72,3 +73,10 @@ def _layers(model, place):
         other = names.setdefault(safe_name(layer), layer)
         if other != layer:
             yield f"{place}layers {other!r} and {layer!r} have the same name in paths"
+
+
+def _labels(model, network, place):
+    """Yield a line unless there is a label for each class; only pages, the last jobs, read them."""
+    labels = network.get("labels")
+    if labels and os.path.isfile(labels) and not list(mistakes("", lambda: model.classes)):
+        yield from mistakes(dotted(*place, "labels"), read_labels, labels, model.classes)

@@ -191,6 +191,9 @@ WRONG = {
         "networks__thin__weights": "missing.caffemodel"
     },
     "networks.thin.labels: file not found: labels.txt": {"networks__thin__labels": "labels.txt"},
+    "networks.thin.labels: models/photonet/labels.txt: 17 labels, but the score blob has 10": {
+        "networks__thin__labels": "models/photonet/labels.txt"
+    },
     "networks.thin.prototxt: pyproject.toml": {"networks__thin__prototxt": "pyproject.toml"},
     "networks.thin.score: tests/goldens/caffenet_thin.prototxt: score blob 'fc88' does not exist; "
     "did you mean fc8?": {"networks__thin__score": "fc88"},

@@ -55,7 +55,9 @@ def atomic(path):
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        # NumPy says only how many values of an array were written.
+        reason = error.strerror or f"the disk may be full: {error}"
+        raise UserError(f"{path}: cannot be written ({reason})") from error
 
 
 def _remove_abandoned(folder, start, suffix):

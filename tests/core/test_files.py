@@ -8,6 +8,7 @@ import pytest
 import cnnvis.core.files
 from cnnvis.core.errors import UserError
 from cnnvis.core.files import HOST, atomic, fingerprint, read_json, write_csv, write_json
+from tests.conftest import ROOT
 
 
 def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
@@ -39,6 +40,23 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         atomic(tmp_path / "file" / "x.txt"),
     ):
         pass
+
+
+def test_an_array_that_has_no_room_is_one_line(tmp_path):
+    run = """
+import resource, sys
+import numpy as np
+from cnnvis.core.arrays import write_npy
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+write_npy(sys.argv[1], np.zeros(5000))
+"""
+    path = tmp_path / "x.npy"
+    found = subprocess.run(
+        [sys.executable, "-c", run, str(path)], cwd=ROOT, capture_output=True, text=True
+    )
+    last = found.stderr.splitlines()[-1]
+    assert f"{path}: cannot be written (the disk may be full: 5000 requested and" in last
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_comes_back_as_it_was_written(tmp_path):

@@ -4,6 +4,8 @@ Input: every rule, so that this file is the last one.
 Output: a param of each: what became of its files.
 """
 
+from snakemake.io import is_flagged
+
 from cnnvis.core.files import fingerprint
 
 
@@ -14,21 +16,27 @@ onstart:
         sys.exit(1)
 
 
-def state(wildcards, **job):
-    """Return what of a job's files Snakemake does not see itself, as a param of every job.
+def of_inputs(wildcards, **job):
+    """Return the fingerprints of the inputs that no job makes, as a param of every job.
 
-    Of inputs that no job makes, the fingerprints: Snakemake takes files for new by their dates, and
-    one that is replaced may have an older date. Of outputs, while jobs are planned, those that are
-    gone: Snakemake looks only for files that other jobs wait for.
+    Snakemake takes files for new by their dates, and one that is replaced may have an older date.
     """
-    inputs = [file for file in job["input"] if not file.startswith("results/")]
-    fingerprints = list(map(fingerprint, inputs))
-    if workflow.scheduler is None:
-        return fingerprints + [file for file in job["output"] if not os.path.exists(file)]
-    # Else what a job was planned with would be recorded.
-    workflow.persistence._params.cache_clear()
-    return fingerprints
+    if workflow.scheduler is not None:  # Else what a job was planned with would be recorded.
+        workflow.persistence._params.cache_clear()
+    files = [file for file in job["input"] if not file.startswith("results/")]
+    return list(map(fingerprint, files))
+
+
+def gone(wildcards, **job):
+    """Return, while jobs are planned, the outputs that are gone, as a param of jobs that keep them.
+
+    Snakemake looks only for files that other jobs wait for.
+    """
+    planned = workflow.scheduler is None
+    return [file for file in job["output"] if planned and not os.path.exists(file)]
 
 
 for each in workflow.rules:
-    each.set_params(state=state)
+    each.set_params(inputs=of_inputs)
+    if not any(is_flagged(file, "temp") for file in each.output):
+        each.set_params(gone=gone)

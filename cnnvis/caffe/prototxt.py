@@ -8,7 +8,6 @@ from cnnvis.core.errors import UserError
 from cnnvis.core.files import open_regular
 
 _TEXT_CONTROLS = b"\t\n\v\f\r\x1b"
-_LONGEST = 300  # characters of a message: protobuf quotes whole lines
 _BINARY = bytes(set(range(32)) - set(_TEXT_CONTROLS)) + b"\x7f"
 
 
@@ -107,8 +106,8 @@ def _describe(error, name):
     if "has no field named" in reason:
         reason += " BVLC Caffe 1.0 has none either: is it a fork's, or misspelt?"
     if line is None:
-        return f"{name}: {reason[:_LONGEST]}"
-    return f"{name}:{line}:{column}: {reason.removeprefix(f'{line}:{column} : ')[:_LONGEST]}"
+        return f"{name}: {reason}"
+    return f"{name}:{line}:{column}: {reason.removeprefix(f'{line}:{column} : ')}"
 
 
 def keep_included(net, name):

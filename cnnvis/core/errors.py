@@ -2,6 +2,9 @@
 
 import difflib
 
+BEGINNING, END = 500, 300
+"""How many characters of a longer message are kept: paths and names may have thousands."""
+
 
 class UserError(Exception):
     """A mistake in a file, key or value, which the message names with what was expected.
@@ -10,7 +13,7 @@ class UserError(Exception):
     ----------
     message : str
         One line: a name in a damaged file may have line breaks, or codes that a terminal obeys,
-        and these become spaces.
+        and these become spaces. Of a long message the middle is left out.
     """
 
     def __init__(self, message=""):
@@ -32,7 +35,8 @@ class ConfigError(UserError):
 
 
 def _one_line(message):
-    return "".join(char if char.isprintable() else " " for char in str(message))
+    line = "".join(char if char.isprintable() else " " for char in str(message))
+    return line if len(line) <= BEGINNING + END else f"{line[:BEGINNING]} ... {line[-END:]}"
 
 
 def suggest(name, options):

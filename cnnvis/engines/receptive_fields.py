@@ -212,14 +212,15 @@ class _Network:
 
     def _walk(self, kind, wanted):
         """Return boxes by value, those of `wanted`; of others they may be gone."""
-        fields, nodes = [None] * len(self.shapes), self.graph.ancestors(wanted)
+        fields, wanted = [None] * len(self.shapes), frozenset(wanted)
+        nodes = self.graph.ancestors(wanted)
         for value in self.graph.input_values:
             fields[value] = kind.of_input(self.shapes[value], value == self.image)
         last = {value: node for node in nodes for value in node.bottoms}
         for node in nodes:
             for value, top in zip(node.tops, self._tops(kind, node, fields), strict=True):
                 fields[value] = top
-            for value in set(node.bottoms).difference(wanted):
+            for value in frozenset(node.bottoms) - wanted:
                 if last[value] is node:
                     fields[value] = None  # the boxes of a large blob take 16 bytes an element
         return fields

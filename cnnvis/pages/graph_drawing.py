@@ -77,9 +77,8 @@ def lay_out(graph):
     readers = dict.fromkeys(boxes, -1)
     for index, box in enumerate(boxes):
         readers.update(dict.fromkeys(box.sources, index))
-    blocks, entering = [], []
-    for start, stop in _parts(boxes, readers):
-        leaving = [box for box in boxes[:stop] if readers[box] >= stop]
+    blocks, entering = [], set()
+    for start, stop, leaving in _parts(boxes, readers):
         _place(boxes[start:stop], readers, stop)
         blocks.append(_block(boxes[start:stop], entering, leaving))
         entering = leaving
@@ -106,24 +105,30 @@ def _boxes(graph):
 
 
 def _parts(boxes, readers):
-    """Return ``[(start, stop)]``: the layers between places that at most one value passes.
+    """Yield ``(start, stop, leaving)``: the layers between places that at most one value passes.
 
-    A layer that joins branches is a part of its own, and so is each layer of a chain.
+    `leaving` is the set of boxes before `stop` that later ones read. A layer that joins branches is
+    a part of its own, and so is each layer of a chain.
     """
-    parts, start = [], 0
-    for stop in range(1, len(boxes) + 1):
-        if sum(readers[box] >= stop for box in boxes[:stop]) <= 1:
-            joins = stop - start > 1 and len(boxes[stop - 1].sources) > 1
-            parts += [(start, stop - 1), (stop - 1, stop)] if joins else [(start, stop)]
+    start, leaving = 0, set()
+    for stop, box in enumerate(boxes, 1):
+        ending = {source for source in box.sources if readers[source] < stop}
+        leaving -= ending
+        if len(leaving) + (readers[box] >= stop) <= 1:
+            if stop - start > 1 and len(box.sources) > 1:
+                yield start, stop - 1, leaving | ending
+                start = stop - 1
+            yield start, stop, leaving | ({box} if readers[box] >= stop else set())
             start = stop
-    return parts
+        if readers[box] >= stop:
+            leaving.add(box)
 
 
 def _place(boxes, readers, stop):
     """Give each box of a block its column, and a row in which its output stays until it is read."""
-    free = []  # of each row, the first column that is not taken
+    free, members = [], set(boxes)  # of each row, the first column that is not taken
     for index, box in enumerate(boxes, stop - len(boxes)):
-        inside = [source for source in box.sources if source in boxes]
+        inside = [source for source in box.sources if source in members]
         box.rank = 1 + max((source.rank for source in inside), default=-1)
         rows = [source.lane for source in inside if readers[source] == index]
         for row in rows:
@@ -138,12 +143,12 @@ def _block(boxes, entering, leaving):
     width = (1 + max(box.rank for box in boxes)) * (WIDTH + GAP)
     height = (1 + max(box.lane for box in boxes)) * (HEIGHT + ROOM) - ROOM
     # What passes the layers by is a line below them; so that the middle stays, there is room above.
-    around = ROOM + 10 if len(boxes) > 1 and set(entering) & set(leaving) else 0
-    port, lines = height / 2, []
+    around = ROOM + 10 if len(boxes) > 1 and entering & leaving else 0
+    port, lines, members = height / 2, [], set(boxes)
     for box in boxes:
         left, middle = box.corner[0], box.middle
         for source in box.sources:
-            if source in boxes:
+            if source in members:
                 start = source.corner[0] + WIDTH
                 lines.append(
                     _path((start, source.middle), (left - GAP, source.middle), (left, middle))

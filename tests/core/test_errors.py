@@ -27,3 +27,9 @@ def test_a_name_with_line_breaks_stays_one_line():
     error = ConfigError(["config: a\nb", "config: c"])
     assert str(error) == "config: a b\nconfig: c"
     assert error.lines == ["config: a b", "config: c"]
+
+
+def test_the_middle_of_a_long_message_is_left_out():
+    message = str(UserError(f"{'a' * 5000}.png: there is no such image"))
+    assert message == f"{'a' * 500} ... {'a' * (300 - 28)}.png: there is no such image"
+    assert str(UserError("b" * 800)) == "b" * 800

@@ -472,3 +472,13 @@ def test_an_element_is_one_of_the_blob():
             field.box(*place)
     with pytest.raises(UserError, match="no blob 'conv55'; did you mean conv5?"):
         receptive_field(CAFFENET, "conv55")
+
+
+def test_a_chain_of_thousands_of_layers(tmp_path):
+    depth = 2000
+    names = ["data", *(f"conv{number}" for number in range(depth))]
+    chain = zip(names[1:], names, strict=False)
+    layers = [(name, "Convolution", bottom, convolution(3, 2, pad=1)) for name, bottom in chain]
+    field = receptive_field(write_network(tmp_path, *layers), names[-1])
+    assert field.size == (1 + 2 * depth,) * 2
+    assert field.box(0, 0) == (0, 0, 13, 11)

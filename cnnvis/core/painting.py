@@ -125,7 +125,8 @@ class Page:
     def colour_bar(self, left, top, height, label, colours=None):
         """Draw a colour scale with its numbers and its label, `BAR_ROOM` pixels wide in all.
 
-        An end beyond which values lie is an arrow head.
+        An end beyond which values lie is an arrow head. A label longer than the scale begins at its
+        top, and the page grows for it.
         """
         colours = colours or self.colours
         low, high = colours.low, colours.high
@@ -147,7 +148,9 @@ class Page:
             self.draw.line(((right + 1, place), (right + 5, place)), GREY)
             self.write((right + 9, place), name, TICK_SIZE, anchor="lm")
         widest = max(font(TICK_SIZE).getlength(name) for _, name in names)
-        self.write_upwards(right + 14 + math.ceil(widest), top + height // 2, label)
+        length = max(height, math.ceil(font(TEXT_SIZE).getlength(label)))
+        self._grow(top + length)
+        self.write_upwards(right + 14 + math.ceil(widest), top + length // 2, label)
 
     def save(self, path, caption):
         """Write the page as PNG, with a caption under it and in the file's metadata."""
@@ -162,12 +165,17 @@ class Page:
     def add_caption(self, caption):
         """Let the page grow by a caption under everything else."""
         lines = wrap(caption, self.image.width - 2 * MARGIN)
-        width, height = self.image.size
-        grown = Image.new("RGB", (width, height + LINE * len(lines) + 36), "white")
-        grown.paste(self.image)
-        self.image, self.draw = grown, ImageDraw.Draw(grown)
+        height = self.image.height
+        self._grow(height + LINE * len(lines) + 36)
         for index, line in enumerate(lines):
             self.write((MARGIN, height + LINE * (index + 1) + 5), line)
+
+    def _grow(self, height):
+        """Let the page be `height` pixels high, unless it is higher."""
+        if height > self.image.height:
+            grown = Image.new("RGB", (self.image.width, height), "white")
+            grown.paste(self.image)
+            self.image, self.draw = grown, ImageDraw.Draw(grown)
 
 
 def ticks(low, high, most):

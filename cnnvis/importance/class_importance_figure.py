@@ -67,6 +67,7 @@ def _draw_bars(axes, importance):
         places, importance.norm_of_mean[order], color=ORANGE, lw=1.3, label="norm of the mean"
     )
     axes.set_xlim(edges[0], edges[-1])
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=8, labelcolor=GREY)
     style(axes, "rank of the filter", "norm of the gradient")

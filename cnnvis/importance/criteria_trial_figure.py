@@ -63,7 +63,8 @@ def _draw_agreement(axes, trial, summary):
         label.set_color(INK if name == STUDY else GREY)
         label.set_weight("bold" if name == STUDY else "normal")
     axes.set(xlim=(min(-0.3, axes.get_xlim()[0]), 1.02), ylim=(len(names) - 0.5, -0.5))
-    axes.legend(**LEGEND)
+    if axes.get_legend_handles_labels()[0]:  # Where no filter matters there is nothing to explain.
+        axes.legend(**LEGEND)
     _heading(axes, "Agreement with the true effect")
 
 

@@ -75,12 +75,14 @@ def paint_maps(norms, orders=None):
     cells += [paint_map(norms, order=order["permutation"]) for order in (orders or {}).values()]
     if not orders:
         return cells[0], 0
+    headings = [f"{name} order" for name in ["network's", *orders]]
     height, width = cells[0].shape[:2]
+    width = max(width, *(math.ceil(font(TEXT_SIZE).getlength(heading)) for heading in headings))
     image = Image.new("RGB", ((width + GAP) * len(cells) - GAP, HEADING + height), "white")
     draw = ImageDraw.Draw(image)
-    for place, (name, each) in enumerate(zip(["network's", *orders], cells, strict=True)):
+    for place, (heading, each) in enumerate(zip(headings, cells, strict=True)):
         image.paste(Image.fromarray(each), (place * (width + GAP), HEADING))
-        draw.text((place * (width + GAP), HEADING - 6), f"{name} order", INK, font(13), "ls")
+        draw.text((place * (width + GAP), HEADING - 6), heading, INK, font(TEXT_SIZE), "ls")
     return np.asarray(image), HEADING
 
 

@@ -63,6 +63,19 @@ def test_a_colour_bar_has_its_ends_at_its_ends(tmp_path):
     assert column[-2] <= 1
 
 
+def test_a_label_that_is_longer_than_its_colour_bar_is_whole(tmp_path):
+    """The label of a bar of a few pixels is what it is beside a high one."""
+    labels = []
+    for height in (20, 400):
+        page = Page(300, height + 80, "", GREY)
+        page.colour_bar(40, 60, height, "norm of the gradient")
+        page.save(tmp_path / "page.png", "")
+        column = read(tmp_path / "page.png")[0][60:460, 84:105]
+        rows = np.flatnonzero((column < 150).any(axis=(1, 2)))
+        labels.append(np.ptp(rows))
+    assert labels[0] == labels[1] > 100
+
+
 def test_a_page_grows_by_its_caption_and_covers_nothing(tmp_path):
     heights = []
     for caption in ("", "words " * 10, "words " * 200):

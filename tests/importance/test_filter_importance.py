@@ -73,6 +73,15 @@ def test_the_map_is_painted_cell_by_cell():
     assert (corners[5:] == 255).all()
 
 
+def test_headings_of_narrow_maps_stand_apart():
+    orders = {"a_name_of_an_ordering": {"permutation": [0]}, "b": {"permutation": [0]}}
+    pixels, top = filter_importance_figure.paint_maps(np.ones(1), orders)
+    empty = (pixels == 255).all(axis=(0, 2))
+    # Between the three headings is more room than between words.
+    ink = "".join(" " if free else "x" for free in empty)
+    assert len([part for part in ink.split(" " * 20) if "x" in part]) == 3
+
+
 def test_the_bars_are_as_high_as_the_norms(tmp_path):
     filter_importance_figure.draw_importance(
         tmp_path / "i.png", np.array([1.0, 2.0]), layer="conv1", title=""

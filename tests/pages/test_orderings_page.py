@@ -78,6 +78,15 @@ def test_the_page_tells_which_order_to_use_with_the_numbers_of_this_run(tmp_path
     assert "cat & dog" in page.prose
 
 
+@pytest.mark.parametrize("shape", [(9, 5, 6), (1, 5, 6), (1, 1, 1)])
+def test_layers_whose_filters_are_all_dead_or_one(tmp_path, monkeypatch, shape):
+    monkeypatch.setitem(globals(), "maps_of", lambda seed, filters: np.zeros(shape, "f4"))
+    page, rows = make(tmp_path)
+    assert page.faults == []
+    assert "here all maps of a layer are equal, and every order is as good." in page.prose
+    assert {row["to_natural"] for row in rows} == {""}
+
+
 def test_the_table_has_every_order_of_every_image(tmp_path):
     _, rows = make(tmp_path)
     assert len(rows) == len(HOW) * len(IMAGES)

@@ -7,11 +7,6 @@ from snakemake.utils import min_version
 
 min_version("9.5")
 
-# A config of one's own replaces the default run, which is read only where none is given.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
 
 # The checked configuration, and what the stages share.
 include: "workflow/common.smk"

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from cnnvis.config.load import load_config
+from cnnvis.config.load import check_readable, load_config
 from cnnvis.core.code_digest import digest
 from cnnvis.core.errors import UserError
 from cnnvis.core.locks import join_runs
@@ -41,12 +41,26 @@ with contextlib.suppress(OSError):
         print("A run here was killed: its lock is removed.", file=sys.stderr)
 
 
-try:
+@contextlib.contextmanager
+def mistakes_told():
+    """End the run after a user's mistakes, of which Snakemake would add the place in this file."""
+    try:
+        yield
+    except UserError as mistakes:
+        print(mistakes, file=sys.stderr)
+        sys.exit(1)
+
+
+# A config of one's own replaces the default run, which is read only where none is given.
+if not workflow.overwrite_configfiles:
+    with mistakes_told():
+        check_readable("config/config.yaml")
+
+    configfile: "config/config.yaml"
+
+
+with mistakes_told():
     tables = load_config(config, workflow.configfiles)
-except UserError as mistakes:
-    # Snakemake would add the place in this file, where there is nothing to repair.
-    print(mistakes, file=sys.stderr)
-    sys.exit(1)
 
 
 def code(script):

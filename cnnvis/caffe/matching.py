@@ -12,9 +12,9 @@ def match_weights(source, expected, *, path, surplus="error"):
 
     The rules are Caffe's (``Net::CopyTrainedLayersFrom``, ``Blob::ShapeEquals``): layers match by
     name, a layer's blobs by number and shape, and a legacy blob of four axes matches a shape of
-    fewer axes if the additional ones are 1 and in front. Two cases that Caffe ignores silently are
-    errors here: a layer that `source` lacks (Caffe leaves random weights), and one that only
-    `source` has.
+    fewer axes if the additional ones are 1 and in front. Three cases that Caffe ignores silently
+    are errors here: a layer that `source` lacks (Caffe leaves random weights), one that only
+    `source` has, and NaN or infinity, as of a training that diverged.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def match_weights(source, expected, *, path, surplus="error"):
     Raises
     ------
     UserError
-        If weights do not fit, naming file, layers and shapes.
+        If weights do not fit or are not finite, naming file, layers and shapes.
 
     >>> import numpy as np
     >>> bias = np.zeros((1, 1, 1, 96), np.float32)
@@ -70,11 +70,16 @@ def _compare(layer, arrays, shapes):
     if len(arrays) != len(shapes):
         stored = _list(map(np.shape, arrays)) if len(arrays) else "no weights"
         return [f"layer {layer!r}: expected {_list(shapes) or 'no weights'}, found {stored}"]
-    return [
-        f"layer {layer!r} blob {index}: expected {tuple(shape)}, found {np.shape(array)}"
-        for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True))
-        if not _fits(np.shape(array), tuple(shape))
-    ]
+    found = [_misfit(array, tuple(shape)) for array, shape in zip(arrays, shapes, strict=True)]
+    return [f"layer {layer!r} blob {index}: {why}" for index, why in enumerate(found) if why]
+
+
+def _misfit(array, shape):
+    """Return what is wrong with one blob, or None."""
+    if not _fits(np.shape(array), shape):
+        return f"expected {shape}, found {np.shape(array)}"
+    bad = np.size(array) - np.count_nonzero(np.isfinite(array))
+    return f"{bad} of {np.size(array)} values are NaN or infinite" if bad else None
 
 
 def _list(shapes):

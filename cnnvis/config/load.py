@@ -3,6 +3,7 @@
 Everything that is wrong is collected and shown at once, one line each.
 """
 
+import contextlib
 from pathlib import Path
 
 import yaml
@@ -103,13 +104,26 @@ def load_config(config, files=()):
     }
 
 
-def _duplicates(path):
-    """Return a line for each duplicate key of a YAML file, of which YAML takes the later one."""
+def check_readable(path):
+    """Raise a `UserError` for a file that is no YAML: Snakemake itself would print a traceback."""
+    with _content(path) as text:
+        yaml.safe_load(text)
+
+
+@contextlib.contextmanager
+def _content(path):
+    """Give the text of a YAML file; what is wrong with it becomes a `UserError`."""
     try:
-        root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        yield Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"config: {path}: cannot be read as YAML ({reason})") from error
+
+
+def _duplicates(path):
+    """Return a line for each duplicate key of a YAML file, of which YAML takes the later one."""
+    with _content(path) as text:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     return [f"{path}: {line}" for line in _repeated_keys(root, "", set())]
 
 

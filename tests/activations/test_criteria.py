@@ -1,3 +1,4 @@
+import doctest
 from itertools import combinations, permutations
 
 import numpy as np
@@ -129,3 +130,15 @@ def test_too_few_filters_for_a_triple(count):
 def test_equal_filters():
     found = judge(np.zeros((6, 6)), range(6))
     assert {value for values in found.values() for value in values.values()} == {0.0}
+
+
+@pytest.mark.parametrize("count", [65, 100, 128, 129])
+def test_events_of_more_filters_than_are_counted_at_once(count):
+    distances = few_values(0, count)
+    right = np.triu(distances)
+    rises = [right[:last, :last] > right[:last, last, np.newaxis] for last in range(count)]
+    assert criteria._events_right_of_diagonal(distances) == sum(map(np.count_nonzero, rises))
+
+
+def test_examples():
+    assert doctest.testmod(criteria) == (0, 1)

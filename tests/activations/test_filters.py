@@ -102,7 +102,7 @@ def test_a_layer_without_weights_is_named(network):
     ("weights", "message"),
     [
         (np.zeros((2, 3, 3, 3), np.float32), "conv1"),
-        (np.full((2, 3, 2, 2), np.nan, np.float32), "weights of layer 'conv1': 24 of 24 values"),
+        (np.full((2, 3, 2, 2), np.nan, np.float32), "layer 'conv1' blob 0: 24 of 24 values"),
     ],
 )
 def test_unusable_weights_are_an_error(network, weights, message):

@@ -51,6 +51,14 @@ def test_number_of_blobs():
     assert text == "w.caffemodel: layer 'a': expected (4, 2), found (4, 2), (4,)"
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none(value):
+    arrays = zeros((4, 2), (4,))
+    arrays[1][2] = value
+    text = message({"a": arrays}, {"a": [(4, 2), (4,)]})
+    assert text == "w.caffemodel: layer 'a' blob 1: 1 of 4 values are NaN or infinite"
+
+
 def test_missing_layer():
     text = message({"a": zeros((1,))}, {"a": [(1,)], "b": [(2,)]})
     assert text == "w.caffemodel: layer 'b': expected (2,), found no weights"

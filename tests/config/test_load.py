@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cnnvis.config.load import SCHEMA, load_config
+from cnnvis.config.load import SCHEMA, check_readable, load_config
 from cnnvis.core.errors import ConfigError, UserError
 from cnnvis.engines.model import Model
 
@@ -414,6 +414,16 @@ def test_a_file_that_is_not_yaml_is_one_line(tmp_path, text):
     file.write_text(text)
     with pytest.raises(UserError, match="cannot be read as YAML") as caught:
         load_config(config(), [file])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: [b", "a: 2026-13-45", "a: " + "[" * 5000, None])
+def test_a_file_that_snakemake_cannot_read_either_is_one_line(tmp_path, text):
+    file = tmp_path / "broken.yaml"
+    if text:
+        file.write_text(text)
+    with pytest.raises(UserError, match=f"^config: {file}: cannot be read as YAML") as caught:
+        check_readable(file)
     assert "\n" not in str(caught.value)
 
 

@@ -3,6 +3,7 @@
 # make bench   measure the engine     make setup   make .venv only
 # make docs    build the documentation: build/html/docs/index.html
 # make graph   draw docs/rules.svg, with Graphviz, after a rule came or went
+# make matrix  run the tests on every Python that is found, with the oldest and the newest packages
 # make fuzz    damage 100,000 files of each kind; CNNVIS_FUZZ=3000 is minutes
 # make faults  kill 50 runs, fill disks, run twice at once; CNNVIS_FAULTS=6 is minutes
 #
@@ -13,7 +14,7 @@ CORES ?= all
 BIN := .venv/bin
 
 .DEFAULT_GOAL := run
-.PHONY: run setup test lint bench graph fuzz faults
+.PHONY: run setup test lint bench graph fuzz faults matrix
 
 run: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -38,6 +39,9 @@ test: setup
 
 fuzz: setup
 	@CNNVIS_FUZZ=$${CNNVIS_FUZZ:-100000} $(BIN)/python -m pytest -n auto tests/fuzz
+
+matrix:
+	@scripts/test_matrix.sh
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -5,7 +5,7 @@ Stages are included in the order in which data passes them; each says what goes 
 
 from snakemake.utils import min_version
 
-min_version("9.5")
+min_version("9.14")
 
 
 # The checked configuration, and what the stages share.

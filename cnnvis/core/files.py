@@ -144,11 +144,22 @@ def safe_name(layer):
 
 
 def write_json(path, value):
-    """Write `value` as indented JSON, atomically."""
+    """Write `value` as indented JSON, atomically.
+
+    Raises
+    ------
+    UserError
+        If a number is NaN or infinite, which JSON does not have and browsers refuse.
+    """
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: a number is NaN or infinite; are the network's values so large that their "
+            "squares exceed float32 (1e19)?"
+        ) from error
     with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path):

@@ -32,6 +32,8 @@ def draw_sorted_norms(page, place, curves):
         across = left + (np.arange(len(norms)) + 0.5) * width / count
         down = top + height * (1 - np.sort(norms) / limit)
         points = list(zip(across.tolist(), down.tolist(), strict=True))
+        if count == 1:  # One point is no line: it is drawn across the plot.
+            points = [(left, down.item()), (left + width, down.item())]
         page.draw.line(points, colour, WIDTH, joint="curve")
     named = [(name, colour) for name, _, colour in curves if name is not None]
     for line, (name, colour) in enumerate(named, 1):

@@ -239,7 +239,8 @@ def sentence(ranked, rows, layer, image_set):
     size = {name: rows[name]["losses"][SIZE]["spearman"] for name in ranked}
     best, study = ranked[0], size[STUDY]
     if size[best]["value"] is None:
-        return f"No filter of {layer} matters to {image_set}: there is nothing to agree with."
+        alike = f"No filter of {layer} matters more to {image_set} than another"
+        return f"{alike}: there is nothing to agree with."
     what = f"how much the removal of each filter of {layer} changes {image_set}'s log-probability"
     interval = size[best]["interval"]
     trusted = interval is not None and interval[0] >= TRUSTED

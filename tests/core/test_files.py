@@ -65,6 +65,13 @@ def test_json_comes_back_as_it_was_written(tmp_path):
     assert read_json(tmp_path / "x.json") == value
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_has_no_number_that_is_none(tmp_path, value):
+    with pytest.raises(UserError, match="x.json: a number is NaN or infinite"):
+        write_json(tmp_path / "x.json", {"variance": [1.0, value]})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
 def test_what_is_no_json_is_one_line(tmp_path, text):
     path = tmp_path / "x.json"

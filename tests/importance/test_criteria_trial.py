@@ -148,7 +148,7 @@ def entries(**values):
         ),
         ({STUDY: 0.7, SIGNED: 0.2}, "0.70 [0.60 to 0.70]): the study's own. Whether the class"),
         ({"taylor": 0.5, STUDY: 0.4, SIGNED: 0.2}, "None of 3 criteria can be trusted to say"),
-        ({"taylor": None, STUDY: None, SIGNED: None}, "No filter of conv1 matters to cats"),
+        ({"taylor": None, STUDY: None, SIGNED: None}, "No filter of conv1 matters more to cats"),
         ({"taylor": 0.9, STUDY: None, SIGNED: 0.2}, "number 2 with no value"),
     ],
 )

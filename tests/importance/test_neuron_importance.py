@@ -71,3 +71,11 @@ def test_lines_go_from_the_smallest_norm_to_the_largest_on_one_scale():
     assert 160 in heights(BLUE, 80 + 150) and heights(BLUE, 80 + 249).min() in (60, 61)
     # The legend names the first line alone.
     assert len(heights(BLUE, 100)) and not len(heights(ORANGE, 100))
+
+
+def test_the_norm_of_a_single_filter_is_a_line_across_the_plot():
+    page = Page(400, 300, "")
+    draw_sorted_norms(page, (80, 50, 300, 210), [(None, np.array([2.0]), BLUE)])
+    wanted = [int(BLUE[place : place + 2], 16) for place in (1, 3, 5)]
+    columns = (np.asarray(page.image) == wanted).all(axis=2).any(axis=0)
+    assert columns[80:380].all()

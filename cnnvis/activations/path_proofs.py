@@ -52,8 +52,9 @@ def _solve(lengths, pairs, end):
 
     first, second = pairs
     once, shape = np.ones(len(lengths)), (end + 1, end + 1)
-    incidence = (np.concatenate(pairs), np.tile(np.arange(len(lengths)), 2))
-    degrees = csr_array((np.tile(once, 2), incidence), (end + 1, len(lengths)))
+    incidence = np.array([np.concatenate(pairs), np.tile(np.arange(len(lengths)), 2)])
+    incidence = incidence.astype(np.int32)  # All that milp of older SciPy takes.
+    degrees = csr_array((np.tile(once, 2), tuple(incidence)), (end + 1, len(lengths)))
     constraints, whole = [LinearConstraint(degrees, 2, 2)], 0 * once
     for _ in range(ROUNDS):
         found = milp(

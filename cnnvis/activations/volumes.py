@@ -48,6 +48,6 @@ def _otsu(outputs):
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return threshold_otsu(outputs)
-    except ValueError:
+    except (ValueError, IndexError):  # the second of NumPy 2.0
         # float32 has no 256 numbers between values that are nearly equal or far apart.
         return threshold_otsu(outputs.astype(float))

@@ -187,8 +187,10 @@ def test_a_patch_opens_its_image_with_the_feature_map(look):
 def test_sheets_are_loaded_as_cards_come_into_view_and_nothing_is_too_wide(look, width):
     found = look(
         """
-        await new Promise((done) => setTimeout(done, 300));
-        const painted = document.querySelector('.patches button').style.backgroundImage;
+        const patch = document.querySelector('.patches button');
+        for (let turn = 0; turn < 100 && !patch.style.backgroundImage; turn++)
+          await new Promise((done) => setTimeout(done, 100));
+        const painted = patch.style.backgroundImage;
         return { painted, wide: document.documentElement.scrollWidth };
         """,
         width=width,

@@ -28,16 +28,19 @@ def order_leaves(tree, distances):
     count = len(distances)
     children = {count + row: pair for row, pair in enumerate(tree[:, :2].astype(int).tolist())}
     leaves = {leaf: [leaf] for leaf in range(count)}
-    costs = {leaf: np.zeros((1, 1)) for leaf in range(count)}
+    # Of the best order from one outer leaf to another, which are never of the same child: as many
+    # numbers in all nodes together as there are pairs of leaves.
+    costs = dict.fromkeys(range(count))
     for node, (left, right) in children.items():
-        leaves[node], split = leaves[left] + leaves[right], len(leaves[left])
+        leaves[node] = leaves[left] + leaves[right]
         across = distances[np.ix_(leaves[left], leaves[right])]
-        joined = _min_plus(_min_plus(costs[left], across), costs[right])
-        costs[node] = np.full((len(leaves[node]),) * 2, np.inf)
-        costs[node][:split, split:], costs[node][split:, :split] = joined, joined.T
+        costs[node] = _best_through(costs[right], _best_through(costs[left], across).T).T
     root = 2 * count - 2
+    if root not in children:
+        return np.zeros(1, int)
     ends = np.unravel_index(np.argmin(costs[root]), costs[root].shape)
-    order, todo = [], [(root, *(leaves[root][end] for end in ends))]
+    ends = [leaves[child][end] for child, end in zip(children[root], ends, strict=True)]
+    order, todo = [], [(root, *ends)]
     while todo:
         node, first, last = todo.pop()
         if node < count:
@@ -45,13 +48,45 @@ def order_leaves(tree, distances):
             continue
         near, far = sorted(children[node], key=lambda child: first not in leaves[child])
         paths = (
-            costs[near][leaves[near].index(first), :, np.newaxis]
+            _costs_from(costs[near], leaves[near].index(first))[:, np.newaxis]
             + distances[np.ix_(leaves[near], leaves[far])]
-            + costs[far][:, leaves[far].index(last)]
+            + _costs_from(costs[far], leaves[far].index(last))
         )
         left, right = np.unravel_index(np.argmin(paths), paths.shape)
         todo += [(far, leaves[far][right], last), (near, first, leaves[near][left])]
     return np.array(order)
+
+
+def _best_through(costs, onwards):
+    """Return the best costs from each leaf of a node, through it, to places behind it.
+
+    Parameters
+    ----------
+    costs : ndarray, (leaves of its one child, leaves of its other child), or None for a leaf
+    onwards : ndarray, (leaves, places)
+        The costs from its leaves to these places.
+
+    Returns
+    -------
+    ndarray, (leaves, places)
+    """
+    if costs is None:
+        return onwards
+    split = len(costs)
+    ways = [_min_plus(costs, onwards[split:]), _min_plus(costs.T, onwards[:split])]
+    return np.concatenate(ways)
+
+
+def _costs_from(costs, place):
+    """Return the costs from a leaf of a node to each; infinite where both are of one child."""
+    if costs is None:
+        return np.zeros(1)
+    split, row = len(costs), np.full(sum(costs.shape), np.inf)
+    if place < split:
+        row[split:] = costs[place]
+    else:
+        row[:split] = costs[:, place - split]
+    return row
 
 
 def _min_plus(first, second):

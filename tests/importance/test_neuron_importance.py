@@ -78,4 +78,4 @@ def test_the_norm_of_a_single_filter_is_a_line_across_the_plot():
     draw_sorted_norms(page, (80, 50, 300, 210), [(None, np.array([2.0]), BLUE)])
     wanted = [int(BLUE[place : place + 2], 16) for place in (1, 3, 5)]
     columns = (np.asarray(page.image) == wanted).all(axis=2).any(axis=0)
-    assert columns[80:380].all()
+    assert columns[85:375].all()

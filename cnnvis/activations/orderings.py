@@ -215,22 +215,34 @@ def principal_direction(matrix):
     """
     mean = matrix.mean(axis=0)
     centred = matrix - mean
-    # The Gram matrix (filters x filters) has the same spectrum as the covariance of thousands of
-    # pixels: 96 x 96 instead of 3025 x 3025 for conv1.
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    values = np.maximum(values[::-1], 0)
-    direction = centred.T @ vectors[:, -1]
-    length = np.linalg.norm(direction)
+    ratios = np.zeros(len(matrix))
+    if 2 * len(mean) < len(matrix):
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        direction = vectors[:, -1]
+        along, length = _unit(centred @ direction)
+    else:
+        # The Gram matrix (filters x filters) has the same spectrum as the covariance of thousands
+        # of pixels: 96 x 96 instead of 3025 x 3025 for conv1.
+        values, vectors = np.linalg.eigh(centred @ centred.T)
+        along = vectors[:, -1]
+        direction, length = _unit(centred.T @ along)
     # Rounding of equal rows leaves a direction of noise.
     if length <= 1e-12 * np.linalg.norm(matrix):
-        return np.zeros_like(mean), np.zeros_like(values)
-    direction /= length
+        return np.zeros_like(mean), ratios
     along_mean = mean @ direction
     if abs(along_mean) <= 1e-9 * np.linalg.norm(mean):
         # Of magnitudes that differ by rounding only, the first filter's counts.
-        magnitudes = np.abs(vectors[:, -1])
-        along_mean = vectors[np.argmax(magnitudes > (1 - 1e-9) * magnitudes.max()), -1]
-    return direction * np.copysign(1.0, along_mean), values / values.sum()
+        magnitudes = np.abs(along)
+        along_mean = along[np.argmax(magnitudes > (1 - 1e-9) * magnitudes.max())]
+    values = np.maximum(values[::-1], 0)
+    ratios[: len(values)] = values / values.sum()
+    return direction * np.copysign(1.0, along_mean), ratios
+
+
+def _unit(vector):
+    """Return a vector scaled to length 1, if it has a length, and this length."""
+    length = np.linalg.norm(vector)
+    return vector / (length or 1), length
 
 
 def order_by_kmeans(matrix, k=10, seed=0, means=None):

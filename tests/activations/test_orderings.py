@@ -245,3 +245,14 @@ def test_leaf_by_hand():
 def test_numbers_whose_squares_are_infinite_are_one_line(method):
     with pytest.raises(UserError, match=r"values up to .*e\+300, expected at most 1e\+150"):
         orderings.order(outputs(3) * 1e300, method)
+
+
+@pytest.mark.parametrize("shape", [(9, 4), (3, 1), (100, 13)])
+def test_many_filters_of_few_pixels_have_the_direction_that_more_pixels_of_nothing_leave(shape):
+    """Beside few pixels the covariance is computed, beside many the products of filters."""
+    few = np.maximum(np.random.default_rng(0).normal(size=shape), 0)
+    many = np.concatenate([few, np.zeros((len(few), 2 * len(few)))], axis=1)
+    (one, ratios), (other, others) = map(orderings.principal_direction, (few, many))
+    np.testing.assert_allclose(one, other[: len(one)], atol=1e-13)
+    np.testing.assert_allclose(ratios, others, atol=1e-13)
+    assert not orderings.principal_direction(np.ones(shape))[0].any()

@@ -42,7 +42,7 @@ run() { # interpreter, newest or oldest, arguments of pytest
   "$python" -m venv "$place"
   : >"$folder/constraints"
   if [ "$age" = oldest ]; then bounds "$python" >"$folder/constraints"; fi
-  "$place/bin/pip" install --quiet --disable-pip-version-check -c "$folder/constraints" -e '.[test]'
+  "$place/bin/pip" install -qq --disable-pip-version-check -c "$folder/constraints" -e '.[test]'
   "$place/bin/python" -c 'import sys, numpy, snakemake
 print("Python", sys.version.split()[0], "NumPy", numpy.__version__, "Snakemake", snakemake.__version__)'
   "$place/bin/python" -m pytest -n auto -p no:cacheprovider "$@"

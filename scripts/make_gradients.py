@@ -7,14 +7,14 @@ from cnnvis.gradients.weight_gradients import make_gradients
 from cnnvis.inputs.images import Preprocessing
 
 with job(snakemake):
-    network, image, cls = (snakemake.wildcards[name] for name in ("network", "image", "cls"))
+    network, image = (snakemake.wildcards[name] for name in ("network", "image"))
     make_gradients(
         Model(**snakemake.params.model),
         Preprocessing(**snakemake.params.preprocessing),
         Places("results", network=network, image=image),
-        cls=int(cls),
+        cls=int(snakemake.params.cls),
         layers=snakemake.params.layers,
         kinds=snakemake.params.kinds,
         threads=snakemake.threads,
-        title=f"Saliency of neuron {cls} of {network} on {image}",
+        title=snakemake.params.title,
     )

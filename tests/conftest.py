@@ -17,10 +17,11 @@ class Study:
     def __init__(self, folder):
         self.folder = folder
 
-    def snakemake(self, *arguments):
+    def snakemake(self, *arguments, environment=os.environ, timeout=300):
         """Run Snakemake here; the workflow profile's settings hold, the user's do not."""
+        options = self.surroundings(environment)
         return subprocess.run(
-            self.command(*arguments), **self.surroundings(), capture_output=True, timeout=300
+            self.command(*arguments), **options, capture_output=True, timeout=timeout
         )
 
     def start(self, *arguments):
@@ -38,8 +39,8 @@ class Study:
     def command(*arguments):
         return [sys.executable, "-m", "snakemake", *arguments]
 
-    def surroundings(self):
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    def surroundings(self, environment=os.environ):
+        environment = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
         environment["XDG_CONFIG_HOME"] = str(self.folder)
         return {"cwd": self.folder, "env": environment, "text": True}
 

@@ -31,10 +31,14 @@ rule activations:
         prediction="results/{network}/{image}/prediction.json",
     log:
         "logs/{network}/{image}/activations.log",
-    benchmark:
-        "logs/{network}/{image}/activations.tsv"
+    # Other working folders can take it from a cache, so that Snakemake allows no benchmark.
+    cache: caching
+    group:
+        passes
     conda:
         environment
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
     params:
         source=entry("images", "{image}", "path"),
         crop=entry("images", "{image}", "crop"),
@@ -130,6 +134,8 @@ for network in running:
             f"logs/{network}/{{image}}/layers.log",
         benchmark:
             f"logs/{network}/{{image}}/layers.tsv"
+        group:
+            pictures
         conda:
             "../envs/workflow.yaml"
         params:
@@ -166,8 +172,12 @@ for network in running:
             [] if tables["what_if"][network] else f"results/{network}/what-if.js",
         log:
             f"logs/{network}/filters.log",
+        group:
+            "filters"
         conda:
             "../envs/workflow.yaml"
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
         params:
             model=tables["networks"][network]["model"],
             # As a mapping: of a text, Snakemake's linter would think that it begins a path.
@@ -201,8 +211,12 @@ for network in running:
             f"logs/{network}/{{image}}/what_if.log",
         benchmark:
             f"logs/{network}/{{image}}/what_if.tsv"
+        group:
+            pictures
         conda:
             "../envs/workflow.yaml"
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
         params:
             place={"network": network},
             model=tables["networks"][network]["model"],
@@ -233,8 +247,12 @@ for network, tuned in tables["tuned"].items():
             reported(f"results/{network}/tuning/{tuned['layer']}.png", "Filters"),
         log:
             f"logs/{network}/tuning.log",
+        group:
+            "filters"
         conda:
             "../envs/workflow.yaml"
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
         params:
             model=tables["networks"][network]["model"],
             place={"network": network},

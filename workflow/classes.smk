@@ -39,6 +39,9 @@ rule class_sums:
     conda:
         environment
     threads: entry("networks", "{network}", "threads")
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
+        runtime=720,
     params:
         model=entry("networks", "{network}", "model"),
         preprocessing=entry("networks", "{network}", "preprocessing"),
@@ -129,6 +132,8 @@ rule class_importance:
         picture=reported("results/{network}/classes/{collection}/importance/{layer}.png", "Classes"),
     log:
         "logs/{network}/classes/{collection}/importance/{layer}.log",
+    group:
+        "filters"
     conda:
         "../envs/workflow.yaml"
     params:
@@ -161,6 +166,8 @@ rule neuron_importance:
         picture="results/{network}/classes/{collection}/neurons/{cls}/{layer}.png",
     log:
         "logs/{network}/classes/{collection}/neurons/{cls}/{layer}.log",
+    group:
+        "filters"
     conda:
         "../envs/workflow.yaml"
     params:
@@ -200,6 +207,9 @@ rule filter_effects:
     conda:
         environment
     threads: entry("networks", "{network}", "threads")
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
+        runtime=720,
     params:
         model=entry("networks", "{network}", "model"),
         preprocessing=entry("networks", "{network}", "preprocessing"),
@@ -267,6 +277,9 @@ rule pruning:
     conda:
         environment
     threads: entry("networks", "{network}", "threads")
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
+        runtime=720,
     params:
         model=entry("networks", "{network}", "model"),
         preprocessing=entry("networks", "{network}", "preprocessing"),
@@ -336,6 +349,9 @@ if tables["pruned"]:
         conda:
             environment
         threads: entry("networks", "{network}", "threads")
+        resources:
+            mem_mb=entry("networks", "{network}", "memory"),
+            runtime=720,
         params:
             model=entry("networks", "{network}", "model"),
             preprocessing=entry("networks", "{network}", "preprocessing"),

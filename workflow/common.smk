@@ -164,6 +164,16 @@ running = [name for name, facts in tables["networks"].items() if facts["runs"]]
 
 
 # A rule that takes networks without weights, too, says so with a constraint of its own.
+# Rules that could be cached are named by Snakemake in every run, so that they are only with --cache.
+caching = workflow.workflow_settings.cache is not None
+
+# Jobs that a cluster runs as one, on one node (see profiles/slurm): those of an image, unless an order over
+# several images has to be made between its passes through the network and its pictures; and, as "pages",
+# what is drawn of everything at the end.
+over_images = any(ordering["images"] for ordering in tables["orderings"].values())
+passes, pictures = ("passes", "pictures") if over_images else ("image", "image")
+
+
 wildcard_constraints:
     network=any_of(running),
     image=any_of(tables["images"]),

@@ -37,6 +37,8 @@ for network in running:
             ),
         log:
             f"logs/{network}/{{image}}/figures.log",
+        group:
+            pictures
         conda:
             "../envs/workflow.yaml"
         params:
@@ -67,6 +69,8 @@ for network, names in tables["differentiated"].items():
             ),
         log:
             f"logs/{network}/{{image}}/figures-{{cls}}.log",
+        group:
+            pictures
         conda:
             "../envs/workflow.yaml"
         params:

@@ -29,15 +29,22 @@ rule gradients:
         picture="results/{network}/{image}/attributions/{cls}/saliency.png",
     log:
         "logs/{network}/{image}/gradients/{cls}.log",
-    benchmark:
-        "logs/{network}/{image}/gradients/{cls}.tsv"
+    # Other working folders can take it from a cache, so that Snakemake allows no benchmark.
+    cache: caching
+    group:
+        passes
     conda:
         environment
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
     params:
         model=entry("networks", "{network}", "model"),
         preprocessing=entry("networks", "{network}", "preprocessing"),
         layers=entry("differentiated", "{network}"),
         kinds=entry("attributions", "{network}"),
+        # A result is looked up in a cache (--cache) by its params, which say which neuron it is of.
+        cls="{cls}",
+        title="Saliency of neuron {cls} of {network} on {image}",
         code=code("make_gradients.py"),
     message:
         "Differentiate neuron {wildcards.cls} of {wildcards.network} on {wildcards.image}."
@@ -65,6 +72,8 @@ rule published_gradients:
             for neurons in images.values()
             for cls in neurons
         ),
+    group:
+        passes
     conda:
         "../envs/workflow.yaml"
     params:
@@ -88,6 +97,8 @@ rule photograph:
         "logs/{network}/{image}/input.log",
     wildcard_constraints:
         network=any_of(tables["published"]),
+    group:
+        passes
     conda:
         "../envs/workflow.yaml"
     params:
@@ -119,8 +130,12 @@ rule gradient_check:
         "logs/{network}/{image}/gradients/{cls}.check.log",
     benchmark:
         "logs/{network}/{image}/gradients/{cls}.check.tsv"
+    group:
+        pictures
     conda:
         "../envs/workflow.yaml"
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
     params:
         model=entry("networks", "{network}", "model"),
         layers=entry("differentiated", "{network}"),
@@ -212,6 +227,8 @@ for network, names in tables["differentiated"].items():
             ),
         log:
             f"logs/{network}/{{image}}/gradients/{{cls}}.layers.log",
+        group:
+            pictures
         conda:
             "../envs/workflow.yaml"
         params:

@@ -11,6 +11,12 @@ keeps no copy, and has no checksums and no mirrors.
 """
 
 
+# Nodes of a cluster may have no internet, so that these run where Snakemake was started.
+localrules:
+    download,
+    crops,
+
+
 rule download:
     """Download a missing file and check it against its sha256."""
     output:

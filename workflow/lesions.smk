@@ -50,6 +50,9 @@ for network, facts in tables["lesions"].items():
         conda:
             environment
         threads: tables["networks"][network]["threads"]
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
+            runtime=720,
         params:
             **values,
             code=code("make_lesions.py"),
@@ -109,6 +112,8 @@ for network, facts in tables["lesions"].items():
             ),
         log:
             f"logs/{network}/lesion_pages.log",
+        group:
+            "pages"
         conda:
             "../envs/workflow.yaml"
         params:

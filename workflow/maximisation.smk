@@ -46,6 +46,9 @@ for network, targets in tables["maximisation"]["networks"].items():
             conda:
                 environment
             threads: tables["networks"][network]["threads"]
+            resources:
+                mem_mb=tables["networks"][network]["memory"],
+                runtime=720,
             params:
                 model=tables["networks"][network]["model"],
                 preprocessing=tables["networks"][network]["preprocessing"],

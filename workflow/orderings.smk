@@ -95,6 +95,9 @@ for network, each in tables["layers"].items():
                 conda:
                     environment
                 threads: tables["networks"][network]["threads"]
+                resources:
+                    mem_mb=tables["networks"][network]["memory"],
+                    runtime=720,
                 params:
                     **values,
                     code=code("make_ordering_over_collection.py"),
@@ -162,6 +165,8 @@ for network, files in ordering_files(tables).items():
             f"logs/{network}/orderings.log",
         benchmark:
             f"logs/{network}/orderings.tsv"
+        group:
+            "pages"
         conda:
             "../envs/workflow.yaml"
         params:

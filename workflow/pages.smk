@@ -30,6 +30,8 @@ rule image_page:
         "logs/{network}/{image}/page.log",
     wildcard_constraints:
         network=any_of(tables["networks"]),
+    group:
+        "image_pages"
     conda:
         "../envs/workflow.yaml"
     params:
@@ -64,6 +66,8 @@ for network, artefacts in class_files(tables).items():
             ),
         log:
             f"logs/{network}/classes/page.log",
+        group:
+            "pages"
         conda:
             "../envs/workflow.yaml"
         params:
@@ -85,6 +89,8 @@ rule network_page:
         "logs/{network}/page.log",
     wildcard_constraints:
         network=any_of(tables["networks"]),
+    group:
+        "pages"
     conda:
         "../envs/workflow.yaml"
     params:
@@ -107,6 +113,8 @@ rule index:
         methods="results/methods.html",
     log:
         "logs/index.log",
+    group:
+        "pages"
     conda:
         "../envs/workflow.yaml"
     params:

@@ -23,6 +23,9 @@ rule network_parity:
     conda:
         "../envs/caffe.yaml"
     threads: 4
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
+        runtime=720,
     params:
         model=entry("networks", "{network}", "model"),
         images=entry("shown", "{network}"),

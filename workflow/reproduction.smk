@@ -25,6 +25,9 @@ rule neuron_fit:
         "logs/{network}/{image}/gradients/fit.tsv"
     conda:
         "../envs/workflow.yaml"
+    resources:
+        mem_mb=entry("networks", "{network}", "memory"),
+        runtime=720,
     params:
         model=entry("networks", "{network}", "model"),
         published=entry("verify", "fitted", "{image}"),

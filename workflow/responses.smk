@@ -58,6 +58,9 @@ for network, facts in tables["responses"].items():
         conda:
             environment
         threads: tables["networks"][network]["threads"]
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
+            runtime=720,
         params:
             **values,
             code=code("make_responses.py"),
@@ -107,6 +110,8 @@ for network, facts in tables["responses"].items():
             ),
         log:
             f"logs/{network}/response_pages.log",
+        group:
+            "filters"
         conda:
             "../envs/workflow.yaml"
         params:

@@ -29,16 +29,21 @@ others = filter(None, [os.environ.get("PYTHONPATH")])
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 os.environ.update(PYTHONPATH=os.pathsep.join([str(home), *others]), CNNVIS_HOME=str(home))
 
-# Snakemake's limit of 100 jobs a second wakes its scheduler once a second for every job so far: half a
-# core after 300 jobs. A limit that somebody asked for stays.
-limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
-if limit and (limit.max_jobs, limit.timespan) == (100, 1):
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 # Before Snakemake looks at its lock. A folder that cannot be written, it tells itself.
 with contextlib.suppress(OSError):
     if join_runs(".snakemake"):
         print("A run here was killed: its lock is removed.", file=sys.stderr)
+
+
+def drop_default_limit():
+    """Take away Snakemake's own limit of 100 jobs a second; one that somebody asked for stays.
+
+    It wakes the scheduler once a second for every job so far: a core after some hundred jobs. The
+    scheduler is there only when a run starts.
+    """
+    limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
 
 
 @contextlib.contextmanager
@@ -163,7 +168,6 @@ def compressed_of(wildcards):
 running = [name for name, facts in tables["networks"].items() if facts["runs"]]
 
 
-# A rule that takes networks without weights, too, says so with a constraint of its own.
 # Rules that could be cached are named by Snakemake in every run, so that they are only with --cache.
 caching = workflow.workflow_settings.cache is not None
 
@@ -174,6 +178,7 @@ over_images = any(ordering["images"] for ordering in tables["orderings"].values(
 passes, pictures = ("passes", "pictures") if over_images else ("image", "image")
 
 
+# A rule that takes networks without weights, too, says so with a constraint of its own.
 wildcard_constraints:
     network=any_of(running),
     image=any_of(tables["images"]),

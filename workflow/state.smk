@@ -9,7 +9,8 @@ from snakemake.io import is_flagged
 from cnnvis.core.files import fingerprint
 
 
-onstart:
+onstart:  # The only one: of several, Snakemake runs the last.
+    drop_default_limit()
     # Snakemake, which removes old outputs first, would end in a traceback.
     if os.path.exists("results") and not os.access("results", os.W_OK):
         print("cnnvis: results: cannot be written; allow it, or run elsewhere", file=sys.stderr)

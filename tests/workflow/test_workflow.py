@@ -661,6 +661,17 @@ def test_the_report_holds_figures_and_3d_pages_and_opens_offline(study, tmp_path
         assert not browser.errors
 
 
+@pytest.mark.parametrize(
+    ("asked", "limit"), [((), "None"), (("--max-jobs-per-timespan", "9/1s"), "JobRateLimiter")]
+)
+def test_only_a_limit_of_jobs_a_second_that_was_asked_for_holds(study, asked, limit):
+    write(study, CONFIG)
+    study.append("Snakefile", "\nonsuccess:\n    print(workflow.scheduler.job_rate_limiter)\n")
+    run = study.snakemake("--cores", "1", "results/thin/index.html", *asked)
+    assert run.returncode == 0, run.stderr
+    assert limit in run.stdout
+
+
 def test_lint_is_clean(study):
     write(study, CONFIG)
     run = study.snakemake("--lint")

@@ -9,6 +9,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("Snakefile", "cnnvis", "config", "envs", "profiles", "scripts", "workflow")
 THIN = ("caffenet_thin.prototxt", "caffenet_thin.caffemodel")
+# The entry of a configuration for it, in a copy of the study.
+THIN_NETWORK = {
+    "prototxt": f"thin/{THIN[0]}",
+    "weights": f"thin/{THIN[1]}",
+    "mean": [104, 117, 123],
+    "score": "fc8",
+}
 
 
 class Study:

@@ -7,14 +7,8 @@ import pytest
 import yaml
 
 from cnnvis.core.arrays import read_array
-from tests.conftest import copy_study
+from tests.conftest import THIN_NETWORK, copy_study
 
-NETWORK = {
-    "prototxt": "thin/caffenet_thin.prototxt",
-    "weights": "thin/caffenet_thin.caffemodel",
-    "mean": [104, 117, 123],
-    "score": "fc8",
-}
 BLOBS = "results/thin/cat/blobs.npz"
 
 
@@ -27,7 +21,7 @@ def run(tmp_path):
     def make(name, *files, **entries):
         study = copy_study(tmp_path / name)
         config = {
-            "networks": {"thin": NETWORK | entries},
+            "networks": {"thin": THIN_NETWORK | entries},
             "images": {"cat": {"path": "skimage:cat", "classes": [1, 7]}},
         }
         (study.folder / "config/config.yaml").write_text(yaml.safe_dump(config))

@@ -8,18 +8,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.conftest import copy_study
+from tests.conftest import THIN_NETWORK, copy_study
 from tests.slurm_cluster import cluster, missing
 
 CONFIG = {
-    "networks": {
-        "thin": {
-            "prototxt": "thin/caffenet_thin.prototxt",
-            "weights": "thin/caffenet_thin.caffemodel",
-            "mean": [104, 117, 123],
-            "score": "fc8",
-        }
-    },
+    "networks": {"thin": THIN_NETWORK},
     "images": {
         "cat": {"path": "skimage:cat", "classes": [1]},
         "moon": {"path": "skimage:moon", "classes": [1]},

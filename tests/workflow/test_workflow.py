@@ -17,17 +17,10 @@ from cnnvis.core.arrays import read_array
 from cnnvis.core.files import HOST, read_json
 from cnnvis.core.locks import NAME
 from tests.browser import SOFTWARE_GL, Browser, find_browser
-from tests.conftest import ROOT, copy_study
+from tests.conftest import ROOT, THIN_NETWORK, copy_study
 
 CONFIG = {
-    "networks": {
-        "thin": {
-            "prototxt": "thin/caffenet_thin.prototxt",
-            "weights": "thin/caffenet_thin.caffemodel",
-            "mean": [104, 117, 123],
-            "score": "fc8",
-        }
-    },
+    "networks": {"thin": THIN_NETWORK},
     "images": {
         "cat": {"path": "skimage:cat", "classes": [1]},
         "moon": {"path": "skimage:moon", "artefacts": "comparisons"},

@@ -654,6 +654,22 @@ def test_the_report_holds_figures_and_3d_pages_and_opens_offline(study, tmp_path
         assert not browser.errors
 
 
+@pytest.mark.parametrize("order", ["images", "gradients", "collection"])
+def test_groups_of_jobs_for_a_cluster_do_not_wait_for_each_other(study, order):
+    over = {
+        "images": {"method": "pca", "over": ["cat", "moon"]},
+        "gradients": {"method": "pca", "by": "gradients", "neuron": 1, "over": ["cat", "moon"]},
+        "collection": {"method": "pca", "over": "pets"},
+    }
+    orderings = {"natural": {}, "together": over[order]}
+    write(study, pruned(study, 0.3, orderings=orderings, gradients={"orderings": ["together"]}))
+    run = study.snakemake("all", "figures", "-n")
+    assert run.returncode == 0, run.stderr
+    # Where they do, a dry run says so: the index waits for pages of images, these for others.
+    wrong = study.snakemake("-n", "--groups", "response_pages@thin=pages")
+    assert "from outside the group" in wrong.stdout
+
+
 @pytest.mark.parametrize(
     ("asked", "limit"), [((), "None"), (("--max-jobs-per-timespan", "9/1s"), "JobRateLimiter")]
 )

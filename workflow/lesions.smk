@@ -76,6 +76,9 @@ for network, facts in tables["lesions"].items():
         conda:
             environment
         threads: tables["networks"][network]["threads"]
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
+            runtime=720,
         params:
             **values,
             portion=entry("lesions", network, "portions", "{portion}"),

@@ -121,6 +121,9 @@ for network, each in tables["layers"].items():
                 conda:
                     environment
                 threads: tables["networks"][network]["threads"]
+                resources:
+                    mem_mb=tables["networks"][network]["memory"],
+                    runtime=720,
                 params:
                     **values,
                     portion=entry("collections", collection, "portions", "{portion}"),

@@ -84,6 +84,9 @@ for network, facts in tables["responses"].items():
         conda:
             environment
         threads: tables["networks"][network]["threads"]
+        resources:
+            mem_mb=tables["networks"][network]["memory"],
+            runtime=720,
         params:
             **values,
             portion=entry("responses", network, "portions", "{portion}"),

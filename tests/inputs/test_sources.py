@@ -167,7 +167,7 @@ from cnnvis.inputs.sources import as_file, missing_files
 home = Path({str(ROOT)!r})
 files = [(path, None) for path in config["files"].split(",")] + [as_file(config["url"])]
 tables = dict(zip(["downloads", "decoded"], missing_files(files)))
-tables |= {{"engine": "numpy", "networks": {{}}}}
+tables |= {{"engine": "numpy", "networks": {{}}, "orderings": {{}}}}
 
 {HELPERS}
 

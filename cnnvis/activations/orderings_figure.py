@@ -1,5 +1,6 @@
 """Pictures of the distances between filters, before and after they are put in order."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from cnnvis.core.painting import BAR_ROOM, MARGIN, TITLE_ROOM, Page, cell_ticks
 
 # Pixels a side of a matrix is long, about; room for its numbers and labels, and for its heading.
 SIDE = 384
+# It is no longer than this: of more filters, a pixel is the mean over several neighbours.
+LONGEST = 1024
 AXIS = 56
 HEAD = 40
 FOOT = 48
@@ -50,8 +53,9 @@ def draw_distances(picture, distances, panels, title, caption):
     title, caption : str
     """
     count = len(distances)
-    scale = max(1, SIDE // count)
-    side = scale * count
+    together = -(-count // LONGEST)
+    scale = max(1, SIDE // count) / together
+    side = math.ceil(scale * count)
     highest = np.percentile(distances, PERCENTILE) or distances.max() or 1.0
     beyond = "max" if highest < distances.max() else "neither"
     colours = Colours("viridis", 0, highest, beyond)
@@ -75,9 +79,9 @@ def draw_distances(picture, distances, panels, title, caption):
 
 def _draw_panel(page, left, top, panel, distances, scale):
     order = np.array(panel.permutation)
-    side = scale * len(order)
-    cells = page.colours.pixels(distances[np.ix_(order, order)])
-    page.paste(cells.repeat(scale, axis=0).repeat(scale, axis=1), left, top)
+    side = math.ceil(scale * len(order))
+    cells = page.colours.pixels(_resized(distances[np.ix_(order, order)], scale))
+    page.paste(cells, left, top)
     head = top - 9
     if panel.tree:
         head -= TREE
@@ -86,6 +90,17 @@ def _draw_panel(page, left, top, panel, distances, scale):
     marks = cell_ticks(order, scale)
     page.left_axis(left, top, side, marks, "filter")
     page.lower_axis(left, top + side, side, marks, "filter")
+
+
+def _resized(cells, scale):
+    """Return a matrix with `scale` pixels for each cell or, below 1, means of blocks of cells."""
+    if scale >= 1:
+        return cells.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
+    together = round(1 / scale)
+    starts = np.arange(0, len(cells), together)
+    sums = np.add.reduceat(np.add.reduceat(cells, starts, axis=0), starts, axis=1)
+    counts = np.minimum(together, len(cells) - starts)
+    return sums / np.outer(counts, counts)
 
 
 def _draw_tree(page, left, top, panel, scale):

@@ -63,3 +63,17 @@ def test_equal_filters_and_few_and_many(tmp_path, filters):
     pixels, _ = draw(tmp_path, [Panel("a", range(filters))], np.zeros((filters, filters)))
     corner = pixels[TITLE_ROOM + HEAD + 1, LEFT + 1]
     assert corner.tolist() == table("viridis")[0].tolist()
+
+
+def test_a_pixel_is_the_mean_of_several_filters_where_there_are_thousands(tmp_path):
+    """1,100 filters on a line: blocks of two, 550 pixels."""
+    places = np.arange(1100.0)
+    distances = np.abs(np.subtract.outer(places, places))
+    pixels, _ = draw(tmp_path, [Panel("natural", range(1100))], distances)
+    top = TITLE_ROOM + HEAD
+    inside = pixels[top : top + 550, LEFT : LEFT + 550].astype(int)
+    lowest = table("viridis")[0].astype(int)
+    # Mean distances of a block on the diagonal are 0.5 of 1,045: the first colour.
+    assert (inside[np.arange(550), np.arange(550)] == lowest).all()
+    assert (pixels[top : top + 550, LEFT + 550] == 255).all()
+    assert (inside[0, -20:] == table("viridis")[255]).all()

@@ -15,7 +15,7 @@ import numpy as np
 import threadpoolctl
 
 # How many parts of a batch each thread runs, one after the other.
-BLOCKS = 12
+BLOCKS = 25
 
 
 class Workers:

@@ -4,7 +4,7 @@
 
 for each tile of 4x4 pixels, two pixels apart (Lavin and Gray, "Fast algorithms for convolutional
 neural networks", 2016). Summed over channels, each of the 16 elements is one matrix product of all
-tiles with all filters. B' and A' are additions; the weights are transformed once.
+tiles with all filters. B' is additions, A' one more product; the weights are transformed once.
 
 Five taps are three and two beside them, so that F(2, 3) and F(2, 2) give 2x2 outputs of a 5x5
 convolution from 49 products instead of 100. Nothing is scaled by more than 1: errors stay small.
@@ -13,6 +13,7 @@ Channels are the last axis here, so that additions run over contiguous memory wh
 the image, and so that the products of one image are large enough.
 """
 
+import functools
 import itertools
 import math
 
@@ -27,10 +28,10 @@ NUMBERS = 16 * 294
 # benchmarks/bench_convolutions.py, direct's time / Winograd's, forward | gradient of the bottom:
 #
 #     channels, in and out        16            32            64           256
-#     56 x 56                0.45 | 0.71   0.86 | 1.26   1.50 | 1.76   1.55 | 1.65
-#     28 x 28                0.55 | 1.01   0.98 | 1.49   1.34 | 1.77   1.57 | 1.84
-#     13 x 13                0.41 | 0.90   0.75 | 1.24   1.12 | 1.67   1.39 | 1.74
-#     7 x 7                  0.39 | 0.88   0.51 | 1.11   0.85 | 1.51   1.27 | 1.57
+#     56 x 56                0.58 | 0.89   1.15 | 1.49   1.60 | 1.97   2.23 | 2.08
+#     28 x 28                0.64 | 1.14   1.20 | 1.68   1.67 | 2.02   2.32 | 2.28
+#     13 x 13                0.54 | 1.09   0.91 | 1.50   1.32 | 1.84   2.12 | 2.22
+#     7 x 7                  0.53 | 1.06   0.68 | 1.33   1.07 | 1.79   1.72 | 2.21
 LEAST_CHANNELS, LEAST_WEIGHTS, LEAST_TILES = 32, 64 * 64, 16
 # Filters to a product where all at once are too many for BLAS to multiply without copying, and of
 # how many tiles such a product is at least: thinner ones are slower.
@@ -39,6 +40,8 @@ FEWER, LEAST_ROWS = (64, 32), 42
 THREE = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 TWO = np.array([[1, 0], [1, 1], [0, 1]])
 G = {3: THREE, 5: np.block([[THREE, np.zeros((4, 2))], [np.zeros((3, 3)), TWO]])}
+A = {4: np.array([[1, 1, 1, 0], [0, 1, -1, -1]])}
+A[7] = np.hstack([A[4], [[1, 1, 0], [0, 1, 1]]])
 
 
 class Winograd(Method):
@@ -118,8 +121,7 @@ def _weight_gradient(work, gradient, kernel, pad, image, products):
     for first in range(0, height, together):
         area = min(together, height - first), width
         tiles = _tiles(work, image, kernel, pad, first, area)
-        lifted = _lifted(work, products[:, 2 * first :], tiles.shape[:4])
-        left = lifted.reshape(len(matrix), -1, shape[1]).swapaxes(1, 2)
+        left = _lifted(work, products[:, 2 * first :], tiles.shape[:4]).swapaxes(1, 2)
         right = tiles.reshape(len(matrix), -1, shape[2])
         target = part if first else total
 
@@ -133,29 +135,27 @@ def _weight_gradient(work, gradient, kernel, pad, image, products):
 
 
 def _lifted(work, products, shape):
-    """Return ``A products A'`` (4 or 7, 4 or 7, height, width, O) of the first rows."""
+    """Return ``A' products A`` of the first rows, (16 to 49, tiles, O).
+
+    `shape` is (4 or 7, 4 or 7, rows, columns) of the tiles.
+    """
     down, right, height, width = shape
     filters, dtype = len(products), products.dtype
     plane = work.buffer("plane", (2 * height, 2 * width, filters), dtype)
     plane[...] = 0
     inside = _compact(work, products[:, : 2 * height])
     plane[: inside.shape[1], : inside.shape[2]] = inside.transpose(1, 2, 0)
-    rows = work.buffer("rows", (down, height, 2 * width, filters), dtype)
-    lifted = work.buffer("products", (down, right, height, width, filters), dtype)
-    _lift(plane[::2], plane[1::2], rows)
-    _lift(rows[:, :, ::2], rows[:, :, 1::2], lifted.swapaxes(0, 1))
+    corners = work.buffer("corners", (2, 2, height, width, filters), dtype)
+    np.copyto(corners, plane.reshape(height, 2, width, 2, filters).transpose(1, 3, 0, 2, 4))
+    lifted = work.buffer("products", (down * right, height * width, filters), dtype)
+    _by_matrix(work, outward(down, right, dtype).T, corners, lifted)
     return lifted
 
 
-def _lift(even, odd, out):
-    """Write ``A`` times the two."""
-    for first in range(0, len(out), 4):
-        np.copyto(out[first], even)
-        np.add(even, odd, out=out[first + 1])
-    np.subtract(even, odd, out=out[2])
-    np.negative(odd, out=out[3])
-    if len(out) == 7:
-        np.copyto(out[6], odd)
+def _by_matrix(work, matrix, arrays, out):
+    """Write to `out` the products of a matrix with the first axes of arrays."""
+    arrays, out = arrays.reshape(matrix.shape[1], -1), out.reshape(len(matrix), -1)
+    work.split(lambda a, b: np.matmul(matrix, arrays[:, a:b], out=out[:, a:b]), out.shape[1])
 
 
 def block(kernel, channels, filters, tiles):
@@ -188,6 +188,16 @@ def transform(weights, groups, together):
 def _matrix(kernel, dtype):
     """Return the matrix that transforms a kernel, (16 to 49, kh * kw)."""
     return np.kron(*(G[size] for size in kernel)).astype(dtype)
+
+
+@functools.cache
+def outward(down, right, dtype):
+    """Return ``A'``, down and across, as one matrix, (4, 16 to 49).
+
+    A product with it takes less time than additions, and fewer calls of NumPy: for each call, the
+    threads wait for each other.
+    """
+    return np.kron(A[down], A[right]).astype(dtype)
 
 
 def turned(weights, groups):
@@ -251,29 +261,16 @@ def _spread(x, out):
 def _outputs(work, tiles, kernel, bias, out):
     """Write to the first rows of `out` (O, H, W) the products of tiles with a kernel."""
     down, right, height, width, channels = tiles.shape
-    count, filters = down * right, kernel.shape[-1]
-    shape, dtype = (height, width, filters), tiles.dtype
-    products = work.buffer("products", (down, right, *shape), dtype)
-    rows = work.buffer("rows", (down, 2, *shape), dtype)
-    left, flat = tiles.reshape(count, -1, channels), products.reshape(count, -1, filters)
-    work.split(lambda a, b: np.matmul(left[a:b], kernel[a:b], out=flat[a:b]), count)
+    count, filters, dtype = down * right, kernel.shape[-1], tiles.dtype
+    products = work.buffer("products", (count, height * width, filters), dtype)
+    left = tiles.reshape(count, -1, channels)
+    work.split(lambda a, b: np.matmul(left[a:b], kernel[a:b], out=products[a:b]), count)
     if bias is not None:
-        products[1, 1] += bias  # which every output contains once
-    work.split(lambda a, b: _gather(products[a:b].swapaxes(0, 1), rows[a:b].swapaxes(0, 1)), down)
+        products[right + 1] += bias  # which every output contains once
+    corners = work.buffer("corners", (2, 2, height, width, filters), dtype)
+    _by_matrix(work, outward(down, right, dtype), products, corners)
     plane = work.buffer("plane", (height, 2, width, 2, filters), dtype)
-    _gather(rows, plane.transpose(1, 3, 0, 2, 4))
+    np.copyto(plane.transpose(1, 3, 0, 2, 4), corners)
     out = out[:, : 2 * height]
     plane = plane.reshape(2 * height, 2 * width, filters)
     np.copyto(out, plane[: out.shape[1], : out.shape[2]].transpose(2, 0, 1))
-
-
-def _gather(products, out):
-    """Write ``A' products``, two arrays."""
-    np.add(products[1], products[2], out=out[0])
-    np.add(out[0], products[0], out=out[0])
-    np.subtract(products[1], products[2], out=out[1])
-    np.subtract(out[1], products[3], out=out[1])
-    if len(products) == 7:
-        for k, part in enumerate(out):
-            np.add(part, products[4 + 2 * k], out=part)
-            np.add(part, products[5], out=part)

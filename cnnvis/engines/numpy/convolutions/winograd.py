@@ -94,10 +94,13 @@ class Winograd(Method):
             (kernel, bias, image, out), first = blocks[number]
             area = min(rows, tiles[0] - first), tiles[1]
             transformed = _tiles(work, image, size, pad, first, area)
-            for k, some in enumerate(kernel):
+
+            def some(work, k):
                 part = slice(k * together, (k + 1) * together)
                 of_part = None if bias is None else bias[part]
-                _outputs(work, transformed, some, of_part, out[part, 2 * first :])
+                _outputs(work, transformed, kernel[k], of_part, out[part, 2 * first :])
+
+            work.each(some, len(kernel))
 
         work.each(one, len(blocks))
 

@@ -98,8 +98,10 @@ def draw_responses(files, model, network, preprocessing, summaries, images):
     coloured = [layer for layer in sheets if has_colours(model.info.layers_with_weights[layer])]
     for layer, weights in read_weights(model, coloured).items() if coloured else ():
         pixels = np.rint(to_colours(weights, preprocessing.channel_order) * 255)
-        column = side_by_side(pixels.astype(np.uint8)[:, np.newaxis])
-        _write(files("response filters", layer=safe_name(layer)), column, lossless=True)
+        column = Image.fromarray(side_by_side(pixels.astype(np.uint8)[:, np.newaxis]))
+        # A WebP has at most 16,383 rows, too few for thousands of filters.
+        with atomic(files("response filters", layer=safe_name(layer))) as temporary:
+            column.save(temporary, "PNG", optimize=True)
 
 
 def has_colours(shape):

@@ -25,7 +25,7 @@ PLACES = {
     "response arrays": "{network}/responses/{layer}.npz",
     "response page": "{network}/responses/{layer}.html",
     "response picture": "{network}/responses/images/{picture}.webp",
-    "response filters": "{network}/responses/{layer}/filters.webp",
+    "response filters": "{network}/responses/{layer}/filters.png",
     "response patches": "{network}/responses/{layer}/patches-{sheet}.webp",
     "response maps": "{network}/responses/{layer}/maps-{sheet}.webp",
     "lesions": "{network}/lesions/{layer}.json",

@@ -156,7 +156,8 @@ def _draw_bars(page, norms, left, width, height):
     limit = 1.05 * (float(norms.max()) or 1.0)
     edges = left + np.arange(len(norms) + 1) * width // len(norms)
     for norm, first, last in zip(norms[order], edges[:-1], edges[1:], strict=True):
-        page.draw.rectangle((first, bottom - height * norm / limit, last - 1, bottom), BLUE)
+        right = max(first, last - 1)
+        page.draw.rectangle((first, bottom - height * norm / limit, right, bottom), BLUE)
     page.draw.line(((left - 1, top), (left - 1, bottom), (left + width, bottom)), INK)
     upwards = [(height * (1 - norm / limit), number(norm)) for norm in ticks(0, limit, 9)]
     page.left_axis(left - 1, top, height, upwards, "norm of the gradient")

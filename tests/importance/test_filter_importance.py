@@ -40,6 +40,10 @@ def test_pictures_of_all_sizes(tmp_path, shape):
         assert image.height < 1700
 
 
+def test_more_filters_than_pixels_have_bars(tmp_path):
+    assert len(run(tmp_path, np.random.default_rng(0).normal(size=(4096, 1, 1, 1)))) == 4097
+
+
 def test_a_zero_gradient_has_no_shares(tmp_path):
     rows = run(tmp_path, np.zeros((2, 1, 1, 1)))
     assert rows[1:] == [["1", "0", "0", "0"], ["2", "1", "0", "0"]]

@@ -23,7 +23,7 @@ const watch = new IntersectionObserver((entries) => {
     watch.unobserve(target);
     const { sheet, row } = target.dataset;
     const weights = target.querySelector('.weights');
-    if (weights) place(weights, `${spec.folder}/filters.webp`, 0, 1, Number(target.dataset.index), cards.length);
+    if (weights) place(weights, `${spec.folder}/filters.png`, 0, 1, Number(target.dataset.index), cards.length);
     const url = `${spec.folder}/patches-${sheet}.webp`;
     target.querySelectorAll('.patches button').forEach((button, column) =>
       place(button, url, column, columns, Number(row), rowsOf(target)));

@@ -89,7 +89,9 @@ def test_squeezenet_recognises_the_studys_images(project):
         for layer in gradients.files:
             caffe = expected[f"grad/{layer}"]
             error = np.linalg.norm(gradients[layer] - caffe) / np.linalg.norm(caffe)
-            assert error < 1e-3, (image, layer)  # see tests/engines/test_goldens.py on flips
+            # One gate of a ReLU that rounding flips is up to 1.5e-3 here, in Caffe's float32 or in
+            # this one (see tests/engines/test_goldens.py); a wrong neuron or input is about 1.
+            assert error < 5e-3, (image, layer)
     for image, cls in {"Persian_1": 283, "chihuahua": 151, "pembroke": 263}.items():
         found = json.loads((folder / image / "prediction.json").read_text())["top"][0]
         assert found["index"] == cls

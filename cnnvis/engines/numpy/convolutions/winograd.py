@@ -118,7 +118,7 @@ def _weight_gradient(work, gradient, kernel, pad, image, products):
     """Write the gradient (O, C, kh, kw) of one group: the adjoint of what `_convolve` does."""
     matrix = _matrix(kernel, image.dtype)
     height, width = (-(-size // 2) for size in products.shape[1:])
-    together = max(1, round(NUMBERS / len(matrix) / width))
+    together = _rows(len(matrix), width)
     shape = (len(matrix), *gradient.shape[:2])
     total, part = (work.buffer(key, shape, image.dtype) for key in ("total", "part"))
     for first in range(0, height, together):
@@ -161,13 +161,18 @@ def _by_matrix(work, matrix, arrays, out):
     work.split(lambda a, b: np.matmul(matrix, arrays[:, a:b], out=out[:, a:b]), out.shape[1])
 
 
+def _rows(numbers, width):
+    """Return how many rows of tiles make a block, for so many numbers a tile and tiles a row."""
+    return max(1, round(NUMBERS / numbers / width))
+
+
 def block(kernel, channels, filters, tiles):
     """Return how many rows of tiles and how many filters are computed together.
 
     All filters, unless products of fewer are small enough for BLAS to multiply without copying.
     """
     height, width = tiles
-    rows = min(height, max(1, round(NUMBERS / math.prod(len(G[size]) for size in kernel) / width)))
+    rows = min(height, _rows(math.prod(len(G[size]) for size in kernel), width))
     for some in (filters, *(some for some in FEWER if filters % some == 0)):
         small = min(rows, small_product() // (channels * some * width))
         if small * width >= min(LEAST_ROWS, rows * width):
